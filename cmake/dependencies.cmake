@@ -1,0 +1,23 @@
+# Finds the compiled dependencies, building those that are missing (tools/deps.py says where they are kept).
+find_package(Python COMPONENTS Interpreter REQUIRED)
+find_package(Threads REQUIRED)
+execute_process(
+  COMMAND ${Python_EXECUTABLE} ${PROJECT_SOURCE_DIR}/tools/deps.py
+  OUTPUT_VARIABLE prefixes OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+string(REPLACE "\n" ";" prefixes "${prefixes}")
+list(APPEND CMAKE_PREFIX_PATH ${prefixes})
+
+find_package(dnnl CONFIG REQUIRED NO_DEFAULT_PATH PATHS ${prefixes})
+find_package(hwy CONFIG REQUIRED NO_DEFAULT_PATH PATHS ${prefixes})
+find_package(Protobuf CONFIG REQUIRED NO_DEFAULT_PATH PATHS ${prefixes})
+
+foreach(prefix IN LISTS prefixes)
+  if(EXISTS ${prefix}/lib/libonnx_cpp.a)
+    add_library(onnx_cpp STATIC IMPORTED)
+    set_target_properties(onnx_cpp PROPERTIES
+      IMPORTED_LOCATION ${prefix}/lib/libonnx_cpp.a
+      INTERFACE_INCLUDE_DIRECTORIES ${prefix}/include
+      INTERFACE_COMPILE_DEFINITIONS "ONNX_ML=1;ONNX_NAMESPACE=onnx;__ONNX_DISABLE_STATIC_REGISTRATION"
+      INTERFACE_LINK_LIBRARIES protobuf::libprotobuf)
+  endif()
+endforeach()
