@@ -9,7 +9,8 @@
 namespace fastort {
 
 // Names and expressions behind the symbolic dimensions of one model. Equal expressions of equal symbols give the same
-// symbol, so that two dimensions computed in the same way are known to be equal.
+// symbol, so that two dimensions computed in the same way are known to be equal. Symbol i is kFirstSymbol - i, and
+// arithmetic takes the small negative numbers above kFirstSymbol as numbers.
 class SymbolTable {
  public:
   Dim fresh();                         // a size about which nothing is known

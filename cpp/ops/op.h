@@ -22,7 +22,7 @@ struct InferContext {
   const Node& node;
   std::span<const ValueType> inputs;                 // kind Unknown for one that is left out
   std::span<const Tensor* const> values;             // the value of an input where it is known, else nullptr
-  std::span<const std::optional<Shape>> dim_values;  // integer inputs of rank <= 1 as sizes, symbols allowed
+  std::span<const std::optional<Shape>> dim_values;  // integer inputs of rank <= 1 as sizes, symbols and -1 allowed
   SymbolTable& symbols;
   std::vector<ValueType>& outputs;                 // to be filled
   std::vector<std::optional<Shape>>& output_dims;  // optional: an integer output of rank <= 1 as sizes

@@ -14,6 +14,11 @@ namespace fastort {
 using Dim = int64_t;
 constexpr bool is_known(Dim dim) noexcept { return dim >= 0; }
 
+// Symbols lie at or below this value. The small negative numbers above it stand for themselves where the items of an
+// integer tensor are kept as sizes (the -1 of a Reshape next to a symbolic batch); no shape holds one.
+inline constexpr Dim kFirstSymbol = -(Dim{1} << 40);
+constexpr bool is_symbol(Dim dim) noexcept { return dim <= kFirstSymbol; }
+
 // Sizes of a tensor's dimensions, outermost first. Concrete where every dimension is known.
 class Shape : public InlineVector<Dim, 6> {
  public:
