@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "graph/graph.h"
+#include "kernels/activation.h"
 #include "ops/kernel.h"
 
 namespace fastort {
@@ -172,21 +173,6 @@ struct OpDef {
 // The table entry, or nullptr where fastort has no such operator.
 const OpDef* find_op(std::string_view domain, std::string_view name);
 std::span<const OpDef* const> all_ops();
-
-// Activation of a fused epilogue, named as in com.microsoft FusedConv plus Silu, HardSwish, Gelu (exact), GeluTanh.
-enum class Activation : uint8_t {
-  None,
-  Relu,
-  LeakyRelu,
-  Clip,
-  Sigmoid,
-  Tanh,
-  HardSigmoid,
-  HardSwish,
-  Silu,
-  Gelu,
-  GeluTanh
-};
 
 // Whether memory of this shape reads the same in both layouts (a [N,C,1,1] with whole blocks, say).
 bool same_memory(const Shape& shape, Layout a, Layout b) noexcept;
