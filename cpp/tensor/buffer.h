@@ -26,6 +26,8 @@ class Buffer {
 
   std::byte* data() const noexcept { return data_; }
   size_t bytes() const noexcept { return bytes_; }
+  // True for memory lent without a `release`: it lasts for one call only, and is copied by whoever keeps it longer.
+  bool borrowed() const noexcept { return !release_; }
 
  private:
   std::byte* data_;
