@@ -4,9 +4,11 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "graph/graph.h"
 #include "tensor/buffer.h"
@@ -14,10 +16,21 @@
 
 namespace fastort {
 
+// What is known of a value while a model is read.
+struct ValueFacts {
+  ValueType type;
+  const Tensor* constant = nullptr;
+  std::optional<Shape> dims;  // the value of an integer tensor of rank <= 1, symbols allowed
+};
+
 struct LoadOptions {
   // Operators that the engine has in their newest form; all others are expanded into their ONNX function bodies, and
   // refused where they have none. Without it nothing is expanded and nothing refused but what the schemas lack.
   std::function<bool(std::string_view domain, std::string_view op)> has_op;
+  // The engine's inference for one node: the facts of its outputs. It is asked only where the meaning of an old
+  // operator or of a function body depends on a rank or a type; without it such a place gets arithmetic on shapes, or
+  // is refused.
+  std::function<std::vector<ValueFacts>(const Node&, std::span<const ValueFacts> inputs, SymbolTable&)> infer;
   // Sizes for symbolic dimensions of the graph's inputs, by the dimension's name and by its denotation.
   std::map<std::string, int64_t> free_dimensions_by_name;
   std::map<std::string, int64_t> free_dimensions_by_denotation;
