@@ -1,0 +1,180 @@
+#include "kernels/dnnl/conv.h"
+
+#include <vector>
+
+#include "kernels/dnnl/engine.h"
+
+namespace fastort::kernels {
+namespace {
+
+using dnnl::algorithm;
+using Dims = dnnl::memory::dims;
+
+Dims dims_of(int64_t first, int64_t second, const ConvShape::Spatial& spatial, int rank) {
+  Dims dims{first, second};
+  dims.insert(dims.end(), spatial.begin(), spatial.begin() + rank);
+  return dims;
+}
+
+Dims less_one(const ConvShape::Spatial& values, int rank) {
+  Dims dims;
+  for (int i = 0; i < rank; ++i) dims.push_back(values[static_cast<size_t>(i)] - 1);
+  return dims;
+}
+
+void append_activation(dnnl::post_ops& ops, const ActivationSpec& spec) {
+  switch (spec.kind) {
+    case Activation::None:
+      return;
+    case Activation::Relu:
+      return ops.append_eltwise(algorithm::eltwise_relu, 0, 0);
+    case Activation::LeakyRelu:
+      return ops.append_eltwise(algorithm::eltwise_relu, spec.alpha, 0);
+    case Activation::Clip:
+      return ops.append_eltwise(algorithm::eltwise_clip, spec.alpha, spec.beta);
+    case Activation::Sigmoid:
+      return ops.append_eltwise(algorithm::eltwise_logistic, 0, 0);
+    case Activation::Tanh:
+      return ops.append_eltwise(algorithm::eltwise_tanh, 0, 0);
+    case Activation::HardSigmoid:
+      return ops.append_eltwise(algorithm::eltwise_hardsigmoid, spec.alpha, spec.beta);
+    case Activation::HardSwish:
+      return ops.append_eltwise(algorithm::eltwise_hardswish, 1.f / 6, 0.5f);
+    case Activation::Silu:
+      return ops.append_eltwise(algorithm::eltwise_swish, 1, 0);
+    case Activation::Gelu:
+      return ops.append_eltwise(algorithm::eltwise_gelu_erf, 0, 0);
+    case Activation::GeluTanh:
+      return ops.append_eltwise(algorithm::eltwise_gelu_tanh, 0, 0);
+  }
+}
+
+bool contains(std::string_view text, std::string_view part) { return text.find(part) != text.npos; }
+
+}  // namespace
+
+struct DnnlConv::Impl {
+  ConvShape shape;
+  ConvEpilogue epilogue;
+  Layout dst_layout;
+  int threads;
+  dnnl::convolution_forward::primitive_desc desc;
+  dnnl::convolution_forward primitive;
+  std::string name;
+};
+
+namespace {
+
+class ConvMemory final : public DnnlConv::Memory {
+ public:
+  onednn::Arguments arguments;
+};
+
+}  // namespace
+
+DnnlConv::DnnlConv(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+DnnlConv::~DnnlConv() = default;
+
+std::unique_ptr<DnnlConv> DnnlConv::create(const ConvShape& shape, Layout src, Layout dst, const ConvEpilogue& epilogue,
+                                           int threads, std::string* refusal, std::string_view only) try {
+  const onednn::Concurrency concurrency(threads);
+  const int rank = shape.rank;
+  Dims weights_dims = dims_of(shape.out_channels, shape.in_group(), shape.kernel, rank);
+  if (shape.groups > 1) {
+    weights_dims[0] = shape.out_group();
+    weights_dims.insert(weights_dims.begin(), shape.groups);
+  }
+  const auto f32 = dnnl::memory::data_type::f32;
+  const auto src_desc = onednn::describe(dims_of(shape.batch, shape.in_channels, shape.in, rank), src);
+  const auto dst_desc = onednn::describe(dims_of(shape.batch, shape.out_channels, shape.out, rank), dst);
+  const dnnl::memory::desc weights_desc(weights_dims, f32, dnnl::memory::format_tag::any);
+  const dnnl::memory::desc bias_desc =
+      epilogue.bias ? dnnl::memory::desc({shape.out_channels}, f32, dnnl::memory::format_tag::a) : dnnl::memory::desc();
+  dnnl::post_ops ops;
+  if (epilogue.residual) ops.append_binary(algorithm::binary_add, dst_desc);
+  append_activation(ops, epilogue.activation);
+  dnnl::primitive_attr attributes;
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  attributes.set_post_ops(ops);
+  Dims begin(shape.pad_begin.begin(), shape.pad_begin.begin() + rank);
+  Dims end(shape.pad_end.begin(), shape.pad_end.begin() + rank);
+  Dims strides(shape.stride.begin(), shape.stride.begin() + rank);
+  dnnl::convolution_forward::primitive_desc desc(
+      onednn::engine(), dnnl::prop_kind::forward_inference, algorithm::convolution_direct, src_desc, weights_desc,
+      bias_desc, dst_desc, strides, less_one(shape.dilation, rank), begin, end, attributes, /*allow_empty=*/true);
+  if (!desc) {
+    *refusal = "oneDNN has no implementation for these sizes and layouts";
+    return nullptr;
+  }
+  std::string seen;
+  do {
+    std::string name = desc.impl_info_str();
+    seen += seen.empty() ? name : ", " + name;
+    if (contains(name, "ref") || (!only.empty() && name != only)) continue;
+    auto impl = std::make_unique<Impl>(Impl{shape, epilogue, dst, threads, desc, {}, std::move(name)});
+    return std::unique_ptr<DnnlConv>(new DnnlConv(std::move(impl)));
+  } while (desc.next_impl());
+  *refusal = "oneDNN has only slow implementations for these sizes and layouts: " + seen;
+  return nullptr;
+} catch (const dnnl::error& error) {
+  fail(ErrorCode::EngineError, std::string("oneDNN could not describe a convolution: ") + error.what());
+}
+
+const std::string& DnnlConv::implementation() const { return impl_->name; }
+size_t DnnlConv::scratchpad_bytes() const { return impl_->desc.scratchpad_desc().get_size(); }
+std::string DnnlConv::weights_format() const { return onednn::format_name(impl_->desc.weights_desc()); }
+size_t DnnlConv::weights_bytes() const { return impl_->desc.weights_desc().get_size(); }
+
+void DnnlConv::pack_weights(const float* weights, std::byte* dst, const Parallel& parallel) const try {
+  const onednn::Concurrency concurrency(impl_->threads);
+  const dnnl::memory::desc to = impl_->desc.weights_desc();
+  const dnnl::memory::dims dims = to.get_dims();
+  dnnl::memory::dims strides(dims.size(), 1);
+  for (size_t i = dims.size() - 1; i-- > 0;) strides[i] = strides[i + 1] * dims[i + 1];
+  const dnnl::memory::desc from(dims, dnnl::memory::data_type::f32, strides);
+  const dnnl::reorder::primitive_desc desc(onednn::engine(), from, onednn::engine(), to);
+  const dnnl::reorder primitive(desc);
+  onednn::Arguments arguments;
+  arguments.add(DNNL_ARG_FROM, from);
+  arguments.add(DNNL_ARG_TO, to);
+  arguments.set(0, weights);
+  arguments.set(1, dst);
+  onednn::execute(primitive.get(), arguments.data(), arguments.size(), impl_->threads, parallel);
+} catch (const dnnl::error& error) {
+  fail(ErrorCode::EngineError, std::string("oneDNN could not pack the weights of a convolution: ") + error.what());
+}
+
+void DnnlConv::compile() try {
+  const onednn::Concurrency concurrency(impl_->threads);
+  impl_->primitive = dnnl::convolution_forward(impl_->desc);
+} catch (const dnnl::error& error) {
+  fail(ErrorCode::EngineError, std::string("oneDNN could not make a convolution: ") + error.what());
+}
+
+std::unique_ptr<DnnlConv::Memory> DnnlConv::make_memory() const {
+  auto memory = std::make_unique<ConvMemory>();
+  onednn::Arguments& arguments = memory->arguments;
+  arguments.add(DNNL_ARG_SRC, impl_->desc.src_desc());
+  arguments.add(DNNL_ARG_WEIGHTS, impl_->desc.weights_desc());
+  arguments.add(DNNL_ARG_DST, impl_->desc.dst_desc());
+  arguments.add(DNNL_ARG_SCRATCHPAD, impl_->desc.scratchpad_desc());
+  if (impl_->epilogue.bias) arguments.add(DNNL_ARG_BIAS, impl_->desc.bias_desc());
+  if (impl_->epilogue.residual)
+    arguments.add(DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, impl_->desc.dst_desc());
+  return memory;
+}
+
+void DnnlConv::run(Memory& memory, const float* src, const std::byte* weights, const float* bias, const float* residual,
+                   float* dst, std::byte* scratchpad, const Parallel& parallel) const {
+  onednn::Arguments& arguments = static_cast<ConvMemory&>(memory).arguments;
+  arguments.set(0, src);
+  arguments.set(1, weights);
+  arguments.set(2, dst);
+  arguments.set(3, scratchpad);
+  int next = 4;
+  if (impl_->epilogue.bias) arguments.set(next++, bias);
+  if (impl_->epilogue.residual) arguments.set(next, residual);
+  onednn::execute(impl_->primitive.get(), arguments.data(), arguments.size(), impl_->threads, parallel);
+}
+
+}  // namespace fastort::kernels
