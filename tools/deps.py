@@ -326,10 +326,20 @@ def build(recipe: Recipe, jobs: int) -> Path:
             search = ";".join(str(prefix_of(by_name(need))) for need in recipe.needs)
             shutil.rmtree(prefix, ignore_errors=True)
             run(
-                ["cmake", "-S", source, "-B", work / "build", *COMMON, *recipe.cmake,
-                 f"-DCMAKE_INSTALL_PREFIX={prefix}", f"-DCMAKE_PREFIX_PATH={search}",
-                 f"-DPython_EXECUTABLE={sys.executable}"],
-                work, logfile,
+                [
+                    "cmake",
+                    "-S",
+                    source,
+                    "-B",
+                    work / "build",
+                    *COMMON,
+                    *recipe.cmake,
+                    f"-DCMAKE_INSTALL_PREFIX={prefix}",
+                    f"-DCMAKE_PREFIX_PATH={search}",
+                    f"-DPython_EXECUTABLE={sys.executable}",
+                ],
+                work,
+                logfile,
             )
             run(["cmake", "--build", work / "build", "--parallel", str(jobs)], work, logfile)
             run(["cmake", "--install", work / "build"], work, logfile)
