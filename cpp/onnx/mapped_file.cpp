@@ -1,0 +1,72 @@
+#include "onnx/mapped_file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+
+#include "base/error.h"
+
+namespace fastort {
+namespace {
+
+class Descriptor {
+ public:
+  explicit Descriptor(const std::string& path) : fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+std::shared_ptr<Buffer> wrap_mapping(void* data, size_t bytes) {
+  return Buffer::wrap(data, bytes, [data, bytes] { ::munmap(data, bytes); });
+}
+
+}  // namespace
+
+std::shared_ptr<Buffer> map_file(const std::string& path) {
+  const Descriptor file(path);
+  if (file.get() < 0) {
+    const int reason = errno;
+    if (reason == ENOENT || reason == ENOTDIR)
+      fail(ErrorCode::NoSuchFile, "Load model " + path + " failed. File doesn't exist");
+    fail(ErrorCode::Fail, "Load model " + path + " failed. " + std::strerror(reason));
+  }
+  struct stat status = {};
+  if (::fstat(file.get(), &status) != 0)
+    fail(ErrorCode::Fail, "Load model " + path + " failed. " + std::strerror(errno));
+  if (!S_ISREG(status.st_mode)) fail(ErrorCode::Fail, "Load model " + path + " failed. It is not a regular file");
+  const auto bytes = static_cast<size_t>(status.st_size);
+  if (bytes == 0) return Buffer::wrap(nullptr, 0);
+  void* data = ::mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE, file.get(), 0);
+  if (data == MAP_FAILED)
+    fail(ErrorCode::Fail, "Load model " + path + " failed. Cannot map it: " + std::strerror(errno));
+  return wrap_mapping(data, bytes);
+}
+
+void forget_pages(const std::byte* begin, size_t bytes) noexcept {
+  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto address = reinterpret_cast<uintptr_t>(begin);
+  const uintptr_t first = (address + page - 1) / page * page;
+  const uintptr_t last = (address + bytes) / page * page;
+  if (first < last) ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+}
+
+std::shared_ptr<Buffer> zero_pages(size_t bytes) {
+  if (bytes == 0) return Buffer::wrap(nullptr, 0);
+  void* data = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (data == MAP_FAILED) fail(ErrorCode::Fail, "No memory for " + std::to_string(bytes) + " bytes");
+  return wrap_mapping(data, bytes);
+}
+
+}  // namespace fastort

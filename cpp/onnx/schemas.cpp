@@ -1,0 +1,117 @@
+#include "onnx/schemas.h"
+
+#include <mutex>
+
+#include <onnx/defs/operator_sets.h>
+#include <onnx/defs/operator_sets_ml.h>
+#include <onnx/defs/operator_sets_preview.h>
+#include <onnx/defs/operator_sets_training.h>
+
+#include "base/error.h"
+
+namespace fastort {
+namespace {
+
+void register_schemas() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    onnx::RegisterOnnxOperatorSetSchema();
+    onnx::RegisterOnnxMLOperatorSetSchema();
+    onnx::RegisterOnnxTrainingOperatorSetSchema();
+    onnx::RegisterOnnxPreviewOperatorSetSchema();
+  });
+}
+
+[[noreturn]] void refuse(const onnx::NodeProto& node, const std::string& why) {
+  invalid_graph("This is an invalid model. In " + describe_node(node) + ": " + why);
+}
+
+std::string range(int min, int max) {
+  const std::string upper = max == std::numeric_limits<int>::max() ? "any number" : std::to_string(max);
+  return "[min=" + std::to_string(min) + ", max=" + upper + "]";
+}
+
+void check_inputs(const onnx::NodeProto& node, const onnx::OpSchema& schema) {
+  const int count = node.input_size();
+  if (count < schema.min_input() || count > schema.max_input())
+    refuse(node, "it has input size " + std::to_string(count) + " not in range " +
+                     range(schema.min_input(), schema.max_input()));
+  for (int i = 0; i < count && i < static_cast<int>(schema.inputs().size()); ++i) {
+    const auto& formal = schema.inputs()[static_cast<size_t>(i)];
+    if (formal.GetOption() == onnx::OpSchema::Single && node.input(i).empty())
+      refuse(node, "its input " + std::to_string(i) + " ('" + formal.GetName() + "') is required but left out");
+  }
+}
+
+void check_attributes(const onnx::NodeProto& node, const onnx::OpSchema& schema) {
+  const auto& known = schema.attributes();
+  for (const auto& attribute : node.attribute()) {
+    const auto found = known.find(attribute.name());
+    if (found == known.end()) {
+      if (attribute.name().starts_with("__")) continue;
+      refuse(node, "Unrecognized attribute: " + attribute.name() + " for operator " + node.op_type());
+    }
+    const auto expected = found->second.type;
+    const auto actual = attribute_type(attribute);
+    if (actual == expected) continue;
+    // A scalar attribute without any field is its zero.
+    if (actual == onnx::AttributeProto::UNDEFINED) continue;
+    refuse(node, "Mismatched attribute type in '" + node.name() + " : " + attribute.name() + "'. Expected: '" +
+                     onnx::AttributeProto_AttributeType_Name(expected) + "', actual: '" +
+                     onnx::AttributeProto_AttributeType_Name(actual) + "'");
+  }
+  for (const auto& [name, attribute] : known) {
+    if (!attribute.required) continue;
+    bool present = false;
+    for (const auto& given : node.attribute()) present = present || given.name() == name;
+    if (!present) refuse(node, "Required attribute '" + name + "' is missing.");
+  }
+}
+
+}  // namespace
+
+std::string canonical_domain(const std::string& domain) { return domain == "ai.onnx" ? std::string() : domain; }
+
+int newest_opset(const std::string& domain) {
+  const auto& versions = onnx::OpSchemaRegistry::DomainToVersionRange::Instance().Map();
+  const auto found = versions.find(domain);
+  return found == versions.end() ? 0 : found->second.second;
+}
+
+const onnx::OpSchema* find_schema(const std::string& domain, const std::string& op, int version) {
+  register_schemas();
+  return onnx::OpSchemaRegistry::Instance()->GetSchema(op, version, domain);
+}
+
+void check_node(const onnx::NodeProto& node, const onnx::OpSchema& schema) {
+  check_inputs(node, schema);
+  const int count = node.output_size();
+  if (count < schema.min_output() || count > schema.max_output())
+    refuse(node, "it has output size " + std::to_string(count) + " not in range " +
+                     range(schema.min_output(), schema.max_output()));
+  check_attributes(node, schema);
+}
+
+onnx::AttributeProto_AttributeType attribute_type(const onnx::AttributeProto& attribute) {
+  if (attribute.type() != onnx::AttributeProto::UNDEFINED) return attribute.type();
+  if (attribute.has_f()) return onnx::AttributeProto::FLOAT;
+  if (attribute.has_i()) return onnx::AttributeProto::INT;
+  if (attribute.has_s()) return onnx::AttributeProto::STRING;
+  if (attribute.has_t()) return onnx::AttributeProto::TENSOR;
+  if (attribute.has_g()) return onnx::AttributeProto::GRAPH;
+  if (attribute.has_sparse_tensor()) return onnx::AttributeProto::SPARSE_TENSOR;
+  if (attribute.has_tp()) return onnx::AttributeProto::TYPE_PROTO;
+  if (attribute.floats_size() != 0) return onnx::AttributeProto::FLOATS;
+  if (attribute.ints_size() != 0) return onnx::AttributeProto::INTS;
+  if (attribute.strings_size() != 0) return onnx::AttributeProto::STRINGS;
+  if (attribute.tensors_size() != 0) return onnx::AttributeProto::TENSORS;
+  return onnx::AttributeProto::UNDEFINED;
+}
+
+std::string describe_node(const onnx::NodeProto& node) {
+  const std::string op = node.domain().empty() ? node.op_type() : node.domain() + "." + node.op_type();
+  if (!node.name().empty()) return op + " node '" + node.name() + "'";
+  return op + " node" + (node.output_size() != 0 ? " (output '" + node.output(0) + "')" : std::string());
+}
+
+}  // namespace fastort

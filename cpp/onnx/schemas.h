@@ -1,0 +1,30 @@
+#pragma once
+
+#include <string>
+
+#include <onnx/defs/schema.h>
+#include <onnx/onnx_pb.h>
+
+namespace fastort {
+
+// onnx's operator schemas, all versions of all operators; made on first use.
+
+// "ai.onnx" is another spelling of "".
+std::string canonical_domain(const std::string& domain);
+
+// The newest opset version of a domain that this build knows; 0 for a domain that onnx does not define.
+int newest_opset(const std::string& domain);
+
+// The operator as the opset `version` of its domain defines it; nullptr where it does not.
+const onnx::OpSchema* find_schema(const std::string& domain, const std::string& op, int version);
+
+// Checks counts of inputs and outputs, names and types of attributes. Throws InvalidGraph naming the node.
+void check_node(const onnx::NodeProto& node, const onnx::OpSchema& schema);
+
+// An attribute's type, taken from the field that is set where an old model leaves it out.
+onnx::AttributeProto_AttributeType attribute_type(const onnx::AttributeProto& attribute);
+
+// "Conv node 'conv1'", or with the first output where the node has no name.
+std::string describe_node(const onnx::NodeProto& node);
+
+}  // namespace fastort
