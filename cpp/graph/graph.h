@@ -110,5 +110,9 @@ std::string print(const Graph& graph);
 
 // "Conv node 'layer1.0.conv1' (output 'relu_1')", for messages.
 std::string describe(const Graph& graph, const Node& node);
+// The same without the graph: "Conv node 'layer1.0.conv1'".
+std::string describe(const Node& node);
+// "float[batch,3,224,224]", "seq(tensor(int64))", "float[...]" where the rank is not known.
+std::string describe(const ValueType& type, const SymbolTable& symbols);
 
 }  // namespace fastort

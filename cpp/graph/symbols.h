@@ -1,5 +1,8 @@
 #pragma once
 
+#include <cstdint>
+#include <optional>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -32,13 +35,47 @@ class SymbolTable {
   Dim call(const std::string& function, std::span<const Dim> arguments);
 
  private:
+  // An expression is a sum `constant + factor * atom + ...`; atoms are names, unknown sizes, products and calls. Only
+  // sums that are more than one atom have `terms`.
+  struct Term {
+    Dim atom;
+    int64_t factor;
+  };
+  struct Sum {
+    std::vector<Term> terms;  // by descending atom, factors are not 0
+    int64_t constant = 0;
+  };
+  enum class Kind : uint8_t { Unknown, Named, Sum, Product, DivFloor, Call };
   struct Entry {
     std::string text;
-    bool named;
+    Kind kind = Kind::Unknown;
+    std::vector<Dim> operands;  // of a product or call
+    Sum sum;
   };
-  Dim intern(const std::string& key, bool named);
+
+  const Entry& entry(Dim symbol) const { return entries_[static_cast<size_t>(kFirstSymbol - symbol)]; }
+  bool has(Dim symbol) const { return static_cast<size_t>(kFirstSymbol - symbol) < entries_.size(); }
+  Dim intern(const std::string& key, Entry entry);
+  Dim call(Kind kind, const std::string& function, std::span<const Dim> operands);
+  Dim number(int64_t value);
+  Sum expand(Dim dim) const;
+  Dim from_sum(Sum sum);
+  Dim combine(Dim a, Dim b, int64_t factor_of_b);
+  std::vector<Dim> factors_of(Dim atom) const;
+  Dim product(Dim a, Dim b);
+  Dim scale(const Sum& sum, int64_t factor);
+  bool never_negative(const Sum& sum) const;
+  std::optional<Dim> difference(Dim a, Dim b);
+  std::optional<Dim> divide_by_number(const Sum& sum, int64_t divisor);
+  std::optional<Dim> divide_by_symbol(const Sum& sum, Dim divisor);
+  std::string sum_text(const Sum& sum) const;
+  std::string factor_text(Dim dim) const;
+
   std::vector<Entry> entries_;
   std::unordered_map<std::string, Dim> by_key_;
 };
+
+// "[batch,3,2*height+1]".
+std::string to_string(const Shape& shape, const SymbolTable& symbols);
 
 }  // namespace fastort
