@@ -1,0 +1,593 @@
+#include <algorithm>
+#include <unordered_map>
+
+#include "kernels/reorder.h"
+#include "ops/core/evaluate.h"
+#include "ops/core/infer.h"
+#include "plan/candidates.h"
+#include "plan/instance.h"
+#include "plan/memory.h"
+
+namespace fastort {
+namespace {
+
+// Results up to this size are computed while planning where all operands are known.
+constexpr size_t kMaxFoldedBytes = 64 * 1024;
+
+// What the planner knows of a value.
+struct Known {
+  enum class State { Absent, Planned, Held } state = State::Absent;
+  TensorDesc desc;            // Planned: concrete, plain
+  Tensor value;               // where the contents are known now
+  std::optional<Shape> dims;  // the contents of a small integer tensor
+  ValueId root = kNoValue;    // the value whose memory this one views
+  bool made_here = false;     // by a node of this plan
+};
+
+// A place for data during the run.
+struct Storage {
+  Loc loc = Loc::Arena;
+  uint32_t base = 0;  // External, Constant
+  size_t bytes = 0;
+  int first = 0;
+  int last = 0;
+};
+
+class Builder {
+ public:
+  Builder(const Program& program, int begin, std::span<const PlanInput> inputs, const PlanServices& services)
+      : program_(program), graph_(program.graph()), services_(services), known_(graph_.values.size()) {
+    plan_ = std::make_shared<Instance>();
+    plan_->begin = begin;
+    for (const PlanInput& input : inputs) {
+      Known& known = known_[static_cast<size_t>(input.id)];
+      known.root = input.id;
+      if (!input.is_tensor) {
+        known.state = Known::State::Held;
+        continue;
+      }
+      known.state = Known::State::Planned;
+      known.desc = {input.type, input.shape, Layout::Plain, nullptr};
+      if (input.value) set_value(known, *input.value);
+      add_external({input.id, input.type, input.shape, false});
+    }
+  }
+
+  std::shared_ptr<const Instance> build() {
+    walk();
+    mark_leaving();
+    std::vector<ValueId> read_plain;
+    count_uses(read_plain);
+    choose_layouts(graph_, planned_, read_plain);
+    for (const Item& item : order_) emit(item);
+    emit_leaving();
+    place();
+    return plan_;
+  }
+
+ private:
+  // A node in the order of the plan: a kernel call, a call through a frame, or a view (nothing to run).
+  struct Item {
+    enum class Kind { Compute, Dynamic, View } kind;
+    int node;
+    int planned = -1;  // index into planned_ for Compute
+  };
+
+  Known& known(ValueId id) {
+    Known& entry = known_[static_cast<size_t>(id)];
+    if (entry.state == Known::State::Absent && graph_.value(id).constant) {
+      const auto& constant = graph_.value(id).constant;
+      entry.state = Known::State::Planned;
+      entry.root = id;
+      entry.desc = {constant->type(), constant->shape(), Layout::Plain, constant.get()};
+      set_value(entry, *constant);
+      entry.desc.constant = constant.get();
+    }
+    return entry;
+  }
+
+  static void set_value(Known& known, const Tensor& tensor) {
+    known.value = tensor;
+    const bool small = tensor.shape().rank() <= 1 && tensor.count() <= 64;
+    if (small && (tensor.type() == DataType::Int64 || tensor.type() == DataType::Int32)) {
+      known.dims.emplace();
+      for (int64_t item : to_int64s(tensor)) known.dims->push_back(item);
+    }
+  }
+
+  // Walks the nodes while shapes are known; decides for each whether it is folded, viewed or run.
+  void walk() {
+    const int count = static_cast<int>(graph_.nodes.size());
+    int index = plan_->begin;
+    for (; index < count; ++index) {
+      const Node& node = graph_.nodes[static_cast<size_t>(index)];
+      const OpDef& op = program_.op(index);
+      // A view of something that is no tensor (Identity of a sequence) hands the value on.
+      const bool hands_on = (op.flags & kView) && known(node.inputs[0]).state == Known::State::Held &&
+                            !graph_.value(node.inputs[0]).type.is_tensor();
+      if ((op.flags & kDynamic) || hands_on) {
+        order_.push_back({Item::Kind::Dynamic, index});
+        for (ValueId id : node.outputs) {
+          if (id == kNoValue) continue;
+          Known& entry = known_[static_cast<size_t>(id)];
+          entry.state = Known::State::Held;
+          entry.root = id;
+          entry.made_here = true;
+        }
+        continue;
+      }
+      if (!ready(node, op)) break;
+      plan_node(index, node, op);
+    }
+    plan_->end = index;
+    if (index > plan_->begin) return;
+    const Node& node = graph_.nodes[static_cast<size_t>(index)];
+    fail(ErrorCode::RuntimeException, describe(graph_, node) +
+                                          ": an input that it needs is a sequence, a map or an empty optional, and " +
+                                          node.op_type + " takes tensors");
+  }
+
+  // Whether all that planning the node needs is known.
+  bool ready(const Node& node, const OpDef& op) {
+    for (int i = 0; i < static_cast<int>(node.inputs.size()); ++i) {
+      const ValueId id = node.inputs[static_cast<size_t>(i)];
+      if (id == kNoValue) continue;
+      const Known& entry = known(id);
+      if (entry.state != Known::State::Planned) return false;
+      const bool value_needed = i < 32 && (op.value_inputs >> i) & 1u;
+      if (value_needed && entry.value.empty()) {
+        // What was live at the start of the plan and is not known then never will be.
+        if (entry.made_here) return false;
+      }
+    }
+    return true;
+  }
+
+  void plan_node(int index, const Node& node, const OpDef& op) {
+    std::vector<ValueType> types(node.inputs.size());
+    std::vector<KnownValue> values(node.inputs.size());
+    bool foldable = !(op.flags & kImpure);
+    for (size_t i = 0; i < node.inputs.size(); ++i) {
+      if (node.inputs[i] == kNoValue) continue;
+      const Known& entry = known(node.inputs[i]);
+      types[i] = ValueType::tensor(entry.desc.type, entry.desc.shape);
+      values[i] = {entry.value.empty() ? nullptr : &entry.value, entry.dims};
+      foldable &= !entry.value.empty();
+    }
+    InferredNode inferred = infer_node(op, node, types, values, symbols_);
+
+    PlannedNode planned;
+    planned.node = index;
+    planned.op = &op;
+    size_t bytes = 0;
+    bool all_known = true;
+    for (size_t i = 0; i < node.outputs.size(); ++i) {
+      planned.outputs.emplace_back();
+      if (node.outputs[i] == kNoValue) continue;
+      const ValueType& type = inferred.types[i];
+      if (!type.is_concrete()) {
+        fail(ErrorCode::RuntimeException, describe(graph_, node) + ": the shape of its output '" +
+                                              graph_.value(node.outputs[i]).name + "' could not be determined");
+      }
+      const auto elements = checked_count(type.shape);
+      if (!elements)
+        invalid_graph(describe(graph_, node) + ": output shape " + to_string(type.shape) + " is too large");
+      planned.outputs.back() = {type.element, type.shape, Layout::Plain, nullptr};
+      bytes += static_cast<size_t>(*elements) * element_size(type.element);
+      Known& entry = known_[static_cast<size_t>(node.outputs[i])];
+      entry.state = Known::State::Planned;
+      entry.root = node.outputs[i];
+      entry.made_here = true;
+      entry.desc = planned.outputs.back();
+      entry.dims = inferred.dims[i];
+      if (entry.dims && std::any_of(entry.dims->begin(), entry.dims->end(), is_symbol)) entry.dims.reset();
+      if (entry.dims && type.element == DataType::Int64 && type.shape.rank() <= 1) {
+        const auto& dims = *entry.dims;
+        entry.value = Tensor::vector<int64_t>(std::span<const int64_t>(dims.data(), dims.size())).reshaped(type.shape);
+      }
+      all_known &= !entry.value.empty();
+    }
+    if (all_known) return;
+    if (foldable && bytes <= kMaxFoldedBytes) return fold(node, op);
+    if (op.flags & kView) {
+      Known& out = known_[static_cast<size_t>(node.outputs[0])];
+      const Known& in = known(node.inputs[0]);
+      out.root = in.root;
+      if (!in.value.empty()) out.value = in.value.reshaped(out.desc.shape);
+      order_.push_back({Item::Kind::View, index});
+      return;
+    }
+    for (size_t i = 0; i < node.inputs.size(); ++i) {
+      planned.inputs.emplace_back();
+      if (node.inputs[i] == kNoValue) continue;
+      const Known& entry = known(node.inputs[i]);
+      planned.inputs.back() = entry.desc;
+      if (!entry.value.empty()) planned.inputs.back().constant = keep(entry.value);
+    }
+    list_options(graph_, planned, services_.options, services_.packs);
+    order_.push_back({Item::Kind::Compute, index, static_cast<int>(planned_.size())});
+    planned_.push_back(std::move(planned));
+  }
+
+  void fold(const Node& node, const OpDef& op) {
+    std::vector<Value> inputs(node.inputs.size());
+    for (size_t i = 0; i < node.inputs.size(); ++i) {
+      if (node.inputs[i] != kNoValue) inputs[i] = known(node.inputs[i]).value;
+    }
+    const std::vector<Value> results = evaluate_node(op, node, inputs);
+    for (size_t i = 0; i < node.outputs.size(); ++i) {
+      if (node.outputs[i] == kNoValue) continue;
+      Known& entry = known_[static_cast<size_t>(node.outputs[i])];
+      set_value(entry, results[i].tensor());
+    }
+  }
+
+  // The tensor at an address that lives as long as the plan.
+  const Tensor* keep(const Tensor& tensor) {
+    auto [entry, added] = kept_.try_emplace(tensor.raw());
+    if (added || entry->second->shape() != tensor.shape()) entry->second = std::make_shared<Tensor>(tensor);
+    holders_.push_back(entry->second);
+    return entry->second.get();
+  }
+
+  uint32_t add_external(External external) {
+    external_of_[external.id] = static_cast<uint32_t>(plan_->externals.size());
+    plan_->externals.push_back(std::move(external));
+    return static_cast<uint32_t>(plan_->externals.size() - 1);
+  }
+
+  // Values made here that a later plan or the caller reads. One value of each memory is written in place; others are
+  // copied at the end.
+  void mark_leaving() {
+    auto leaves = [&](ValueId id) { return id != kNoValue && program_.last_use(id) >= plan_->end; };
+    for (int index = plan_->begin; index < plan_->end; ++index) {
+      for (ValueId id : graph_.nodes[static_cast<size_t>(index)].outputs) {
+        if (!leaves(id)) continue;
+        const Known& entry = known_[static_cast<size_t>(id)];
+        if (entry.state != Known::State::Planned) continue;
+        if (!entry.value.empty()) {
+          plan_->known.emplace_back(id, entry.value);
+          continue;
+        }
+        leaving_.push_back(id);
+        const Known& root = known_[static_cast<size_t>(entry.root)];
+        const bool made_here = !external_of_.contains(entry.root) && root.value.empty();
+        if (made_here && !written_as_.contains(entry.root)) written_as_[entry.root] = id;
+      }
+    }
+    for (ValueId id : leaving_) {
+      const Known& entry = known_[static_cast<size_t>(id)];
+      add_external({id, entry.desc.type, entry.desc.shape, true});
+    }
+  }
+
+  void count_uses(std::vector<ValueId>& read_plain) {
+    for (const Item& item : order_) {
+      const Node& node = graph_.nodes[static_cast<size_t>(item.node)];
+      for (ValueId id : node.inputs) {
+        if (id == kNoValue) continue;
+        if (item.kind != Item::Kind::Compute) read_plain.push_back(id);
+        const Known& entry = known_[static_cast<size_t>(id)];
+        if (item.kind != Item::Kind::View && entry.root != kNoValue) ++uses_[entry.root];
+      }
+    }
+    for (ValueId id : leaving_) {
+      ++uses_[known_[static_cast<size_t>(id)].root];
+      read_plain.push_back(id);
+    }
+  }
+
+  int step_index() const { return static_cast<int>(plan_->steps.size()); }
+
+  int add_storage(Storage storage) {
+    storage.first = storage.last = step_index();
+    storages_.push_back(storage);
+    return static_cast<int>(storages_.size() - 1);
+  }
+
+  static uint64_t place_key(ValueId root, Layout layout) {
+    return static_cast<uint64_t>(root) * 4 + static_cast<uint64_t>(layout);
+  }
+
+  // The storage that holds a value in a layout; adds a reorder where it lies in another one.
+  int storage_of(ValueId id, Layout layout) {
+    Known& entry = known(id);
+    const ValueId root = entry.root;
+    if (const auto found = places_.find(place_key(root, layout)); found != places_.end()) return found->second;
+    if (const auto external = external_of_.find(root); external != external_of_.end() && !written_as_.contains(root)) {
+      Storage storage;
+      storage.loc = Loc::External;
+      storage.base = external->second;
+      places_[place_key(root, Layout::Plain)] = add_storage(storage);
+      made_as_[root] = Layout::Plain;
+    } else if (!made_as_.contains(root)) {
+      Storage storage;
+      storage.loc = Loc::Constant;
+      storage.base = static_cast<uint32_t>(plan_->constants.size());
+      plan_->constants.push_back(known(root).value);
+      places_[place_key(root, Layout::Plain)] = add_storage(storage);
+      made_as_[root] = Layout::Plain;
+    }
+    if (id != root && layout != Layout::Plain) return blocked_view(id, layout);
+    const Layout made = made_as_.at(root);
+    const int from = places_.at(place_key(root, made));
+    const Shape& shape = known_[static_cast<size_t>(root)].desc.shape;
+    if (made == layout || same_memory(shape, made, layout)) return from;
+    Storage storage;
+    storage.bytes = physical_bytes(known_[static_cast<size_t>(root)].desc, layout);
+    const int to = add_storage(storage);
+    add_reorder(from, made, to, layout, known_[static_cast<size_t>(root)].desc);
+    places_[place_key(root, layout)] = to;
+    return to;
+  }
+
+  // A value that views another one's memory, in a layout of its own shape.
+  int blocked_view(ValueId id, Layout layout) {
+    const TensorDesc desc = known(id).desc;
+    const int from = storage_of(id, Layout::Plain);
+    if (same_memory(desc.shape, Layout::Plain, layout)) return from;
+    const auto found = places_.find(place_key(id, layout));
+    if (found != places_.end()) return found->second;
+    Storage storage;
+    storage.bytes = physical_bytes(desc, layout);
+    const int to = add_storage(storage);
+    add_reorder(from, Layout::Plain, to, layout, desc);
+    places_[place_key(id, layout)] = to;
+    return to;
+  }
+
+  static size_t physical_bytes(const TensorDesc& desc, Layout layout) {
+    return static_cast<size_t>(physical_count(desc.shape, layout)) * element_size(desc.type);
+  }
+
+  void add_reorder(int from, Layout from_layout, int to, Layout to_layout, const TensorDesc& desc) {
+    const size_t size = element_size(desc.type);
+    auto kernel = make_kernel([from_layout, to_layout, shape = desc.shape, size](const KernelArgs& args) {
+      kernels::reorder(args.in<std::byte>(0), from_layout, args.out<std::byte>(0), to_layout, shape, size,
+                       args.parallel);
+    });
+    const int storages[] = {from, to};
+    add_step(std::move(kernel), -1, storages, 1);
+  }
+
+  void add_copy(int from, int to, const TensorDesc& desc) {
+    const size_t bytes = physical_bytes(desc, Layout::Plain);
+    auto kernel = make_kernel(
+        [bytes, strings = desc.type == DataType::String, count = desc.shape.count()](const KernelArgs& args) {
+          if (strings) {
+            std::copy_n(args.in<std::string>(0), count, args.out<std::string>(0));
+            return;
+          }
+          args.parallel.range(static_cast<int64_t>(bytes), 1 << 18, [&](int64_t begin, int64_t end) {
+            std::copy(args.in<std::byte>(0) + begin, args.in<std::byte>(0) + end, args.out<std::byte>(0) + begin);
+          });
+        });
+    const int storages[] = {from, to};
+    add_step(std::move(kernel), -1, storages, 1);
+  }
+
+  // `storages`: inputs, then outputs; -1 for one that is left out.
+  Step& add_step(std::unique_ptr<Kernel> kernel, int node, std::span<const int> storages, size_t num_inputs) {
+    Step step;
+    step.kernel = kernel.get();
+    step.first_slot = static_cast<uint32_t>(slot_storages_.size());
+    step.num_inputs = static_cast<uint16_t>(num_inputs);
+    step.num_outputs = static_cast<uint16_t>(storages.size() - num_inputs);
+    step.node = node;
+    for (int storage : storages) {
+      slot_storages_.push_back(storage);
+      if (storage >= 0) storages_[static_cast<size_t>(storage)].last = step_index();
+    }
+    if (const size_t bytes = kernel->workspace_bytes()) {
+      Storage workspace;
+      workspace.bytes = bytes;
+      workspaces_.emplace_back(step_index(), add_storage(workspace));
+    }
+    if (kernel->make_state()) {
+      step.state = static_cast<int32_t>(plan_->stateful.size());
+      plan_->stateful.push_back(kernel.get());
+    }
+    plan_->kernels.push_back(std::move(kernel));
+    plan_->steps.push_back(step);
+    return plan_->steps.back();
+  }
+
+  OpContext context(const Node& node, std::span<const TensorDesc> inputs, std::span<const TensorDesc> outputs) const {
+    return {node, inputs, outputs, services_.options, services_.packs, services_.compile_body};
+  }
+
+  void emit(const Item& item) {
+    if (item.kind == Item::Kind::Compute) emit_compute(planned_[static_cast<size_t>(item.planned)]);
+    if (item.kind == Item::Kind::Dynamic) emit_dynamic(item.node);
+  }
+
+  void emit_compute(PlannedNode& planned) {
+    const Node& node = graph_.nodes[static_cast<size_t>(planned.node)];
+    const Option option = planned.option();
+    std::vector<int> storages;
+    for (size_t i = 0; i < planned.inputs.size(); ++i) {
+      if (node.inputs[i] == kNoValue) {
+        storages.push_back(-1);
+        continue;
+      }
+      const Layout layout = input_layout(planned, option, static_cast<int>(i));
+      planned.inputs[i].layout = layout;
+      storages.push_back(storage_of(node.inputs[i], layout));
+    }
+    for (size_t i = 0; i < planned.outputs.size(); ++i) {
+      planned.outputs[i].layout = output_layout(planned, option, static_cast<int>(i));
+    }
+    auto kernel = option.candidate->prepare(context(node, planned.inputs, planned.outputs));
+    for (size_t i = 0; i < planned.outputs.size(); ++i) {
+      storages.push_back(node.outputs[i] == kNoValue ? -1 : output_storage(planned, i, storages));
+    }
+    for (ValueId id : node.inputs) {
+      if (id != kNoValue) --uses_[known(id).root];
+    }
+    add_step(std::move(kernel), planned.node, storages, planned.inputs.size());
+    plan_->decisions.push_back(
+        {planned.node, option.candidate->name, option.variant.in, option.variant.out, std::move(planned.refusals)});
+  }
+
+  int output_storage(const PlannedNode& planned, size_t i, std::span<const int> input_storages) {
+    const Node& node = graph_.nodes[static_cast<size_t>(planned.node)];
+    const ValueId id = node.outputs[i];
+    const TensorDesc& desc = planned.outputs[i];
+    made_as_[id] = desc.layout;
+    int& place = places_[place_key(id, desc.layout)];
+    const auto written = written_as_.find(id);
+    const bool plain = desc.layout == Layout::Plain || same_memory(desc.shape, desc.layout, Layout::Plain);
+    if (written != written_as_.end() && plain) {
+      Storage storage;
+      storage.loc = Loc::External;
+      storage.base = external_of_.at(written->second);
+      return place = add_storage(storage);
+    }
+    if (desc.type == DataType::String) {
+      Storage storage;
+      storage.loc = Loc::External;
+      storage.base = add_external({id, desc.type, desc.shape, true});
+      written_as_[id] = id;
+      return place = add_storage(storage);
+    }
+    const size_t bytes = physical_bytes(desc, desc.layout);
+    if (i == 0 && (planned.op->flags & kInPlace)) {
+      for (size_t k = 0; k < planned.inputs.size() && k < input_storages.size(); ++k) {
+        const int storage = input_storages[k];
+        if (storage < 0 || storages_[static_cast<size_t>(storage)].loc != Loc::Arena) continue;
+        const ValueId root = known(node.inputs[k]).root;
+        const bool only_reader = uses_[root] == 1 && places_.at(place_key(root, made_as_.at(root))) == storage;
+        if (only_reader && storages_[static_cast<size_t>(storage)].bytes == bytes &&
+            planned.inputs[k].layout == desc.layout && planned.inputs[k].shape == desc.shape &&
+            planned.inputs[k].type == desc.type) {
+          return place = storage;
+        }
+      }
+    }
+    Storage storage;
+    storage.bytes = bytes;
+    return place = add_storage(storage);
+  }
+
+  void emit_dynamic(int index) {
+    const Node& node = graph_.nodes[static_cast<size_t>(index)];
+    FrameInfo frame;
+    std::vector<int> storages;
+    for (ValueId id : node.inputs) {
+      frame.inputs.emplace_back();
+      int storage = -1;
+      if (id != kNoValue && known(id).state == Known::State::Planned) {
+        frame.inputs.back() = known(id).desc;
+        frame.inputs.back().layout = Layout::Plain;
+        if (!known(id).value.empty()) frame.inputs.back().constant = keep(known(id).value);
+        storage = storage_of(id, Layout::Plain);
+        --uses_[known(id).root];
+      }
+      storages.push_back(storage);
+    }
+    std::vector<TensorDesc> outputs;
+    for (ValueId id : node.outputs) {
+      outputs.emplace_back();
+      if (id != kNoValue) outputs.back().type = graph_.value(id).type.element;
+      storages.push_back(-1);
+    }
+    const OpDef& op = program_.op(index);
+    const bool hands_on = op.flags & kView;
+    auto kernel = hands_on
+                      ? make_kernel([](const KernelArgs& args) { args.frame->set_output(0, args.frame->input(0)); })
+                      : op.cpu.front().prepare(context(node, frame.inputs, outputs));
+    const char* candidate = hands_on ? "hand on" : op.cpu.front().name;
+    Step& step = add_step(std::move(kernel), index, storages, node.inputs.size());
+    step.frame = static_cast<int32_t>(plan_->frames.size());
+    plan_->frames.push_back(std::move(frame));
+    plan_->decisions.push_back({index, candidate, Layout::Plain, Layout::Plain, {}});
+  }
+
+  // Copies and reorders for leaving values that no step wrote in place.
+  void emit_leaving() {
+    for (ValueId id : leaving_) {
+      const ValueId root = known(id).root;
+      const auto written = written_as_.find(root);
+      const bool here = written != written_as_.end() && written->second == id;
+      Storage storage;
+      storage.loc = Loc::External;
+      storage.base = external_of_.at(id);
+      if (here && made_as_.contains(root)) {
+        const Layout made = made_as_.at(root);
+        const TensorDesc& desc = known_[static_cast<size_t>(root)].desc;
+        if (made == Layout::Plain || same_memory(desc.shape, made, Layout::Plain)) continue;
+        // A reorder to plain may stand already for another reader.
+        if (!places_.contains(place_key(root, Layout::Plain))) {
+          add_reorder(places_.at(place_key(root, made)), made, add_storage(storage), Layout::Plain, desc);
+          continue;
+        }
+      }
+      const int from = storage_of(id, Layout::Plain);
+      add_copy(from, add_storage(storage), known(id).desc);
+    }
+  }
+
+  void place() {
+    std::vector<Lifetime> pieces;
+    std::vector<int> piece_of(storages_.size(), -1);
+    for (size_t i = 0; i < storages_.size(); ++i) {
+      if (storages_[i].loc != Loc::Arena) continue;
+      piece_of[i] = static_cast<int>(pieces.size());
+      pieces.push_back({storages_[i].bytes, storages_[i].first, storages_[i].last, -1});
+    }
+    plan_->arena_bytes = plan_memory(pieces);
+    auto offset = [&](int storage) {
+      return pieces[static_cast<size_t>(piece_of[static_cast<size_t>(storage)])].offset;
+    };
+    plan_->slots.reserve(slot_storages_.size());
+    for (int index : slot_storages_) {
+      Slot slot;
+      if (index >= 0) {
+        const Storage& storage = storages_[static_cast<size_t>(index)];
+        slot.loc = storage.loc;
+        slot.base = storage.base;
+        if (storage.loc == Loc::Arena) slot.offset = offset(index);
+      }
+      plan_->slots.push_back(slot);
+    }
+    for (const auto& [step, storage] : workspaces_) {
+      plan_->steps[static_cast<size_t>(step)].workspace_offset = offset(storage);
+    }
+    plan_->holders = std::move(holders_);
+  }
+
+  const Program& program_;
+  const Graph& graph_;
+  const PlanServices& services_;
+  std::vector<Known> known_;
+  SymbolTable symbols_;
+  std::shared_ptr<Instance> plan_;
+  std::vector<Item> order_;
+  std::vector<PlannedNode> planned_;
+  std::vector<ValueId> leaving_;
+  std::unordered_map<ValueId, ValueId> written_as_;  // root -> the leaving value whose external is its memory
+  std::unordered_map<ValueId, uint32_t> external_of_;
+  std::unordered_map<ValueId, int> uses_;        // of a root's memory by steps not yet emitted
+  std::unordered_map<ValueId, Layout> made_as_;  // root -> layout in which it was made
+  std::unordered_map<uint64_t, int> places_;     // (root, layout) -> storage
+  std::vector<Storage> storages_;
+  std::vector<int> slot_storages_;
+  std::vector<std::pair<int, int>> workspaces_;  // (step, storage)
+  std::unordered_map<const std::byte*, std::shared_ptr<Tensor>> kept_;
+  std::vector<std::shared_ptr<Tensor>> holders_;
+};
+
+}  // namespace
+
+size_t Instance::footprint() const {
+  size_t bytes = sizeof(Instance) + steps.size() * sizeof(Step) + slots.size() * sizeof(Slot);
+  // A prepared kernel is a few hundred bytes to a few kilobytes (generated code is shared by oneDNN's own cache).
+  return bytes + kernels.size() * 1024;
+}
+
+std::shared_ptr<const Instance> make_instance(const Program& program, int begin, std::span<const PlanInput> inputs,
+                                              const PlanServices& services) {
+  return Builder(program, begin, inputs, services).build();
+}
+
+}  // namespace fastort

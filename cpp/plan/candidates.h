@@ -1,0 +1,42 @@
+#pragma once
+
+#include <vector>
+
+#include "ops/op.h"
+
+namespace fastort {
+
+// One way to run a node: a candidate with one of its variants.
+struct Option {
+  const Candidate* candidate = nullptr;
+  Variant variant;
+  double cost = 0;  // nanoseconds
+};
+
+// A node to be planned with its concrete inputs and outputs (plain layouts), and what came of it.
+struct PlannedNode {
+  int node = -1;
+  const OpDef* op = nullptr;
+  std::vector<TensorDesc> inputs;
+  std::vector<TensorDesc> outputs;
+  std::vector<Option> options;
+  std::vector<std::string> refusals;
+  int chosen = 0;
+
+  const Option& option() const { return options[static_cast<size_t>(chosen)]; }
+};
+
+// The layout that an option asks of input `i`.
+Layout input_layout(const PlannedNode& planned, const Option& option, int i);
+// The layout in which an option makes output `i`.
+Layout output_layout(const PlannedNode& planned, const Option& option, int i);
+
+// Asks every candidate for every variant and keeps those that accept. Throws NotImplemented with all the reasons where
+// none does.
+void list_options(const Graph& graph, PlannedNode& planned, const EngineOptions& options, PackStore& packs);
+
+// Chooses one option for each node so that kernels plus reorders between them cost least over the whole region.
+// `read_plain`: values that something beside these nodes reads in plain layout.
+void choose_layouts(const Graph& graph, std::vector<PlannedNode>& nodes, std::span<const ValueId> read_plain);
+
+}  // namespace fastort

@@ -1,0 +1,95 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "plan/program.h"
+
+namespace fastort {
+
+// Where a pointer of a step comes from. An alias is an offset.
+enum class Loc : uint8_t { None, Arena, External, Constant };
+struct Slot {
+  Loc loc = Loc::None;
+  uint32_t base = 0;   // External, Constant: which
+  int64_t offset = 0;  // bytes
+};
+
+// A value that enters or leaves a plan: fed, made by an earlier plan, or read by a later one or by the caller.
+struct External {
+  ValueId id = kNoValue;
+  DataType type = DataType::Undefined;
+  Shape shape;
+  bool made_here = false;  // the run allocates it (or takes the caller's buffer) before the first step
+};
+
+// One kernel call. Its pointers are a run of Instance::slots: inputs, then outputs.
+struct Step {
+  const Kernel* kernel = nullptr;
+  uint32_t first_slot = 0;
+  uint16_t num_inputs = 0;
+  uint16_t num_outputs = 0;
+  int32_t node = -1;              // of the graph; -1 for a copy or a reorder that the plan added
+  int32_t state = -1;             // index among the context's kernel states
+  int64_t workspace_offset = -1;  // in the arena
+  int32_t frame = -1;             // index into Instance::frames for kernels that use a Frame
+};
+
+// What a Frame must know of a step: its inputs' types and shapes (those that have a planned place).
+struct FrameInfo {
+  std::vector<TensorDesc> inputs;
+};
+
+// Why a node runs as it does, for `explain()`.
+struct Decision {
+  int node = -1;
+  std::string candidate;
+  Layout in = Layout::Plain;
+  Layout out = Layout::Plain;
+  std::vector<std::string> refusals;  // "name: reason" of candidates that stood before it
+};
+
+// A plan for concrete shapes: nodes [begin, end) of a program as a flat list of steps. Immutable once built, shared by
+// the contexts that run it. A plan ends where the next node needs a shape or a value that is known only when the run
+// has come that far.
+struct Instance {
+  int begin = 0;
+  int end = 0;
+  std::vector<Step> steps;
+  std::vector<Slot> slots;
+  std::vector<External> externals;
+  std::vector<FrameInfo> frames;
+  std::vector<Decision> decisions;
+  size_t arena_bytes = 0;
+  std::vector<std::unique_ptr<Kernel>> kernels;
+  std::vector<const Kernel*> stateful;  // kernels that want a state in each context
+  std::vector<Tensor> constants;
+  std::vector<std::shared_ptr<Tensor>> holders;  // tensors whose addresses kernels and frames keep
+  // Values known at planning time that a later plan or the caller reads.
+  std::vector<std::pair<ValueId, Tensor>> known;
+  // Bytes that the instance itself holds, for the cache's bound.
+  size_t footprint() const;
+};
+
+// What a plan is made from, beside the program.
+struct PlanInput {
+  ValueId id = kNoValue;
+  bool is_tensor = false;
+  DataType type = DataType::Undefined;
+  Shape shape;
+  const Tensor* value = nullptr;  // where the program needs its contents
+};
+
+struct PlanServices {
+  const EngineOptions& options;
+  PackStore& packs;
+  std::function<std::shared_ptr<Body>(const std::shared_ptr<Graph>&)> compile_body;
+};
+
+// Plans the nodes from `begin` on as far as shapes are known; at least one node, or Error.
+std::shared_ptr<const Instance> make_instance(const Program& program, int begin, std::span<const PlanInput> inputs,
+                                              const PlanServices& services);
+
+}  // namespace fastort

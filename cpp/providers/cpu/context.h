@@ -1,0 +1,54 @@
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "plan/instance.h"
+
+namespace fastort {
+
+// Told about every step of a run, for profiles.
+class StepObserver {
+ public:
+  virtual ~StepObserver() = default;
+  virtual void begin(const Instance& plan, const Step& step) = 0;
+  virtual void end(const Instance& plan, const Step& step) = 0;
+};
+
+// What one run in flight needs of a plan: the pointer table and the kernels' states. Used by one run at a time.
+class CpuContext {
+ public:
+  CpuContext(std::shared_ptr<const Instance> plan, const Graph& graph);
+
+  const Instance& plan() const { return *plan_; }
+
+  // Runs the plan's steps. `values` holds what was fed or made so far, by value id; what the plan makes for others is
+  // put there. A tensor that already stands in a place of the plan's type and shape is written into.
+  void run(std::span<Value> values, std::byte* arena, const Parallel& parallel, StepObserver* observer);
+
+ private:
+  struct Patch {
+    uint32_t pointer;
+    uint32_t external;
+    int64_t offset;
+  };
+  class StepFrame;
+
+  void bind_arena(std::byte* arena);
+  void bind_externals(std::span<Value> values);
+  [[noreturn]] void fail_step(const Step& step, ErrorCode code, const char* what) const;
+
+  std::shared_ptr<const Instance> plan_;
+  const Graph& graph_;
+  std::byte* arena_ = nullptr;
+  std::vector<std::byte*> pointers_;
+  std::vector<Patch> patches_;
+  std::vector<std::byte*> externals_;
+  std::vector<std::unique_ptr<KernelState>> states_;
+};
+
+// A tensor whose memory comes from the recycling pool.
+Tensor pooled_tensor(DataType type, const Shape& shape);
+
+}  // namespace fastort

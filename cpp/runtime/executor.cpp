@@ -1,0 +1,266 @@
+#include "runtime/executor.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "ops/core/infer.h"
+
+namespace fastort {
+namespace {
+
+// A subgraph with its own plans.
+class ExecutorBody final : public Body {
+ public:
+  ExecutorBody(std::shared_ptr<const Graph> graph, const EngineOptions& options, PackStore& packs, size_t cache_bytes)
+      : executor_(std::make_shared<Program>(std::move(graph)), options, packs, cache_bytes) {}
+
+  std::vector<Value> run(std::vector<Value> inputs, const Parallel& parallel) override {
+    std::vector<Value> outputs(executor_.program().graph().outputs.size());
+    executor_.run(inputs, outputs, parallel, nullptr);
+    return outputs;
+  }
+
+ private:
+  Executor executor_;
+};
+
+}  // namespace
+
+std::shared_ptr<const Instance> PlanCache::find(const Key& key) {
+  std::lock_guard lock(mutex_);
+  for (auto entry = entries_.begin(); entry != entries_.end(); ++entry) {
+    if (entry->key != key) continue;
+    entries_.splice(entries_.begin(), entries_, entry);
+    return entries_.front().plan;
+  }
+  return nullptr;
+}
+
+void PlanCache::insert(const Key& key, std::shared_ptr<const Instance> plan) {
+  std::lock_guard lock(mutex_);
+  bytes_ += plan->footprint() + key.size() * sizeof(int64_t);
+  entries_.push_front({key, std::move(plan)});
+  while (entries_.size() > 1 && bytes_ > max_bytes_) {
+    bytes_ -= entries_.back().plan->footprint() + entries_.back().key.size() * sizeof(int64_t);
+    entries_.pop_back();
+  }
+}
+
+size_t PlanCache::size() const {
+  std::lock_guard lock(mutex_);
+  return entries_.size();
+}
+
+size_t PlanCache::bytes() const {
+  std::lock_guard lock(mutex_);
+  return bytes_;
+}
+
+void PlanCache::clear() {
+  std::lock_guard lock(mutex_);
+  entries_.clear();
+  bytes_ = 0;
+}
+
+std::vector<std::shared_ptr<const Instance>> PlanCache::all() const {
+  std::lock_guard lock(mutex_);
+  std::vector<std::shared_ptr<const Instance>> plans;
+  for (const Entry& entry : entries_) plans.push_back(entry.plan);
+  std::sort(plans.begin(), plans.end(), [](const auto& a, const auto& b) { return a->begin < b->begin; });
+  return plans;
+}
+
+// Everything that one run in flight owns.
+struct Executor::Activation {
+  struct Segment {
+    PlanCache::Key key;
+    std::unique_ptr<CpuContext> context;
+    uint64_t used = 0;
+  };
+  // Contexts kept for shapes seen lately.
+  static constexpr size_t kMaxSegments = 8;
+
+  std::vector<Value> values;  // by value id
+  std::vector<Segment> segments;
+  PlanCache::Key key;  // scratch
+  std::shared_ptr<Buffer> arena;
+  uint64_t clock = 0;
+};
+
+Executor::Executor(std::shared_ptr<const Program> program, const EngineOptions& options, PackStore& packs,
+                   size_t plan_cache_bytes)
+    : program_(std::move(program)), options_(options), packs_(packs), plans_(plan_cache_bytes) {}
+
+Executor::~Executor() { trim(); }
+
+std::unique_ptr<Executor::Activation> Executor::take() {
+  for (auto& slot : idle_) {
+    if (slot.load(std::memory_order_relaxed) == nullptr) continue;
+    if (Activation* activation = slot.exchange(nullptr, std::memory_order_acquire)) {
+      return std::unique_ptr<Activation>(activation);
+    }
+  }
+  auto activation = std::make_unique<Activation>();
+  activation->values.resize(program_->graph().values.size());
+  return activation;
+}
+
+void Executor::give(std::unique_ptr<Activation> activation) {
+  for (auto& slot : idle_) {
+    Activation* expected = nullptr;
+    if (slot.compare_exchange_strong(expected, activation.get(), std::memory_order_release,
+                                     std::memory_order_relaxed)) {
+      activation.release();
+      return;
+    }
+  }
+}
+
+size_t Executor::trim() {
+  size_t bytes = 0;
+  for (auto& slot : idle_) {
+    const std::unique_ptr<Activation> activation(slot.exchange(nullptr, std::memory_order_acquire));
+    if (activation && activation->arena) bytes += activation->arena->bytes();
+  }
+  return bytes;
+}
+
+size_t Executor::idle_arena_bytes() const {
+  size_t bytes = 0;
+  for (const auto& slot : idle_) {
+    const Activation* activation = slot.load(std::memory_order_acquire);
+    if (activation && activation->arena) bytes += activation->arena->bytes();
+  }
+  return bytes;
+}
+
+namespace {
+
+// Appends what a plan depends on: where it starts, and of each value its type, shape and, where needed, contents.
+void make_key(const Program& program, int begin, std::span<const Value> values, PlanCache::Key& key) {
+  key.clear();
+  key.push_back(begin);
+  for (ValueId id : program.live_in(begin)) {
+    const Value& value = values[static_cast<size_t>(id)];
+    if (!value.is_tensor()) {
+      key.push_back(-1);
+      continue;
+    }
+    const Tensor& tensor = value.tensor();
+    key.push_back(static_cast<int64_t>(tensor.type()) << 32 | tensor.shape().rank());
+    key.insert(key.end(), tensor.shape().begin(), tensor.shape().end());
+    if (!program.needs_value(id) || tensor.type() == DataType::String) continue;
+    const size_t words = (tensor.bytes() + sizeof(int64_t) - 1) / sizeof(int64_t);
+    const size_t at = key.size();
+    key.resize(at + words, 0);
+    if (words) std::memcpy(key.data() + at, tensor.raw(), tensor.bytes());
+  }
+}
+
+}  // namespace
+
+std::shared_ptr<const Instance> Executor::plan_for(const Activation& activation, int begin) {
+  if (auto plan = plans_.find(activation.key)) return plan;
+  std::lock_guard lock(planning_);
+  if (auto plan = plans_.find(activation.key)) return plan;
+  std::vector<PlanInput> inputs;
+  for (ValueId id : program_->live_in(begin)) {
+    const Value& value = activation.values[static_cast<size_t>(id)];
+    PlanInput& input = inputs.emplace_back();
+    input.id = id;
+    input.is_tensor = value.is_tensor();
+    if (!input.is_tensor) continue;
+    input.type = value.tensor().type();
+    input.shape = value.tensor().shape();
+    if (program_->needs_value(id)) input.value = &value.tensor();
+  }
+  const PlanServices services{options_, packs_, [this](const std::shared_ptr<Graph>& body) {
+                                return std::make_shared<ExecutorBody>(body, options_, packs_, size_t{8} << 20);
+                              }};
+  auto plan = make_instance(*program_, begin, inputs, services);
+  plans_.insert(activation.key, plan);
+  return plan;
+}
+
+CpuContext& Executor::context_for(Activation& activation, int begin, const Parallel&) {
+  make_key(*program_, begin, activation.values, activation.key);
+  for (auto& segment : activation.segments) {
+    if (segment.key != activation.key) continue;
+    segment.used = ++activation.clock;
+    return *segment.context;
+  }
+  Activation::Segment fresh;
+  fresh.context = std::make_unique<CpuContext>(plan_for(activation, begin), program_->graph());
+  fresh.key = activation.key;
+  fresh.used = ++activation.clock;
+  if (activation.segments.size() < Activation::kMaxSegments) {
+    activation.segments.push_back(std::move(fresh));
+    return *activation.segments.back().context;
+  }
+  auto oldest = std::min_element(activation.segments.begin(), activation.segments.end(),
+                                 [](const auto& a, const auto& b) { return a.used < b.used; });
+  *oldest = std::move(fresh);
+  return *oldest->context;
+}
+
+// Returns the activation and drops the run's values, whether the run ends well or not.
+struct Executor::Lease {
+  Executor& executor;
+  std::unique_ptr<Activation> activation;
+  ~Lease() {
+    for (Value& value : activation->values) {
+      if (!value.empty()) value = Value();
+    }
+    executor.give(std::move(activation));
+  }
+};
+
+void Executor::run(std::span<const Value> inputs, std::span<Value> outputs, const Parallel& parallel,
+                   StepObserver* observer) {
+  const Graph& graph = program_->graph();
+  Lease lease{*this, take()};
+  Activation& activation = *lease.activation;
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    if (!outputs[i].empty()) activation.values[static_cast<size_t>(graph.outputs[i])] = outputs[i];
+  }
+  for (size_t i = 0; i < inputs.size(); ++i) activation.values[static_cast<size_t>(graph.inputs[i])] = inputs[i];
+
+  const int count = static_cast<int>(graph.nodes.size());
+  for (int begin = 0; begin < count;) {
+    CpuContext& context = context_for(activation, begin, parallel);
+    const size_t bytes = context.plan().arena_bytes;
+    if (bytes && (!activation.arena || activation.arena->bytes() < bytes)) {
+      activation.arena.reset();
+      activation.arena = Buffer::allocate(bytes);
+    }
+    context.run(activation.values, activation.arena ? activation.arena->data() : nullptr, parallel, observer);
+    begin = context.plan().end;
+  }
+  finish(activation, inputs, outputs);
+}
+
+void Executor::finish(Activation& activation, std::span<const Value> inputs, std::span<Value> outputs) {
+  const Graph& graph = program_->graph();
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    const ValueId id = graph.outputs[i];
+    Value value = activation.values[static_cast<size_t>(id)];
+    if (value.empty() && graph.constant(id)) value = *graph.constant(id);
+    if (value.is_tensor()) {
+      const Tensor& tensor = value.tensor();
+      const bool bound = outputs[i].is_tensor() && outputs[i].tensor().raw() == tensor.raw();
+      // An output that is an input, a weight or a second name of another output is a copy. Two references are the
+      // activation's and this function's.
+      bool shared = tensor.buffer() && tensor.buffer().use_count() > 2;
+      for (size_t k = 0; k < i && !shared; ++k) {
+        shared = outputs[k].is_tensor() && outputs[k].tensor().raw() == tensor.raw() && tensor.bytes() != 0;
+      }
+      for (const Value& input : inputs) {
+        shared |= input.is_tensor() && input.tensor().raw() == tensor.raw() && tensor.bytes() != 0;
+      }
+      if (shared && !bound) value = tensor.clone();
+    }
+    outputs[i] = std::move(value);
+  }
+}
+
+}  // namespace fastort

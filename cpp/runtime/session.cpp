@@ -1,0 +1,240 @@
+#include "runtime/session.h"
+
+#include <algorithm>
+
+#include "base/cpu_info.h"
+#include "base/log.h"
+#include "onnx/load.h"
+#include "onnx/save.h"
+#include "ops/core/infer.h"
+#include "runtime/deadline.h"
+#include "runtime/pack_store.h"
+
+namespace fastort {
+namespace {
+
+constexpr size_t kPlanCacheBytes = size_t{64} << 20;
+
+// What the loader asks of the engine: which operators it has, and what they say of their results.
+std::vector<ValueFacts> infer_facts(const Node& node, std::span<const ValueFacts> inputs, SymbolTable& symbols) {
+  const OpDef* op = find_op(node.domain, node.op_type);
+  if (!op) return std::vector<ValueFacts>(node.outputs.size());
+  std::vector<ValueType> types;
+  std::vector<KnownValue> known;
+  for (const ValueFacts& facts : inputs) {
+    types.push_back(facts.type);
+    known.push_back({facts.constant, facts.dims});
+  }
+  const InferredNode inferred = infer_node(*op, node, types, known, symbols);
+  std::vector<ValueFacts> outputs;
+  for (size_t i = 0; i < inferred.types.size(); ++i) outputs.push_back({inferred.types[i], nullptr, inferred.dims[i]});
+  return outputs;
+}
+
+LoadOptions load_options(const SessionOptions& options) {
+  LoadOptions load;
+  load.has_op = [](std::string_view domain, std::string_view op) { return find_op(domain, op) != nullptr; };
+  load.infer = infer_facts;
+  load.free_dimensions_by_name = options.free_dimension_by_name;
+  load.free_dimensions_by_denotation = options.free_dimension_by_denotation;
+  load.external_initializers = options.initializers;
+  return load;
+}
+
+NodeArgInfo arg_info(const Graph& graph, ValueId id) {
+  const ValueInfo& value = graph.value(id);
+  NodeArgInfo info{value.name, value.type, {}, value.type.has_shape};
+  for (Dim dim : value.type.shape) {
+    if (is_known(dim)) {
+      info.dims.emplace_back(dim);
+    } else if (graph.symbols->is_named(dim)) {
+      info.dims.emplace_back(graph.symbols->name(dim));
+    } else {
+      info.dims.emplace_back(std::monostate{});
+    }
+  }
+  return info;
+}
+
+std::string shown(const NodeArgInfo& info) {
+  std::string text = "[";
+  for (size_t i = 0; i < info.dims.size(); ++i) {
+    if (i) text += ",";
+    if (const auto* size = std::get_if<int64_t>(&info.dims[i]))
+      text += std::to_string(*size);
+    else if (const auto* symbol = std::get_if<std::string>(&info.dims[i]))
+      text += *symbol;
+    else
+      text += "?";
+  }
+  return text + "]";
+}
+
+}  // namespace
+
+std::unique_ptr<Session> Session::from_file(const std::string& path, const SessionOptions& options) {
+  return std::unique_ptr<Session>(new Session(load_model_file(path, load_options(options)), options));
+}
+
+std::unique_ptr<Session> Session::from_bytes(std::span<const std::byte> bytes, std::shared_ptr<Buffer> keep_alive,
+                                             const SessionOptions& options) {
+  return std::unique_ptr<Session>(
+      new Session(load_model_bytes(bytes, std::move(keep_alive), load_options(options)), options));
+}
+
+Session::Session(Model model, const SessionOptions& options) : options_(options), model_(std::move(model)) {
+  for (const std::string& warning : model_.info.warnings) log(Severity::Warning, warning);
+  const int usable = ThreadPool::instance().size();
+  engine_.threads = options.intra_op_num_threads > 0 ? std::min(options.intra_op_num_threads, usable) : usable;
+  engine_.deterministic = options.use_deterministic_compute;
+  auto flag = [&](const char* key, bool fallback) {
+    const auto entry = options.config_entries.find(key);
+    return entry == options.config_entries.end() ? fallback : entry->second == "1";
+  };
+  engine_.allow_winograd = flag("fastort.allow_winograd", true);
+  engine_.allow_blocked_layouts = flag("fastort.allow_blocked_layouts", true) && options.optimization_level >= 3;
+
+  Graph& graph = *model_.graph;
+  infer_graph(graph);
+  for (ValueId id : graph.inputs) inputs_.push_back(arg_info(graph, id));
+  for (ValueId id : graph.outputs) outputs_.push_back(arg_info(graph, id));
+  for (ValueId id : graph.overridable) overridable_.push_back(arg_info(graph, id));
+  auto rewritten = std::make_shared<Graph>(graph);
+  PassOptions pass_options{options.optimization_level,
+                           {options.disabled_passes.begin(), options.disabled_passes.end()}};
+  passes_ = optimize(*rewritten, pass_options);
+  if (!options.optimized_model_filepath.empty()) {
+    Model saved = model_;
+    saved.graph = rewritten;
+    save_model_file(saved, options.optimized_model_filepath);
+  }
+  executor_ = compile(std::move(rewritten));
+}
+
+Session::~Session() = default;
+
+std::shared_ptr<Executor> Session::compile(std::shared_ptr<Graph> graph) {
+  return std::make_shared<Executor>(std::make_shared<Program>(std::move(graph)), engine_, SharedPackStore::instance(),
+                                    kPlanCacheBytes);
+}
+
+std::shared_ptr<Executor> Session::overriding(const std::vector<int>& overridden) {
+  std::lock_guard lock(mutex_);
+  std::shared_ptr<Executor>& executor = variants_[overridden];
+  if (executor) return executor;
+  auto graph = std::make_shared<Graph>(*model_.graph);
+  for (int k : overridden) {
+    const ValueId id = model_.graph->overridable[static_cast<size_t>(k)];
+    graph->value(id).constant.reset();
+    graph->inputs.push_back(id);
+  }
+  // Other sizes than the default's may be fed, so that nothing inferred from it holds.
+  infer_graph(*graph);
+  optimize(*graph, {options_.optimization_level, {options_.disabled_passes.begin(), options_.disabled_passes.end()}});
+  return executor = compile(std::move(graph));
+}
+
+void Session::check_feed(const NodeArgInfo& info, const Value& value) const {
+  if (!info.type.is_tensor()) return;
+  if (!value.is_tensor()) {
+    invalid_argument("Unexpected input data type for input '" + info.name + "': expected: (" + type_string(info.type) +
+                     "), got a value that is no tensor");
+  }
+  const Tensor& tensor = value.tensor();
+  if (info.type.element != DataType::Undefined && tensor.type() != info.type.element) {
+    invalid_argument("Unexpected input data type. Actual: (tensor(" + std::string(name(tensor.type())) +
+                     ")) , expected: (" + type_string(info.type) + ") for input '" + info.name + "' of shape " +
+                     to_string(tensor.shape()) + "; convert it, with `.astype` for a NumPy array");
+  }
+  if (!info.has_shape) return;
+  if (tensor.shape().size() != info.dims.size()) {
+    invalid_argument("Invalid rank for input: " + info.name + " Got: " + std::to_string(tensor.shape().rank()) +
+                     " Expected: " + std::to_string(info.dims.size()) +
+                     " Please fix either the inputs/outputs or the model. The input has the shape " +
+                     to_string(tensor.shape()) + ", the model declares " + shown(info));
+  }
+  std::string wrong;
+  for (size_t i = 0; i < info.dims.size(); ++i) {
+    const auto* size = std::get_if<int64_t>(&info.dims[i]);
+    if (!size || *size == tensor.shape()[i]) continue;
+    wrong += "\n index: " + std::to_string(i) + " Got: " + std::to_string(tensor.shape()[i]) +
+             " Expected: " + std::to_string(*size);
+  }
+  if (wrong.empty()) return;
+  invalid_argument("Got invalid dimensions for input: " + info.name + " for the following indices" + wrong +
+                   "\n Please fix either the inputs/outputs or the model. The input has the shape " +
+                   to_string(tensor.shape()) + ", the model declares " + shown(info));
+}
+
+void Session::run(std::span<const int> input_indices, std::span<const Value> feeds, std::span<const int> output_indices,
+                  std::span<Value> results, const RunOptions* options, StepObserver* observer) {
+  const int fixed = static_cast<int>(inputs_.size());
+  // Models with more inputs than this take the slower way of vectors.
+  constexpr size_t kInline = 16;
+  Value inline_inputs[kInline], inline_outputs[kInline];
+  std::vector<Value> many_inputs, many_outputs;
+  std::vector<int> overridden;
+  for (int index : input_indices) {
+    if (index >= fixed) overridden.push_back(index - fixed);
+  }
+  std::sort(overridden.begin(), overridden.end());
+  const std::shared_ptr<Executor> executor = overridden.empty() ? executor_ : overriding(overridden);
+
+  auto room = [](Value* local, std::vector<Value>& many, size_t count) {
+    if (count <= kInline) return std::span<Value>(local, count);
+    many.resize(count);
+    return std::span<Value>(many);
+  };
+  const std::span<Value> inputs = room(inline_inputs, many_inputs, inputs_.size() + overridden.size());
+  const std::span<Value> outputs = room(inline_outputs, many_outputs, outputs_.size());
+  for (size_t i = 0; i < feeds.size(); ++i) {
+    const int index = input_indices[i];
+    if (index < fixed) {
+      check_feed(inputs_[static_cast<size_t>(index)], feeds[i]);
+      inputs[static_cast<size_t>(index)] = feeds[i];
+      continue;
+    }
+    check_feed(overridable_[static_cast<size_t>(index - fixed)], feeds[i]);
+    const auto at = std::lower_bound(overridden.begin(), overridden.end(), index - fixed) - overridden.begin();
+    inputs[inputs_.size() + static_cast<size_t>(at)] = feeds[i];
+  }
+  for (size_t i = 0; i < results.size(); ++i) outputs[static_cast<size_t>(output_indices[i])] = results[i];
+
+  const Deadline deadline(options ? options->timeout_seconds : 0, options ? &options->terminate : nullptr);
+  const Parallel parallel(ThreadPool::instance(), engine_.threads, deadline.flag());
+  executor->run(inputs, outputs, parallel, observer);
+  for (size_t i = 0; i < results.size(); ++i) results[i] = outputs[static_cast<size_t>(output_indices[i])];
+}
+
+std::string Session::explain() const {
+  const Graph& graph = executor_->program().graph();
+  std::string text;
+  for (const PassReport& pass : passes_) {
+    if (pass.changes) text += "pass " + pass.name + ": " + std::to_string(pass.changes) + " changes\n";
+  }
+  const auto plans = executor_->plans().all();
+  if (plans.empty()) text += "No plan yet: kernels are chosen when the first run shows the shapes.\n";
+  for (const auto& plan : plans) {
+    text += "plan of nodes " + std::to_string(plan->begin) + ".." + std::to_string(plan->end) + ": " +
+            std::to_string(plan->steps.size()) + " steps, arena " + std::to_string(plan->arena_bytes) + " bytes\n";
+    for (const Decision& decision : plan->decisions) {
+      const Node& node = graph.nodes[static_cast<size_t>(decision.node)];
+      text += "  " + describe(graph, node) + ": CPUExecutionProvider, " + decision.candidate;
+      if (decision.in != Layout::Plain || decision.out != Layout::Plain) {
+        text += " (" + std::string(name(decision.in)) + " -> " + std::string(name(decision.out)) + ")";
+      }
+      text += "\n";
+      for (const std::string& fused : node.origin.fused) text += "      with " + fused + "\n";
+      for (const std::string& refusal : decision.refusals) text += "      not " + refusal + "\n";
+    }
+  }
+  return text;
+}
+
+std::string Session::print_graph() const { return print(executor_->program().graph()); }
+
+size_t Session::trim() { return executor_->trim() + BufferPool::instance().trim(); }
+size_t Session::plan_count() const { return executor_->plans().size(); }
+size_t Session::plan_bytes() const { return executor_->plans().bytes(); }
+
+}  // namespace fastort
