@@ -1,0 +1,150 @@
+#include <algorithm>
+
+#include "ops/core/move.h"
+
+namespace fastort {
+namespace {
+
+// ---- Transpose -----------------------------------------------------------------------------------------------------
+
+InlineVector<int, 8> permutation(const Node& node, int rank) {
+  const auto given = node.attributes.get_ints("perm");
+  InlineVector<int, 8> perm;
+  if (given.empty()) {
+    for (int i = rank - 1; i >= 0; --i) perm.push_back(i);
+    return perm;
+  }
+  if (static_cast<int>(given.size()) != rank)
+    invalid_graph("Transpose '" + node.name + "': perm has " + std::to_string(given.size()) +
+                  " items and the input has rank " + std::to_string(rank));
+  return checked_axes(node, given, rank);
+}
+
+void infer_transpose(InferContext& context) {
+  if (!context.has_shape(0)) {
+    const auto perm = context.attributes().get_ints("perm");
+    if (perm.empty()) return context.out(0, context.type(0));
+    return context.out(0, context.type(0), unknown_shape(context, static_cast<int64_t>(perm.size())));
+  }
+  const Shape& shape = context.shape(0);
+  Shape result;
+  for (int axis : permutation(context.node, shape.rank())) result.push_back(shape[axis]);
+  context.out(0, context.type(0), result);
+  if (shape.rank() <= 1) {
+    if (const auto dims = context.dims(0)) context.out_dims(0, *dims);
+  }
+}
+
+std::unique_ptr<Kernel> copy_kernel(kernels::StridedCopy copy) {
+  return make_kernel([copy = std::move(copy)](const KernelArgs& args) {
+    copy.run(args.pointers[0], args.pointers[args.num_inputs], args.parallel);
+  });
+}
+
+std::unique_ptr<Kernel> prepare_transpose(const OpContext& context) {
+  const Shape& dst = context.out(0).shape;
+  const kernels::Strides strides = kernels::strides_of(context.shape(0));
+  kernels::Strides from;
+  for (int axis : permutation(context.node, context.shape(0).rank())) from.push_back(strides[axis]);
+  return copy_kernel(kernels::StridedCopy(context.type(0), dst, from, kernels::strides_of(dst)));
+}
+
+// ---- DepthToSpace, SpaceToDepth ------------------------------------------------------------------------------------
+
+struct BlockMode {
+  int64_t size;
+  bool depth_first;  // CRD: the channel is the slowest part of the depth
+};
+
+BlockMode block_mode(const Node& node) {
+  const std::string mode = node.attributes.get_string("mode", "DCR");
+  if (mode != "DCR" && mode != "CRD")
+    invalid_graph(node.op_type + " '" + node.name + "': mode '" + mode + "' is neither DCR nor CRD");
+  const int64_t size = node.attributes.get_int("blocksize");
+  if (size < 1 || size > (1 << 20))
+    invalid_graph(node.op_type + " '" + node.name + "': blocksize " + std::to_string(size) + " is out of range");
+  return {size, mode == "CRD"};
+}
+
+void require_rank_4(const InferContext& context) {
+  if (context.shape(0).rank() != 4) context.fail("the input must be [N,C,H,W], got " + to_string(context.shape(0)));
+}
+
+Dim divide(const InferContext& context, Dim dim, int64_t by, const char* what) {
+  if (is_known(dim) && dim % by != 0)
+    context.fail(std::string(what) + " " + std::to_string(dim) + " does not divide by " + std::to_string(by));
+  return context.symbols.div_floor(dim, by);
+}
+
+void infer_depth_to_space(InferContext& context) {
+  const int64_t size = block_mode(context.node).size;
+  if (!context.has_shape(0)) return context.out(0, context.type(0), unknown_shape(context, 4));
+  require_rank_4(context);
+  const Shape& shape = context.shape(0);
+  context.out(0, context.type(0),
+              {shape[0], divide(context, shape[1], size * size, "the number of channels"),
+               context.symbols.mul(shape[2], size), context.symbols.mul(shape[3], size)});
+}
+
+void infer_space_to_depth(InferContext& context) {
+  const int64_t size = block_mode(context.node).size;
+  if (!context.has_shape(0)) return context.out(0, context.type(0), unknown_shape(context, 4));
+  require_rank_4(context);
+  const Shape& shape = context.shape(0);
+  context.out(0, context.type(0),
+              {shape[0], context.symbols.mul(shape[1], size * size), divide(context, shape[2], size, "the height"),
+               divide(context, shape[3], size, "the width")});
+}
+
+// Both walk the space [N, C, H, bh, W, bw] with the depth's strides for (C, bh, bw).
+std::unique_ptr<Kernel> prepare_blocks(const OpContext& context, const Shape& space, const Shape& depth,
+                                       bool to_space) {
+  const BlockMode mode = block_mode(context.node);
+  const int64_t b = mode.size, channels = space[1], height = depth[2], width = depth[3];
+  const Shape dims{space[0], channels, height, b, width, b};
+  const kernels::Strides in_space{space.count(1, 4), space[2] * space[3], b * space[3], space[3], b, 1};
+  const int64_t plane = height * width;
+  const kernels::Strides in_depth{depth.count(1, 4),
+                                  mode.depth_first ? b * b * plane : plane,
+                                  width,
+                                  mode.depth_first ? b * plane : b * channels * plane,
+                                  1,
+                                  mode.depth_first ? plane : channels * plane};
+  if (to_space) return copy_kernel(kernels::StridedCopy(context.type(0), dims, in_depth, in_space));
+  // The depth's own order, so that what is written lies together.
+  const InlineVector<int, 6> order =
+      mode.depth_first ? InlineVector<int, 6>{0, 1, 3, 5, 2, 4} : InlineVector<int, 6>{0, 3, 5, 1, 2, 4};
+  Shape ordered;
+  kernels::Strides from, to;
+  for (int axis : order) {
+    ordered.push_back(dims[axis]);
+    from.push_back(in_space[axis]);
+    to.push_back(in_depth[axis]);
+  }
+  return copy_kernel(kernels::StridedCopy(context.type(0), ordered, from, to));
+}
+
+std::unique_ptr<Kernel> prepare_depth_to_space(const OpContext& context) {
+  return prepare_blocks(context, context.out(0).shape, context.shape(0), true);
+}
+
+std::unique_ptr<Kernel> prepare_space_to_depth(const OpContext& context) {
+  return prepare_blocks(context, context.shape(0), context.out(0).shape, false);
+}
+
+constexpr Candidate kTranspose[] = {{"strided_copy", nullptr, prepare_transpose}};
+constexpr Candidate kDepthToSpace[] = {{"strided_copy", nullptr, prepare_depth_to_space}};
+constexpr Candidate kSpaceToDepth[] = {{"strided_copy", nullptr, prepare_space_to_depth}};
+
+}  // namespace
+
+std::span<const OpDef> transpose_ops() {
+  static const OpDef kOps[] = {
+      {"", "Transpose", infer_transpose, kTranspose},
+      {"", "DepthToSpace", infer_depth_to_space, kDepthToSpace},
+      {"", "SpaceToDepth", infer_space_to_depth, kSpaceToDepth},
+  };
+  return kOps;
+}
+
+}  // namespace fastort
