@@ -73,6 +73,10 @@ bool SymbolTable::is_named(Dim symbol) const {
   return is_symbol(symbol) && has(symbol) && entry(symbol).kind == Kind::Named;
 }
 
+bool SymbolTable::is_unknown(Dim symbol) const {
+  return is_symbol(symbol) && (!has(symbol) || entry(symbol).kind == Kind::Unknown);
+}
+
 // A computed number; one that would look like a symbol is a size about which nothing is known.
 Dim SymbolTable::number(int64_t value) { return is_symbol(value) ? fresh() : value; }
 

@@ -20,6 +20,7 @@ class SymbolTable {
   Dim named(const std::string& name);  // "batch"
   std::string name(Dim symbol) const;  // the model's name, an expression, or "?3"
   bool is_named(Dim symbol) const;     // comes from the model
+  bool is_unknown(Dim symbol) const;   // made by `fresh`
 
   // Arithmetic on sizes; known operands are computed. `div_floor` and `div_ceil` round.
   Dim add(Dim a, Dim b);

@@ -44,11 +44,16 @@ struct InferContext {
   // The value of an integer input of rank <= 1 as sizes; sizes may be symbols.
   std::optional<Shape> dims(int i) const;
 
+  // What is said of an output that the node does not have is dropped.
   void out(int i, DataType type, Shape shape) {
-    outputs[static_cast<size_t>(i)] = ValueType::tensor(type, std::move(shape));
+    if (i < num_outputs()) outputs[static_cast<size_t>(i)] = ValueType::tensor(type, std::move(shape));
   }
-  void out(int i, DataType type) { outputs[static_cast<size_t>(i)] = ValueType::tensor(type); }  // rank not known
-  void out_dims(int i, Shape dims) { output_dims[static_cast<size_t>(i)] = std::move(dims); }
+  void out(int i, DataType type) {  // rank not known
+    if (i < num_outputs()) outputs[static_cast<size_t>(i)] = ValueType::tensor(type);
+  }
+  void out_dims(int i, Shape dims) {
+    if (i < num_outputs()) output_dims[static_cast<size_t>(i)] = std::move(dims);
+  }
   // A size that depends on data.
   Dim unknown() const { return symbols.fresh(); }
   // Throws InvalidGraph with the node, the operator and the inputs' types in front of `what`.
