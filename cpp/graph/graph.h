@@ -98,6 +98,9 @@ class Uses {
   std::vector<int> producers_;
 };
 
+// A copy with bodies of its own; constants and symbols are shared.
+std::shared_ptr<Graph> deep_copy(const Graph& graph);
+
 // Sorts the nodes so that every value is made before it is read; throws InvalidGraph on a cycle, naming a node of it.
 void sort_topologically(Graph& graph);
 

@@ -99,7 +99,7 @@ Session::Session(Model model, const SessionOptions& options) : options_(options)
   for (ValueId id : graph.inputs) inputs_.push_back(arg_info(graph, id));
   for (ValueId id : graph.outputs) outputs_.push_back(arg_info(graph, id));
   for (ValueId id : graph.overridable) overridable_.push_back(arg_info(graph, id));
-  auto rewritten = std::make_shared<Graph>(graph);
+  auto rewritten = deep_copy(graph);
   PassOptions pass_options{options.optimization_level,
                            {options.disabled_passes.begin(), options.disabled_passes.end()}};
   passes_ = optimize(*rewritten, pass_options);
@@ -122,7 +122,7 @@ std::shared_ptr<Executor> Session::overriding(const std::vector<int>& overridden
   std::lock_guard lock(mutex_);
   std::shared_ptr<Executor>& executor = variants_[overridden];
   if (executor) return executor;
-  auto graph = std::make_shared<Graph>(*model_.graph);
+  auto graph = deep_copy(*model_.graph);
   for (int k : overridden) {
     const ValueId id = model_.graph->overridable[static_cast<size_t>(k)];
     graph->value(id).constant.reset();

@@ -1,0 +1,15 @@
+#pragma once
+
+#include "graph/graph.h"
+
+namespace fastort {
+
+// Each pass rewrites one graph (not its bodies) and returns the number of changes. A pass never fires where an inner
+// value of its pattern is a graph output or has another reader.
+
+int remove_dead_nodes(Graph& graph);
+int remove_identities(Graph& graph);
+int fold_constants(Graph& graph);
+int merge_equal_nodes(Graph& graph);
+
+}  // namespace fastort

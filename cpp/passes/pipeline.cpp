@@ -1,0 +1,63 @@
+#include "passes/pipeline.h"
+
+#include <chrono>
+
+#include "passes/passes.h"
+#include "passes/rewrite.h"
+
+namespace fastort {
+namespace {
+
+struct Pass {
+  std::string_view name;
+  int level;  // the lowest optimization level that runs it: 1 basic, 2 extended
+  int (*run)(Graph&);
+};
+
+// In order. Clean-up comes again behind what leaves something behind.
+constexpr Pass kPasses[] = {
+    {"remove_dead_nodes", 1, remove_dead_nodes}, {"remove_identities", 1, remove_identities},
+    {"fold_constants", 1, fold_constants},       {"merge_equal_nodes", 1, merge_equal_nodes},
+    {"remove_dead_nodes", 1, remove_dead_nodes},
+};
+
+// A pass may open the way for itself; it is run again while it changes something, up to this often.
+constexpr int kMaxRounds = 8;
+
+int run_everywhere(const Pass& pass, Graph& graph) {
+  int changes = 0;
+  for (Node& node : graph.nodes) {
+    for (Graph* body : bodies(node)) changes += run_everywhere(pass, *body);
+  }
+  for (int round = 0; round < kMaxRounds; ++round) {
+    const int more = pass.run(graph);
+    changes += more;
+    if (!more) break;
+  }
+  return changes;
+}
+
+}  // namespace
+
+std::vector<PassReport> optimize(Graph& graph, const PassOptions& options) {
+  std::vector<PassReport> reports;
+  for (const Pass& pass : kPasses) {
+    if (pass.level > options.level || options.disabled.contains(std::string(pass.name))) continue;
+    const auto begin = std::chrono::steady_clock::now();
+    const int changes = run_everywhere(pass, graph);
+    const std::chrono::duration<double, std::milli> spent = std::chrono::steady_clock::now() - begin;
+    reports.push_back({std::string(pass.name), changes, spent.count()});
+#ifndef NDEBUG
+    verify(graph);
+#endif
+  }
+  return reports;
+}
+
+std::vector<std::string_view> pass_names() {
+  std::vector<std::string_view> names;
+  for (const Pass& pass : kPasses) names.push_back(pass.name);
+  return names;
+}
+
+}  // namespace fastort
