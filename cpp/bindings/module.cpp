@@ -1,0 +1,54 @@
+#define FASTORT_IMPORTS_NUMPY
+#include "base/cpu_info.h"
+#include "base/log.h"
+#include "base/thread_pool.h"
+#include "bindings/convert.h"
+#include "bindings/errors.h"
+#include "bindings/options.h"
+#include "bindings/ort_value.h"
+#include "bindings/session.h"
+
+namespace py = pybind11;
+
+namespace fastort::bindings {
+namespace {
+
+void import_numpy() {
+  if (PyArray_ImportNumPyAPI() < 0) throw py::error_already_set();
+}
+
+// Hands what the engine has to say to `function(severity, text)`, which may be called from any thread.
+void set_logger(const py::object& function) {
+  if (function.is_none()) {
+    set_log_sink({});
+    return;
+  }
+  PyObject* callable = function.inc_ref().ptr();  // for as long as the process lives
+  set_log_sink([callable](Severity severity, std::string_view message) {
+    if (!Py_IsInitialized()) return;
+    const py::gil_scoped_acquire acquired;
+    // A raising logger must not change what the engine does.
+    PyObject* result = PyObject_CallFunction(callable, "is#", static_cast<int>(severity), message.data(),
+                                             static_cast<Py_ssize_t>(message.size()));
+    if (!result) PyErr_WriteUnraisable(callable);
+    Py_XDECREF(result);
+  });
+}
+
+}  // namespace
+}  // namespace fastort::bindings
+
+PYBIND11_MODULE(_engine, module) {
+  using namespace fastort::bindings;
+  import_numpy();
+  module.doc() = "fastort's engine; the public names are in the package `fastort`.";
+  module.attr("__version__") = FASTORT_VERSION;
+  bind_errors(module);
+  bind_run_options(module);
+  bind_ort_value(module);
+  bind_session(module);
+  module.def("set_logger", &set_logger, py::arg("function"));
+  module.def("buffer_of_capsule", &buffer_of_capsule, py::arg("capsule"));
+  module.def("usable_cpus", &fastort::usable_cpus);
+  module.def("cpu_name", &fastort::cpu_name);
+}

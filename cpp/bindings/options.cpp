@@ -1,0 +1,105 @@
+#include "bindings/options.h"
+
+#include <pybind11/stl.h>
+
+#include "base/error.h"
+#include "bindings/errors.h"
+#include "bindings/ort_value.h"
+
+namespace py = pybind11;
+
+namespace fastort::bindings {
+namespace {
+
+template <class T>
+void read(const py::object& options, const char* name, T& into) {
+  into = options.attr(name).cast<T>();
+}
+
+std::map<std::string, Tensor> read_initializers(const py::object& options) {
+  std::map<std::string, Tensor> initializers;
+  for (const auto& [name, value] : options.attr("_initializers").cast<py::dict>()) {
+    const Value* held = held_value(value.ptr());
+    if (!held || !held->is_tensor())
+      raise(PyExc_TypeError, "the initializer " + py::repr(name).cast<std::string>() + " is no OrtValue with a tensor");
+    initializers.emplace(name.cast<std::string>(), held->tensor());
+  }
+  return initializers;
+}
+
+std::string run_config_entry(const RunOptions& options, const std::string& key) {
+  const auto entry = options.config_entries.find(key);
+  if (entry == options.config_entries.end())
+    raise(PyExc_RuntimeError, "RunOptions does not have configuration with key: " + key);
+  return entry->second;
+}
+
+}  // namespace
+
+SessionOptions session_options(const py::object& options) {
+  SessionOptions result;
+  if (options.is_none()) return result;
+  read(options, "intra_op_num_threads", result.intra_op_num_threads);
+  read(options, "inter_op_num_threads", result.inter_op_num_threads);
+  result.optimization_level = py::int_(options.attr("graph_optimization_level")).cast<int>();
+  result.execution_mode = py::int_(options.attr("execution_mode")).cast<int>();
+  read(options, "enable_profiling", result.enable_profiling);
+  read(options, "profile_file_prefix", result.profile_file_prefix);
+  read(options, "enable_mem_pattern", result.enable_mem_pattern);
+  read(options, "enable_cpu_mem_arena", result.enable_cpu_mem_arena);
+  read(options, "enable_mem_reuse", result.enable_mem_reuse);
+  read(options, "use_deterministic_compute", result.use_deterministic_compute);
+  read(options, "log_severity_level", result.log_severity_level);
+  read(options, "log_verbosity_level", result.log_verbosity_level);
+  read(options, "logid", result.logid);
+  read(options, "optimized_model_filepath", result.optimized_model_filepath);
+  read(options, "disabled_passes", result.disabled_passes);
+  read(options, "_config_entries", result.config_entries);
+  read(options, "_free_dimensions_by_name", result.free_dimension_by_name);
+  read(options, "_free_dimensions_by_denotation", result.free_dimension_by_denotation);
+  result.initializers = read_initializers(options);
+  return result;
+}
+
+void bind_run_options(py::module_& module) {
+  py::class_<RunOptions>(module, "RunOptions",
+                         R"(Options of one call of ``InferenceSession.run``.
+
+Attributes:
+    terminate: Set it to ``True``, from any thread, to stop the runs that were given these options; they raise ``Fail``.
+        It stays set until it is set back.
+    timeout_seconds: A run that takes longer is stopped and raises ``Fail``; 0 means without a limit.
+    log_severity_level: 0 (verbose) to 4 (fatal); -1 for the session's.
+    log_verbosity_level: Only used with ``log_severity_level`` 0.
+    logid: A name that stands in front of what is logged.
+    only_execute_path_to_fetches: Leave out what the asked outputs do not need.)")
+      .def(py::init([] {
+        auto options = std::make_unique<RunOptions>();
+        options->log_severity_level = -1;
+        return options;
+      }))
+      .def_property(
+          "terminate", [](const RunOptions& self) { return self.terminate.load(); },
+          [](RunOptions& self, bool terminate) { self.terminate.store(terminate); })
+      .def_property(
+          "timeout_seconds", [](const RunOptions& self) { return self.timeout_seconds; },
+          [](RunOptions& self, double seconds) {
+            if (!(seconds >= 0)) raise(PyExc_ValueError, "timeout_seconds is 0 (no limit) or positive");
+            self.timeout_seconds = seconds;
+          })
+      .def_readwrite("log_severity_level", &RunOptions::log_severity_level)
+      .def_readwrite("log_verbosity_level", &RunOptions::log_verbosity_level)
+      .def_readwrite("logid", &RunOptions::logid)
+      .def_readwrite("only_execute_path_to_fetches", &RunOptions::only_execute_path_to_fetches)
+      .def(
+          "add_run_config_entry",
+          [](RunOptions& self, std::string key, std::string value) {
+            self.config_entries.insert_or_assign(std::move(key), std::move(value));
+          },
+          py::arg("key"), py::arg("value"), "Sets a configuration entry; keys that the engine does not know are kept.")
+      .def("get_run_config_entry", &run_config_entry, py::arg("key"),
+           "Returns a configuration entry; raises RuntimeError where there is none.")
+      .attr("__module__") = "fastort";
+}
+
+}  // namespace fastort::bindings

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include "runtime/options.h"
+
+namespace fastort::bindings {
+
+// The engine's options out of a `fastort.SessionOptions`.
+SessionOptions session_options(const pybind11::object& options);
+
+void bind_run_options(pybind11::module_& module);
+
+}  // namespace fastort::bindings

@@ -1,0 +1,225 @@
+#include "bindings/session.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/error.h"
+#include "bindings/errors.h"
+#include "bindings/ort_value.h"
+
+namespace py = pybind11;
+
+namespace fastort::bindings {
+namespace {
+
+constexpr int kNotFound = -1;
+
+// The index stored under a name. Names of one program are the same objects as in the dict, more often than not: a
+// pointer comparison then.
+int find_index(const py::dict& index, PyObject* name) {
+  PyObject* found = PyDict_GetItemWithError(index.ptr(), name);
+  if (!found) {
+    if (PyErr_Occurred()) throw py::error_already_set();
+    return kNotFound;
+  }
+  return static_cast<int>(PyLong_AsLong(found));
+}
+
+std::string names_text(const py::dict& index) { return py::repr(py::list(index)).cast<std::string>(); }
+
+void add_name(py::dict& index, const std::string& name, int at) {
+  PyObject* text = text_to_python(name);
+  if (!text) throw py::error_already_set();
+  PyUnicode_InternInPlace(&text);
+  index[py::reinterpret_steal<py::object>(text)] = at;
+}
+
+// The GIL is free while one of these lives.
+class WithoutGil {
+ public:
+  WithoutGil() : state_(PyEval_SaveThread()) {}
+  ~WithoutGil() { PyEval_RestoreThread(state_); }
+  WithoutGil(const WithoutGil&) = delete;
+  WithoutGil& operator=(const WithoutGil&) = delete;
+
+ private:
+  PyThreadState* state_;
+};
+
+// References that keep the fed objects alive until they are converted.
+class References {
+ public:
+  References() = default;
+  ~References() {
+    for (PyObject* object : objects_) Py_DECREF(object);
+  }
+  References(const References&) = delete;
+  References& operator=(const References&) = delete;
+  void add(PyObject* object) {
+    Py_INCREF(object);
+    objects_.push_back(object);
+  }
+  PyObject* operator[](size_t i) const { return objects_[i]; }
+
+ private:
+  InlineVector<PyObject*, 16> objects_;
+};
+
+}  // namespace
+
+struct PySession::Call {
+  std::shared_ptr<Session> session;
+  InlineVector<int, 16> inputs;
+  InlineVector<int, 16> selected;
+  std::span<const int> outputs;
+  std::vector<Value> feeds;
+  std::vector<Value> results;
+  const RunOptions* options = nullptr;
+
+  void run() {
+    const WithoutGil released;
+    session->run(inputs, feeds, outputs, results, options);
+  }
+};
+
+PySession::PySession(std::unique_ptr<Session> session) : session_(std::move(session)) {
+  num_inputs_ = session_->inputs().size();
+  for (const NodeArgInfo& info : session_->inputs()) slots_.emplace_back(info);
+  for (const InputSlot& slot : slots_) num_required_ += slot.is_optional ? 0 : 1;
+  for (const NodeArgInfo& info : session_->overridable()) slots_.emplace_back(info);
+  for (size_t i = 0; i < slots_.size(); ++i) add_name(input_index_, slots_[i].name, static_cast<int>(i));
+  for (size_t i = 0; i < session_->outputs().size(); ++i) {
+    add_name(output_index_, session_->outputs()[i].name, static_cast<int>(i));
+    all_outputs_.push_back(static_cast<int>(i));
+  }
+}
+
+std::shared_ptr<Session> PySession::session() const {
+  if (!session_) raise(PyExc_RuntimeError, "the session is closed");
+  return session_;
+}
+
+void PySession::fail_missing(PyObject* feed) const {
+  py::list missing;
+  for (size_t i = 0; i < num_inputs_; ++i) {
+    const auto name = py::reinterpret_steal<py::object>(text_to_python(slots_[i].name));
+    if (!slots_[i].is_optional && PyDict_Contains(feed, name.ptr()) == 0) missing.append(name);
+  }
+  std::string declared;
+  for (size_t i = 0; i < num_inputs_; ++i) declared += (i ? ", '" : "'") + slots_[i].name + "': " + slots_[i].declared;
+  raise(PyExc_ValueError, "Required inputs (" + py::repr(missing).cast<std::string>() +
+                              ") are missing from input feed (" +
+                              py::repr(py::list(py::reinterpret_borrow<py::dict>(feed))).cast<std::string>() +
+                              "). The model's inputs are " + declared + ".");
+}
+
+void PySession::select_outputs(PyObject* output_names, Call& call) const {
+  call.outputs = all_outputs_;
+  if (output_names == Py_None) return;
+  if (PyUnicode_Check(output_names))
+    raise(PyExc_TypeError, "run(): output_names is a list of names or None, not the string " +
+                               py::repr(output_names).cast<std::string>());
+  const auto names = py::reinterpret_steal<py::object>(
+      PySequence_Fast(output_names, "run(): output_names is a list of names or None"));
+  if (!names) throw py::error_already_set();
+  const Py_ssize_t count = PySequence_Fast_GET_SIZE(names.ptr());
+  if (count == 0) return;
+  for (Py_ssize_t i = 0; i < count; ++i) {
+    PyObject* name = PySequence_Fast_GET_ITEM(names.ptr(), i);
+    if (!PyUnicode_Check(name))
+      raise(PyExc_TypeError, "run(): output_names holds strings, not " + py::repr(name).cast<std::string>());
+    const int index = find_index(output_index_, name);
+    if (index == kNotFound)
+      invalid_argument("Invalid output name:" + text_from_python(name) + ". The model's outputs are " +
+                       names_text(output_index_));
+    call.selected.push_back(index);
+  }
+  call.outputs = call.selected;
+}
+
+void PySession::prepare(PyObject* output_names, PyObject* feed, PyObject* run_options, Call& call) const {
+  call.session = session();
+  if (run_options != Py_None) {
+    if (!py::isinstance<RunOptions>(run_options))
+      raise(PyExc_TypeError,
+            "run(): run_options is a RunOptions or None, not " + py::repr(run_options).cast<std::string>());
+    call.options = &py::handle(run_options).cast<const RunOptions&>();
+  }
+  py::object copied;
+  if (!PyDict_Check(feed)) {
+    copied = py::dict();
+    if (PyDict_Update(copied.ptr(), feed) != 0) throw py::error_already_set();
+    feed = copied.ptr();
+  }
+
+  References fed;
+  size_t required = 0;
+  PyObject* unknown = nullptr;
+  PyObject* key = nullptr;
+  PyObject* value = nullptr;
+  for (Py_ssize_t position = 0; PyDict_Next(feed, &position, &key, &value);) {
+    const int index = PyUnicode_Check(key) ? find_index(input_index_, key) : kNotFound;
+    if (index == kNotFound) {
+      unknown = key;
+      continue;
+    }
+    const auto at = static_cast<size_t>(index);
+    if (at < num_inputs_ && !slots_[at].is_optional) ++required;
+    call.inputs.push_back(index);
+    fed.add(value);
+  }
+  if (required != num_required_) fail_missing(feed);
+  if (unknown && !PyUnicode_Check(unknown))
+    raise(PyExc_TypeError, "run(): the names of inputs are strings, not " + py::repr(unknown).cast<std::string>());
+  if (unknown)
+    invalid_argument("Invalid input name: " + text_from_python(unknown) + ". The model's inputs are " +
+                     names_text(input_index_));
+  select_outputs(output_names, call);
+
+  call.feeds.reserve(call.inputs.size());
+  for (size_t i = 0; i < call.inputs.size(); ++i)
+    call.feeds.push_back(value_from_python(fed[i], slots_[static_cast<size_t>(call.inputs[i])]));
+  // An optional input that is not fed has no value.
+  for (size_t i = 0; num_required_ != num_inputs_ && i < num_inputs_; ++i) {
+    if (!slots_[i].is_optional || std::find(call.inputs.begin(), call.inputs.end(), i) != call.inputs.end()) continue;
+    call.inputs.push_back(static_cast<int>(i));
+    call.feeds.emplace_back();
+  }
+  call.results.resize(call.outputs.size());
+}
+
+// An output that is asked for twice is two arrays.
+void PySession::separate_repeated(Call& call) {
+  for (size_t i = 1; i < call.selected.size(); ++i)
+    if (std::find(call.selected.begin(), call.selected.begin() + i, call.selected[i]) != call.selected.begin() + i &&
+        call.results[i].is_tensor())
+      call.results[i] = call.results[i].tensor().clone();
+}
+
+PyObject* PySession::run(PyObject* output_names, PyObject* feed, PyObject* run_options) const {
+  Call call;
+  prepare(output_names, feed, run_options, call);
+  call.run();
+  auto list = py::reinterpret_steal<py::object>(PyList_New(static_cast<Py_ssize_t>(call.results.size())));
+  if (!list) throw py::error_already_set();
+  separate_repeated(call);
+  for (size_t i = 0; i < call.results.size(); ++i)
+    PyList_SET_ITEM(list.ptr(), static_cast<Py_ssize_t>(i), value_to_python(call.results[i]));
+  return list.release().ptr();
+}
+
+py::list PySession::run_values(const py::object& output_names, const py::object& feed, const py::list& bound,
+                               const py::object& run_options) const {
+  Call call;
+  prepare(output_names.ptr(), feed.ptr(), run_options.ptr(), call);
+  for (size_t i = 0; i < call.results.size() && i < bound.size(); ++i) {
+    if (const Value* value = held_value(py::object(bound[i]).ptr())) call.results[i] = *value;
+  }
+  call.run();
+  separate_repeated(call);
+  py::list list;
+  for (Value& result : call.results) list.append(py::cast(OrtValue{std::move(result)}));
+  return list;
+}
+
+}  // namespace fastort::bindings
