@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstddef>
+
+#include "base/parallel.h"
+#include "kernels/conv/conv_shape.h"
+
+namespace fastort::kernels {
+
+// Convolution with a 3x3 kernel, stride 1, by Winograd's F(4x4,3x3) at the points 0, +-1/sqrt(2), +-sqrt(2) and
+// infinity, which need 36 multiplications for 16 outputs instead of 144. Source and destination lie in blocks of
+// `block` channels (8 or 16).
+class WinogradConv {
+ public:
+  // `shape` has rank 2, a 3x3 kernel, stride, dilation and groups 1, and pads that are not negative.
+  WinogradConv(const ConvShape& shape, const ConvEpilogue& epilogue, int block, int threads);
+
+  size_t weights_bytes() const;
+  // From ONNX's [M,C,3,3].
+  void pack_weights(const float* weights, float* dst, const Parallel& parallel) const;
+  size_t workspace_bytes() const;
+
+  // `workspace` and `weights` are aligned to 64 bytes.
+  void run(const float* src, const float* weights, const float* bias, const float* residual, float* dst,
+           float* workspace, const Parallel& parallel) const;
+
+  // Tiles of 4x4 outputs, padding included; what the costs are made of.
+  int64_t tiles() const { return shape_.batch * tile_rows_ * tile_columns_; }
+
+  struct Sizes {
+    int64_t height, width, out_height, out_width, pad_top, pad_left;
+    int64_t tile_rows, tile_columns;
+    int64_t in_blocks, out_blocks;  // of channels
+    int64_t in_padded;              // channels, padding included
+    int64_t out_channels;
+    int block;
+    int64_t panels;  // of 16 output channels
+    ActivationSpec activation;
+  };
+  Sizes sizes() const;
+
+ private:
+  ConvShape shape_;
+  ConvEpilogue epilogue_;
+  int block_, threads_;
+  int64_t tile_rows_, tile_columns_;
+  int64_t super_tiles_;  // whose transformed inputs are held at a time
+  int64_t sub_tiles_;    // that one thread multiplies at a time
+};
+
+}  // namespace fastort::kernels

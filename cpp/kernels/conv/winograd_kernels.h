@@ -1,0 +1,25 @@
+#pragma once
+
+#include "kernels/conv/winograd.h"
+
+namespace fastort::kernels {
+
+// Output channels whose products are computed together.
+inline constexpr int64_t kWinogradPanel = 16;
+// Points of the transformed tiles.
+inline constexpr int kWinogradPoints = 36;
+
+// Transforms tiles [first, first + count) of one block of channels: transformed[point][tile][channel], `point_stride`
+// floats from point to point. `transformed` points at the first of these tiles and at the block's first channel.
+void winograd_input(const WinogradConv::Sizes& sizes, const float* src, int64_t channel_block, int64_t first,
+                    int64_t count, float* transformed, int64_t point_stride);
+
+// products[point][tile][16] = weights[point][channel][16] * transformed[point][tile][channel].
+void winograd_multiply(const float* weights, int64_t weights_stride, const float* transformed, int64_t point_stride,
+                       int64_t channels, int64_t count, float* products, int64_t product_stride);
+
+// Transforms the products of one panel back and stores them with bias, residual and activation.
+void winograd_output(const WinogradConv::Sizes& sizes, const float* products, int64_t product_stride, int64_t panel,
+                     int64_t first, int64_t count, const float* bias, const float* residual, float* dst);
+
+}  // namespace fastort::kernels

@@ -1,0 +1,49 @@
+#pragma once
+
+#include "kernels/conv/conv_shape.h"
+#include "ops/core/window.h"
+
+// The parts of Conv and FusedConv: one file for each way to compute them.
+namespace fastort::conv {
+
+// Positions of the inputs and the outputs in KernelArgs.
+enum Input { kX = 0, kW = 1, kB = 2, kZ = 3 };
+
+// A node with concrete sizes, as the kernels want it.
+struct Problem {
+  kernels::ConvShape shape;
+  kernels::ConvEpilogue epilogue;
+};
+
+// Throws InvalidGraph, or NotImplemented for more than three spatial dimensions.
+Problem read_problem(const OpContext& context);
+
+// The fused activation of a node with FusedConv's attributes.
+ActivationSpec read_activation(const Attributes& attributes);
+
+// Sizes that all fast ways refuse: none at all, or pads that crop.
+Refusal refuse_odd_sizes(const kernels::ConvShape& shape);
+
+// Estimated nanoseconds of an algorithm that does `flops` at `gflops` a thread, and moves inputs and outputs once.
+double estimate(const OpContext& context, const kernels::ConvShape& shape, double flops, double gflops);
+
+// Matrix times vector, for maps of one pixel.
+Refusal accepts_vector(const OpContext& context);
+double cost_vector(const OpContext& context);
+std::unique_ptr<Kernel> prepare_vector(const OpContext& context);
+
+// Winograd F(4x4,3x3) on blocked channels.
+Refusal accepts_winograd(const OpContext& context);
+double cost_winograd(const OpContext& context);
+std::unique_ptr<Kernel> prepare_winograd(const OpContext& context);
+
+// oneDNN's compiled kernels in any layout.
+Refusal accepts_onednn(const OpContext& context);
+double cost_onednn(const OpContext& context);
+std::unique_ptr<Kernel> prepare_onednn(const OpContext& context);
+
+// Plain loops.
+double cost_reference(const OpContext& context);
+std::unique_ptr<Kernel> prepare_reference(const OpContext& context);
+
+}  // namespace fastort::conv

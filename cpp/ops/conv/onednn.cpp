@@ -1,0 +1,108 @@
+#include "kernels/dnnl/conv.h"
+#include "ops/conv/conv.h"
+
+namespace fastort::conv {
+namespace {
+
+using kernels::DnnlConv;
+
+struct DnnlState final : KernelState {
+  std::unique_ptr<DnnlConv::Memory> memory;
+};
+
+class OnednnKernel final : public Kernel {
+ public:
+  // `weights` is empty where the weights are not known yet: they are then packed in every run.
+  OnednnKernel(std::unique_ptr<DnnlConv> conv, const Problem& problem, std::shared_ptr<Buffer> weights)
+      : conv_(std::move(conv)), epilogue_(problem.epilogue), weights_(std::move(weights)) {}
+
+  size_t workspace_bytes() const override {
+    return align_up(conv_->scratchpad_bytes()) + (weights_ ? 0 : conv_->weights_bytes());
+  }
+
+  std::unique_ptr<KernelState> make_state() const override {
+    auto state = std::make_unique<DnnlState>();
+    state->memory = conv_->make_memory();
+    return state;
+  }
+
+  void run(const KernelArgs& args) const override {
+    const std::byte* packed = weights_ ? weights_->data() : pack(args);
+    conv_->run(*static_cast<DnnlState*>(args.state)->memory, args.in<float>(kX), packed,
+               epilogue_.bias ? args.in<float>(kB) : nullptr, epilogue_.residual ? args.in<float>(kZ) : nullptr,
+               args.out<float>(0), args.workspace, args.parallel);
+  }
+
+ private:
+  const std::byte* pack(const KernelArgs& args) const {
+    std::byte* packed = args.workspace + align_up(conv_->scratchpad_bytes());
+    conv_->pack_weights(args.in<float>(kW), packed, args.parallel);
+    return packed;
+  }
+
+  std::unique_ptr<DnnlConv> conv_;
+  kernels::ConvEpilogue epilogue_;
+  std::shared_ptr<Buffer> weights_;
+};
+
+Refusal refuse_layouts(const kernels::ConvShape& shape, const kernels::ConvEpilogue& epilogue, Layout in, Layout out) {
+  if (in != out) {
+    if (shape.in_channels > 3) return "a map of many channels should come in blocks already";
+    if (epilogue.residual) return "the residual has another layout than the output";
+  }
+  const int64_t block = channel_block(out);
+  if (block > 1 && shape.groups > 1 && !shape.depthwise() &&
+      (shape.in_group() % block != 0 || shape.out_group() % block != 0))
+    return "groups that do not fill blocks of channels";
+  return {};
+}
+
+std::unique_ptr<DnnlConv> create(const OpContext& context, const Problem& problem, std::string* refusal) {
+  return DnnlConv::create(problem.shape, context.in(kX).layout, context.out(0).layout, problem.epilogue,
+                          context.options.threads, refusal);
+}
+
+// GFLOP/s of one thread, as measured on AVX2 with a peak of 99.
+double rate(const kernels::ConvShape& shape, Layout in, Layout out) {
+  if (in != out) return 90;
+  const bool pointwise = shape.taps() == 1;
+  if (shape.depthwise()) return channel_block(out) > 1 ? 52 : out == Layout::Nhwc ? 48 : 1.5;
+  if (channel_block(out) > 1) return pointwise ? 88 : 82;
+  if (out == Layout::Nhwc) return 82;
+  return pointwise ? 55 : 35;
+}
+
+}  // namespace
+
+Refusal accepts_onednn(const OpContext& context) {
+  if (context.type(kX) != DataType::Float) return "only float32";
+  const Problem problem = read_problem(context);
+  if (Refusal refusal = refuse_odd_sizes(problem.shape)) return refusal;
+  if (Refusal refusal = refuse_layouts(problem.shape, problem.epilogue, context.in(kX).layout, context.out(0).layout))
+    return refusal;
+  std::string refusal;
+  if (!create(context, problem, &refusal)) return refusal;
+  return {};
+}
+
+double cost_onednn(const OpContext& context) {
+  const kernels::ConvShape shape = read_problem(context).shape;
+  return estimate(context, shape, 2 * shape.macs(), rate(shape, context.in(kX).layout, context.out(0).layout));
+}
+
+std::unique_ptr<Kernel> prepare_onednn(const OpContext& context) {
+  const Problem problem = read_problem(context);
+  std::string refusal;
+  std::unique_ptr<DnnlConv> conv = create(context, problem, &refusal);
+  if (!conv) context.fail(refusal);
+  conv->compile();
+  std::shared_ptr<Buffer> packed;
+  if (const Tensor* weights = context.constant(kW)) {
+    const Parallel parallel(ThreadPool::instance(), context.options.threads);
+    packed = context.packs.get(*weights, conv->weights_format(), conv->weights_bytes(),
+                               [&](std::byte* dst) { conv->pack_weights(weights->data<float>(), dst, parallel); });
+  }
+  return std::make_unique<OnednnKernel>(std::move(conv), problem, std::move(packed));
+}
+
+}  // namespace fastort::conv

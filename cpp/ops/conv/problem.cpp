@@ -1,0 +1,88 @@
+#include <limits>
+
+#include "ops/conv/conv.h"
+
+namespace fastort::conv {
+
+ActivationSpec read_activation(const Attributes& attributes) {
+  struct Row {
+    const char* name;
+    Activation kind;
+    size_t params;
+    float alpha, beta;
+  };
+  static constexpr Row kRows[] = {
+      {"Relu", Activation::Relu, 0, 0, 0},
+      {"LeakyRelu", Activation::LeakyRelu, 1, 0.01f, 0},
+      {"Clip", Activation::Clip, 2, std::numeric_limits<float>::lowest(), std::numeric_limits<float>::max()},
+      {"Sigmoid", Activation::Sigmoid, 0, 0, 0},
+      {"Tanh", Activation::Tanh, 0, 0, 0},
+      {"HardSigmoid", Activation::HardSigmoid, 2, 0.2f, 0.5f},
+      {"HardSwish", Activation::HardSwish, 0, 0, 0},
+      {"Silu", Activation::Silu, 0, 0, 0},
+      {"Gelu", Activation::Gelu, 0, 0, 0},
+      {"GeluTanh", Activation::GeluTanh, 0, 0, 0},
+  };
+  const std::string name = attributes.get_string("activation", "");
+  if (name.empty()) return {};
+  for (const Row& row : kRows) {
+    if (name != row.name) continue;
+    ActivationSpec spec{row.kind, row.alpha, row.beta};
+    const std::vector<float> params = attributes.get_floats("activation_params");
+    if (params.size() > 2) invalid_graph("attribute activation_params has more than two items");
+    if (!params.empty() && row.params > 0) spec.alpha = params[0];
+    if (params.size() > 1 && row.params > 1) spec.beta = params[1];
+    return spec;
+  }
+  not_implemented("the fused activation '" + name + "'");
+}
+
+Problem read_problem(const OpContext& context) {
+  const Shape &x = context.shape(kX), &w = context.shape(kW), &y = context.out(0).shape;
+  const int rank = x.rank() - 2;
+  if (rank > kernels::ConvShape::kMaxRank)
+    not_implemented("a convolution over " + std::to_string(rank) + " spatial dimensions; three are the most");
+  Problem problem;
+  kernels::ConvShape& shape = problem.shape;
+  shape.rank = rank;
+  shape.batch = x[0];
+  shape.in_channels = x[1];
+  shape.out_channels = w[0];
+  shape.groups = context.attributes().get_int("group", 1);
+  Window window = Window::parse(context.attributes(), rank, std::span<const Dim>(w).subspan(2));
+  window.resolve(std::span<const Dim>(x).subspan(2));
+  for (size_t i = 0; i < static_cast<size_t>(rank); ++i) {
+    shape.in[i] = x[i + 2];
+    shape.out[i] = y[i + 2];
+    shape.kernel[i] = window.kernel[i];
+    shape.stride[i] = window.stride[i];
+    shape.dilation[i] = window.dilation[i];
+    shape.pad_begin[i] = window.pad_begin[i];
+    shape.pad_end[i] = window.pad_end[i];
+  }
+  problem.epilogue.bias = context.has_input(kB);
+  problem.epilogue.residual = context.has_input(kZ);
+  problem.epilogue.activation = read_activation(context.attributes());
+  return problem;
+}
+
+Refusal refuse_odd_sizes(const kernels::ConvShape& shape) {
+  if (shape.batch == 0 || shape.in_channels == 0 || shape.out_channels == 0 || shape.in_pixels() == 0 ||
+      shape.out_pixels() == 0)
+    return "a dimension is zero";
+  for (size_t i = 0; i < static_cast<size_t>(shape.rank); ++i)
+    if (shape.pad_begin[i] < 0 || shape.pad_end[i] < 0) return "negative pads";
+  return {};
+}
+
+double estimate(const OpContext& context, const kernels::ConvShape& shape, double flops, double gflops) {
+  // Bytes a nanosecond of a map that one kernel wrote and the next reads.
+  constexpr double kBandwidth = 20;
+  const double weights = static_cast<double>(shape.out_channels * shape.in_group() * shape.taps());
+  const double bytes =
+      4.0 * (static_cast<double>(physical_count(context.shape(kX), context.in(kX).layout)) +
+             static_cast<double>(physical_count(context.out(0).shape, context.out(0).layout)) + weights);
+  return flops / (gflops * context.options.threads) + bytes / kBandwidth + 500;
+}
+
+}  // namespace fastort::conv
