@@ -11,5 +11,9 @@ int remove_dead_nodes(Graph& graph);
 int remove_identities(Graph& graph);
 int fold_constants(Graph& graph);
 int merge_equal_nodes(Graph& graph);
+int fold_batch_normalization(Graph& graph);
+int recognize_activations(Graph& graph);
+int fuse_conv(Graph& graph);
+int fuse_matmul(Graph& graph);
 
 }  // namespace fastort

@@ -16,8 +16,14 @@ struct Pass {
 
 // In order. Clean-up comes again behind what leaves something behind.
 constexpr Pass kPasses[] = {
-    {"remove_dead_nodes", 1, remove_dead_nodes}, {"remove_identities", 1, remove_identities},
-    {"fold_constants", 1, fold_constants},       {"merge_equal_nodes", 1, merge_equal_nodes},
+    {"remove_dead_nodes", 1, remove_dead_nodes},
+    {"remove_identities", 1, remove_identities},
+    {"fold_constants", 1, fold_constants},
+    {"merge_equal_nodes", 1, merge_equal_nodes},
+    {"fold_batch_normalization", 1, fold_batch_normalization},
+    {"recognize_activations", 2, recognize_activations},
+    {"fuse_conv", 2, fuse_conv},
+    {"fuse_matmul", 2, fuse_matmul},
     {"remove_dead_nodes", 1, remove_dead_nodes},
 };
 
