@@ -1,0 +1,275 @@
+"""Runs the models on fastort and on its peers, side by side, and writes a table and a plot.
+
+    python bench/compare.py                                  # every model, 2 threads
+    python bench/compare.py resnet50 mlp --threads 1 2 --engines fastort onnxruntime
+
+Each engine has a process of its own, started from a virtual environment of its own: ``--peer NAME=PYTHON``, or
+``FASTORT_PEER_<NAME>``, or what tools/peers.sh made; torch, TorchScript and fastort run in this one. The engines take
+turns in short slices, so that a change of the machine's clock or load meets them all, and the medians over all slices
+are compared. The table and the plot go to ``--out`` (default: demo_output).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from bench import flops, roofline
+from tests.models import export, zoo
+
+ENGINES = ("fastort", "onnxruntime", "openvino", "torch", "torchscript")
+OURS = "fastort"
+
+
+def python_of(engine: str, named: dict[str, str]) -> str | None:
+    """Returns the interpreter that has an engine, or ``None`` where none is known."""
+    package = "torch" if engine == "torchscript" else engine
+    found = named.get(package) or os.environ.get(f"FASTORT_PEER_{package.upper()}")
+    if found:
+        return found
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    made = cache / "fastort" / "peers" / package / "bin" / "python"
+    if made.exists():
+        return str(made)
+    return sys.executable if package in (OURS, "torch") else None
+
+
+@dataclass
+class Result:
+    """What was measured of one engine on one model.
+
+    Attributes:
+        engine: Name of the engine.
+        start: What the worker said when the model was ready.
+        times: Seconds of each run.
+        peak_mb: Peak memory of the process.
+        error: Why there is no result, where there is none.
+    """
+
+    engine: str
+    start: dict[str, Any] = field(default_factory=dict)
+    times: list[float] = field(default_factory=list)
+    peak_mb: float = float("nan")
+    error: str | None = None
+
+    @property
+    def median(self) -> float:
+        """Median of the runs in seconds."""
+        return statistics.median(self.times) if self.times else float("nan")
+
+
+class Worker:
+    """A process that runs one model on one engine."""
+
+    def __init__(self, python: str, engine: str, name: str, model: Path, sample: Path, threads: int) -> None:
+        self.result = Result(engine)
+        environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+        script = Path(__file__).with_name("worker.py")
+        self.process = subprocess.Popen(
+            [python, str(script), engine, name, str(model), str(sample), "--threads", str(threads)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        self.result.start = self.answer() or {}
+
+    def answer(self) -> dict[str, Any] | None:
+        """Reads one answer; ``None``, with the error noted, where the process has ended."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if line:
+            return json.loads(line)
+        _, errors = self.process.communicate()
+        self.result.error = (errors.strip().splitlines() or [f"exit code {self.process.returncode}"])[-1]
+        return None
+
+    def ask(self, line: str) -> dict[str, Any] | None:
+        """Sends a line and reads the answer."""
+        if self.result.error:
+            return None
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(line + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass  # the process has ended; reading tells why
+        return self.answer()
+
+    def run(self, count: int) -> list[float]:
+        """Runs ``count`` times and returns the seconds of each, none where the engine failed."""
+        reply = self.ask(f"run {count}")
+        return reply["times"] if reply else []
+
+    def close(self) -> Result:
+        """Ends the process and returns its result."""
+        reply = self.ask("quit")
+        if reply:
+            self.result.peak_mb = reply["peak_mb"]
+            self.process.communicate()
+        return self.result
+
+
+def measure(workers: list[Worker], rounds: int, slice_s: float) -> None:
+    """Lets the workers take turns, each for about ``slice_s`` seconds a turn."""
+    counts = {}
+    for worker in workers:
+        once = worker.run(3)
+        counts[worker.result.engine] = max(2, min(5000, round(slice_s / min(once)))) if once else 0
+    for turn in range(rounds):
+        # Another order each time, so that nobody always follows the same one.
+        for worker in workers[turn % len(workers) :] + workers[: turn % len(workers)]:
+            time.sleep(0.02)  # the one before stops spinning
+            warm = max(1, counts[worker.result.engine] // 20)
+            worker.result.times += worker.run(counts[worker.result.engine] + warm)[warm:]
+
+
+def compare(name: str, options: argparse.Namespace, threads: int) -> list[Result]:
+    """Measures one model on all engines."""
+    model = export.path_of(name, options.variant)
+    sample = model.with_name(f"batch{options.batch}.npz")
+    workers = []
+    named = dict(pair.split("=", 1) for pair in options.peer)
+    for engine in options.engines:
+        python = python_of(engine, named)
+        if python is None:
+            print(f"  {engine}: no environment (tools/peers.sh makes one)", file=sys.stderr)
+        else:
+            workers.append(Worker(python, engine, name, model, sample, threads))
+    measure([worker for worker in workers if not worker.result.error], options.rounds, options.slice)
+    return [worker.close() for worker in workers]
+
+
+def milliseconds(seconds: float) -> str:
+    """Formats a time with three digits that matter."""
+    value = seconds * 1e3
+    return f"{value:.4f}" if value < 1 else f"{value:.2f}" if value < 100 else f"{value:.0f}"
+
+
+HEAD = ("model", "threads", "engine", "median ms", "peer / fastort", "of the roof", "create + first run s")
+HEAD += ("peak MB", "largest difference")
+
+
+def rows_of(name: str, threads: int, results: Iterable[Result], operations: float) -> list[tuple[str, ...]]:
+    """Returns the table's rows of one model."""
+    results = list(results)
+    ours = next((result.median for result in results if result.engine == OURS), float("nan"))
+    peak = roofline.peak(threads)
+    rows = []
+    for result in results:
+        if result.error:
+            rows.append((name, str(threads), result.engine, f"failed: {result.error[:120]}", *[""] * 5))
+            continue
+        share = f"{operations / result.median / peak / 1e7:.0f}%" if peak and operations > 1e6 else "-"
+        ratio = "" if result.engine == OURS else f"{result.median / ours:.2f}"
+        start = result.start
+        cells = [milliseconds(result.median), ratio, share, f"{start['ready_s']:.2f}", f"{result.peak_mb:.0f}"]
+        rows.append((name, str(threads), result.engine, *cells, f"{start['difference']:.1e}"))
+    return rows
+
+
+def markdown(rows: list[tuple[str, ...]]) -> str:
+    """Formats rows as a Markdown table."""
+    line = "| " + " | ".join(HEAD) + " |\n|" + "---|" * len(HEAD) + "\n"
+    return line + "".join("| " + " | ".join(cell.replace("|", "/") for cell in row) + " |\n" for row in rows)
+
+
+def plot(measured: dict[tuple[str, int], list[Result]], path: Path) -> None:
+    """Draws each engine's median relative to fastort's."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    engines = [e for e in ENGINES if any(r.engine == e and r.times for rs in measured.values() for r in rs)]
+    _, axes = plt.subplots(figsize=(10, 1 + 0.45 * len(measured) * max(1, len(engines)) * 0.5))
+    height = 0.8 / max(1, len(engines))
+    labels = [f"{name}, {threads} thr." for name, threads in measured]
+    for index, engine in enumerate(engines):
+        for row, results in enumerate(measured.values()):
+            medians = {result.engine: result.median for result in results}
+            ratio = medians.get(engine, float("nan")) / medians.get(OURS, float("nan"))
+            axes.barh(row + (index - len(engines) / 2 + 0.5) * height, ratio, height, color=f"C{index}")
+        axes.barh(0, 0, color=f"C{index}", label=engine)
+    axes.axvline(1, color="black", linewidth=0.8)
+    axes.set_yticks(range(len(labels)), labels)
+    axes.invert_yaxis()
+    axes.set_xlabel("time relative to fastort (longer is slower)")
+    axes.legend()
+    plt.tight_layout()
+    plt.savefig(path, dpi=120)
+
+
+def report(measured: dict[tuple[str, int], list[Result]], rows: list[tuple[str, ...]], options: Any) -> str:
+    """Returns the report: the machine, the versions, the table."""
+    lines = ["# fastort beside its peers\n"]
+    for threads in options.threads:
+        roof = roofline.measure(threads)
+        if roof:
+            lines.append(
+                f"{roof['processor']}, {roof['target']}, {threads} threads: clock {roof['clock_ghz']} GHz, "
+                f"peak of fused multiply-adds {roof['fma_gflops'][str(threads)]} GFLOP/s, reads "
+                + ", ".join(f"{level} {speed[str(threads)]} GB/s" for level, speed in roof["read_gbps"].items())
+                + ".\n"
+            )
+        else:
+            lines.append("The roof was not measured: tools/build.sh release builds the program.\n")
+    versions = {r.engine: r.start["version"] for results in measured.values() for r in results if r.start}
+    lines.append("Versions: " + ", ".join(f"{engine} {version}" for engine, version in versions.items()) + ".\n")
+    lines.append(
+        f"Model files: {options.variant.name}, batch {options.batch}, float32; medians over {options.rounds} "
+        f"interleaved slices of {options.slice} s.\n"
+    )
+    return "\n".join(lines) + "\n" + markdown(rows)
+
+
+def main() -> None:
+    """Compares the named models, or all."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", help="models (default: all)")
+    parser.add_argument("--engines", nargs="+", default=list(ENGINES), choices=ENGINES)
+    parser.add_argument("--peer", action="append", default=[], metavar="NAME=PYTHON")
+    parser.add_argument("--threads", type=int, nargs="+", default=[2])
+    parser.add_argument("--batch", type=int, default=1, choices=export.BATCHES)
+    parser.add_argument("--variant", default=export.DYNAMO_NEWEST.name, choices=[v.name for v in export.VARIANTS])
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--slice", type=float, default=0.4, help="seconds of one turn")
+    parser.add_argument("--out", type=Path, default=roofline.REPOSITORY / "demo_output")
+    options = parser.parse_args()
+    options.variant = next(variant for variant in export.VARIANTS if variant.name == options.variant)
+    options.out.mkdir(parents=True, exist_ok=True)
+
+    measured: dict[tuple[str, int], list[Result]] = {}
+    rows: list[tuple[str, ...]] = []
+    for name in options.names or [model.name for model in zoo.MODELS]:
+        model = zoo.by_name(name)
+        variant = options.variant if options.variant in export.variants_of(model, full=True) else export.VARIANTS[2]
+        operations = 0.0
+        if not model.scripted:
+            operations = flops.count(export.path_of(name), export.sample_of(name, options.batch)[0]).flops
+        for threads in options.threads:
+            chosen = argparse.Namespace(**{**vars(options), "variant": variant})
+            measured[name, threads] = compare(name, chosen, threads)
+            new = rows_of(name, threads, measured[name, threads], operations)
+            rows += new
+            print("\n".join("  ".join(cell.ljust(12) for cell in row) for row in new), flush=True)
+            # After each model, so that what was measured is kept whatever happens to the next.
+            (options.out / "compare.md").write_text(report(measured, rows, options))
+    plot(measured, options.out / "compare.png")
+    print(f"wrote {options.out / 'compare.md'} and {options.out / 'compare.png'}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Makes a virtual environment for each engine that bench/compare.py measures fastort against, outside the tree and
+# apart from .venv, so that none of them decides another's packages.
+set -euo pipefail
+python=${PYTHON:-python3}
+root=${XDG_CACHE_HOME:-$HOME/.cache}/fastort/peers
+
+peer() {
+  local name=$1
+  shift
+  if [ ! -e "$root/$name/.done" ]; then
+    "$python" -m venv "$root/$name"
+    "$root/$name/bin/python" -m pip install --quiet --disable-pip-version-check "$@"
+    touch "$root/$name/.done"
+  fi
+  echo "$name: $root/$name/bin/python"
+}
+
+peer onnxruntime onnxruntime==1.31.1 numpy==2.4.6
+peer openvino openvino==2026.4.1
