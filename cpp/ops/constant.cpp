@@ -180,8 +180,7 @@ std::unique_ptr<Kernel> prepare_range(const OpContext& context) {
 // ---- EyeLike, OneHot -----------------------------------------------------------------------------------------------
 
 void infer_eye_like(InferContext& context) {
-  const DataType type = context.attributes().has("dtype") ? static_cast<DataType>(context.attributes().get_int("dtype"))
-                                                          : context.type(0);
+  const DataType type = type_attribute(context.node, "dtype", context.type(0));
   if (!kEyeTypes.has(type)) context.fail("dtype " + std::string(name(type)) + " is not supported");
   if (!context.has_shape(0)) return context.out(0, type, unknown_shape(context, 2));
   if (context.shape(0).rank() != 2)

@@ -27,9 +27,10 @@ void infer_gather(InferContext& context) {
   for (Dim dim : indices) shape.push_back(dim);
   for (int i = axis + 1; i < data.rank(); ++i) shape.push_back(data[static_cast<size_t>(i)]);
   context.out(0, context.type(0), shape);
+  if (data.rank() != 1 || indices.rank() > 1) return;
   const auto items = context.dims(0);
-  const auto chosen = context.ints(1);
-  if (!items || !chosen || data.rank() != 1 || indices.rank() > 1) return;
+  const auto chosen = items ? context.ints(1) : std::nullopt;
+  if (!chosen) return;
   Shape dims;
   const auto size = static_cast<int64_t>(items->size());
   for (int64_t index : *chosen)

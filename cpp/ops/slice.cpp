@@ -65,10 +65,16 @@ InlineVector<int64_t, 8> slice_axes(const std::optional<InlineVector<int64_t, 8>
   return axes;
 }
 
+// Positions may be numbers so far out that they would read as symbols.
+std::optional<Shape> positions(const InferContext& context, int i) {
+  if (const auto numbers = context.ints(i)) return Shape(*numbers);
+  return context.dims(i);
+}
+
 void infer_slice(InferContext& context) {
   if (!context.has_shape(0)) return context.out(0, context.type(0));
   Shape shape = context.shape(0);
-  const auto starts = context.dims(1), ends = context.dims(2);
+  const auto starts = positions(context, 1), ends = positions(context, 2);
   const auto axes_given = context.has_input(3) ? context.ints(3) : std::nullopt;
   const auto steps = context.has_input(4) ? context.ints(4) : std::nullopt;
   const auto length = vector_length(context, 1);

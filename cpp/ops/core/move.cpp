@@ -111,6 +111,15 @@ InlineVector<int, 8> checked_axes(const Node& node, std::span<const int64_t> axe
   return checked;
 }
 
+DataType type_attribute(const Node& node, std::string_view name, DataType fallback) {
+  if (!node.attributes.has(name)) return fallback;
+  const int64_t type = node.attributes.get_int(name);
+  if (type < 1 || type >= kDataTypes)
+    invalid_graph(node.op_type + " '" + node.name + "': " + std::string(name) + " " + std::to_string(type) +
+                  " is no element type");
+  return static_cast<DataType>(type);
+}
+
 Shape unknown_shape(const InferContext& context, int64_t rank) {
   if (rank < 0 || rank > 64)
     context.fail("a tensor of rank " + std::to_string(rank) + " is not supported (at most 64)");
@@ -131,6 +140,11 @@ std::optional<int64_t> vector_length(const InferContext& context, int i) {
   if (context.shape(i).rank() == 0) return 1;
   if (!is_known(context.shape(i)[0])) return std::nullopt;
   return context.shape(i)[0];
+}
+
+const Tensor& tensor_of(const Value& value, const char* op) {
+  if (!value.is_tensor()) invalid_argument(std::string(op) + ": a tensor is needed where there is none");
+  return value.tensor();
 }
 
 double scalar_as_double(const Tensor& tensor) {

@@ -24,6 +24,9 @@ inline int64_t checked_index(const char* what, int64_t index, int64_t size) {
 // Axes counted from the front; throws InvalidGraph where one is out of range or given twice.
 InlineVector<int, 8> checked_axes(const Node& node, std::span<const int64_t> axes, int rank);
 
+// The element type that an attribute names, or `fallback` where it is absent; throws InvalidGraph where it is no type.
+DataType type_attribute(const Node& node, std::string_view name, DataType fallback);
+
 // A shape of this rank with sizes about which nothing is known.
 Shape unknown_shape(const InferContext& context, int64_t rank);
 
@@ -32,6 +35,9 @@ Dim product(const InferContext& context, const Shape& shape, int begin, int end)
 
 // The number of items of an integer vector at input i, where it is known.
 std::optional<int64_t> vector_length(const InferContext& context, int i);
+
+// The tensor that a kernel needs at one of its inputs; throws InvalidArgument where there is a sequence or nothing.
+const Tensor& tensor_of(const Value& value, const char* op);
 
 // The only item of a constant scalar or one-element tensor of any real type.
 double scalar_as_double(const Tensor& tensor);
