@@ -130,7 +130,7 @@ void bind_session(py::module_& module) {
            [](const PySession& self) {
              py::list list;
              for (const PassReport& report : self.session()->passes())
-               list.append(py::make_tuple(report.name, report.changes));
+               list.append(py::make_tuple(report.name, report.changes, report.milliseconds));
              return list;
            })
       .def("trim", [](const PySession& self) { return self.session()->trim(); })

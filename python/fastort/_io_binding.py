@@ -1,0 +1,143 @@
+"""Inputs and outputs that are bound once and used by many runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import _engine
+from ._ort_value import OrtValue, _checked_device
+
+if TYPE_CHECKING:
+    from ._session import InferenceSession
+
+
+class IOBinding:
+    """Values bound to a session's inputs and outputs, for ``InferenceSession.run_with_iobinding``."""
+
+    def __init__(self, session: InferenceSession) -> None:
+        """Starts without any binding.
+
+        Args:
+            session: The session whose inputs and outputs are bound.
+        """
+        self._input_names = [
+            argument.name for argument in (*session.get_inputs(), *session.get_overridable_initializers())
+        ]
+        self._inputs: dict[str, OrtValue] = {}
+        self._outputs: dict[str, OrtValue | None] = {}
+        self._results: list[OrtValue] = []
+
+    def bind_cpu_input(self, name: str, arr_on_cpu: np.ndarray[Any, Any]) -> None:
+        """Binds an array; it is read at every run, so that new contents can be written into it.
+
+        Args:
+            name: The input's name.
+            arr_on_cpu: The array.
+
+        Raises:
+            RuntimeError: If the session has no such input.
+        """
+        self.bind_ortvalue_input(name, OrtValue.ortvalue_from_numpy(arr_on_cpu))
+
+    def bind_input(
+        self, name: str, device_type: str, device_id: int, element_type: Any, shape: Sequence[int], buffer_ptr: int
+    ) -> None:
+        """Binds memory that the caller keeps alive.
+
+        Args:
+            name: The input's name.
+            device_type: ``"cpu"``.
+            device_id: Ignored.
+            element_type: A dtype or a number of ``onnx.TensorProto``.
+            shape: The tensor's sizes.
+            buffer_ptr: The address of the first element.
+
+        Raises:
+            RuntimeError: If the session has no such input, or the device is not available.
+        """
+        _checked_device(device_type)
+        self.bind_ortvalue_input(name, _at_address(buffer_ptr, shape, element_type))
+
+    def bind_ortvalue_input(self, name: str, ortvalue: OrtValue) -> None:
+        """Binds a value.
+
+        Args:
+            name: The input's name.
+            ortvalue: The value.
+
+        Raises:
+            RuntimeError: If the session has no such input.
+        """
+        if name not in self._input_names:
+            raise RuntimeError(f"Failed to find NodeArg with name: {name} in the def list: {self._input_names}")
+        self._inputs[name] = ortvalue
+
+    def bind_output(
+        self,
+        name: str,
+        device_type: str = "cpu",
+        device_id: int = 0,
+        element_type: Any = None,
+        shape: Sequence[int] | None = None,
+        buffer_ptr: int | None = None,
+    ) -> None:
+        """Binds an output to memory that the caller keeps alive, or to memory that every run takes anew.
+
+        Args:
+            name: The output's name.
+            device_type: ``"cpu"``.
+            device_id: Ignored.
+            element_type: A dtype or a number of ``onnx.TensorProto``; with ``buffer_ptr`` only.
+            shape: The tensor's sizes; with ``buffer_ptr`` only.
+            buffer_ptr: The address of the first element; ``None`` for memory of the session's.
+
+        Raises:
+            RuntimeError: If the device is not available.
+        """
+        _checked_device(device_type)
+        self._outputs[name] = None if buffer_ptr is None else _at_address(buffer_ptr, shape or (), element_type)
+
+    def bind_ortvalue_output(self, name: str, ortvalue: OrtValue) -> None:
+        """Binds an output to the memory of a value.
+
+        Args:
+            name: The output's name.
+            ortvalue: A tensor of the output's type and shape.
+        """
+        self._outputs[name] = ortvalue
+
+    def synchronize_inputs(self) -> None:
+        """Does nothing: memory of the CPU is always ready."""
+
+    def synchronize_outputs(self) -> None:
+        """Does nothing: memory of the CPU is always ready."""
+
+    def get_outputs(self) -> list[OrtValue]:
+        """Returns the values of the last run in the order in which they were bound."""
+        return list(self._results)
+
+    def copy_outputs_to_cpu(self) -> list[Any]:
+        """Returns the values of the last run as ``InferenceSession.run`` would."""
+        return [np.copy(value.numpy()) if value.is_tensor() else value.to_python() for value in self._results]
+
+    def clear_binding_inputs(self) -> None:
+        """Forgets the bound inputs."""
+        self._inputs.clear()
+
+    def clear_binding_outputs(self) -> None:
+        """Forgets the bound outputs."""
+        self._outputs.clear()
+        self._results.clear()
+
+    def _run(self, session: _engine.Session, run_options: _engine.RunOptions | None) -> None:
+        bound = list(self._outputs.values())
+        results = session.run_values(list(self._outputs), self._inputs, bound, run_options)
+        self._results = [value or OrtValue(result) for value, result in zip(bound, results, strict=True)]
+
+
+def _at_address(address: int, shape: Sequence[int], element_type: Any) -> OrtValue:
+    element_type = np.float32 if element_type is None else element_type
+    return OrtValue(_engine.OrtValue.from_pointer(address, list(shape), element_type))
