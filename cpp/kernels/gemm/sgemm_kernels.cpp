@@ -1,0 +1,317 @@
+#include "kernels/gemm/sgemm_kernels.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+#include "base/cpu_info.h"
+
+// A float32 product gains nothing from the targets between SSE2, AVX2 and the first AVX-512; vectors of unknown length
+// cannot stand in arrays.
+#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL | HWY_AVX3_ZEN4 | HWY_AVX3_SPR | HWY_ALL_SVE | HWY_RVV)
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/gemm/sgemm_kernels.cpp"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+//
+#include "kernels/gemm/activation-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace fastort::kernels::HWY_NAMESPACE {
+namespace {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using D = hn::CappedTag<float, 16>;
+using V = hn::Vec<D>;
+constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
+constexpr int kVectors = 2;
+constexpr int kPanel = kVectors * kLanes;
+// Two accumulators for each row, and room for the two vectors of B.
+constexpr int kRows = HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON ? 12 : 6;
+
+// One tile of C with what it needs; pointers stand at its first row and column.
+struct Tile {
+  const float* a;
+  int64_t a_stride;
+  const float* b;
+  int64_t b_stride;
+  int64_t depth;
+  float* c;
+  int64_t c_stride;
+  int64_t cols;  // at most kPanel
+  float alpha;
+  bool accumulate;  // C holds the sum over the depths before
+  // The epilogue, only for the last depths.
+  bool bounded;
+  float lower, upper;
+  const float* bias;
+  const float* row_bias;
+  const float* residual;
+  int64_t residual_stride;
+};
+
+// The rest of an incomplete tile's columns, one at a time, from the sums of a whole tile.
+HWY_NOINLINE void finish_edge(const Tile& t, const float* sums, int64_t sum_stride, int rows) {
+  for (int i = 0; i < rows; ++i) {
+    float* c = t.c + i * t.c_stride;
+    for (int64_t j = 0; j < t.cols; ++j) {
+      float x = sums[i * sum_stride + j] * t.alpha;
+      if (t.accumulate) x += c[j];
+      if (t.bias) x += t.bias[j];
+      if (t.row_bias) x += t.row_bias[i];
+      if (t.residual) x += t.residual[i * t.residual_stride + j];
+      if (t.bounded) x = x < t.lower ? t.lower : x > t.upper ? t.upper : x;
+      c[j] = x;
+    }
+  }
+}
+
+#define FASTORT_FOR_TILE \
+  _Pragma("GCC unroll 12") for (int i = 0; i < kM; ++i) _Pragma("GCC unroll 2") for (int j = 0; j < kN; ++j)
+
+template <int kM, int kN>
+HWY_INLINE void finish(const Tile& t, V (&sum)[kM][kN]) {
+  const D d;
+  if (t.cols < kN * kLanes) {
+    HWY_ALIGN float sums[kM * kN * kLanes];
+    FASTORT_FOR_TILE hn::Store(sum[i][j], d, sums + (i * kN + j) * kLanes);
+    return finish_edge(t, sums, kN * kLanes, kM);
+  }
+  if (t.alpha != 1) {
+    const V alpha = hn::Set(d, t.alpha);
+    FASTORT_FOR_TILE sum[i][j] = hn::Mul(sum[i][j], alpha);
+  }
+  if (t.accumulate) FASTORT_FOR_TILE sum[i][j] = hn::Add(sum[i][j], hn::LoadU(d, t.c + i * t.c_stride + j * kLanes));
+  if (t.bias) FASTORT_FOR_TILE sum[i][j] = hn::Add(sum[i][j], hn::LoadU(d, t.bias + j * kLanes));
+  if (t.row_bias) FASTORT_FOR_TILE sum[i][j] = hn::Add(sum[i][j], hn::Set(d, t.row_bias[i]));
+  if (t.residual)
+    FASTORT_FOR_TILE sum[i][j] = hn::Add(sum[i][j], hn::LoadU(d, t.residual + i * t.residual_stride + j * kLanes));
+  if (t.bounded) {
+    // With NaN as the second operand the result is NaN on every target.
+    const V lower = hn::Set(d, t.lower), upper = hn::Set(d, t.upper);
+    FASTORT_FOR_TILE sum[i][j] = hn::Min(upper, hn::Max(lower, sum[i][j]));
+  }
+  FASTORT_FOR_TILE hn::StoreU(sum[i][j], d, t.c + i * t.c_stride + j * kLanes);
+}
+
+// kDeep sums run side by side where the tile alone has too few to hide the latency of a multiply-add.
+constexpr int kStep = 4;
+template <int kM, int kN>
+constexpr int kDeep = kM * kN <= 2   ? 4
+                      : kM * kN <= 6 ? 2
+                                     : 1;
+
+template <int kM, int kN>
+HWY_NOINLINE void compute_tile(const Tile& t) {
+  const D d;
+  constexpr int kU = kDeep<kM, kN>;
+  V sum[kU][kM][kN];
+#pragma GCC unroll 4
+  for (int u = 0; u < kU; ++u) FASTORT_FOR_TILE sum[u][i][j] = hn::Zero(d);
+  const float* a = t.a;
+  const float* b = t.b;
+  const int64_t stride = t.a_stride, b_stride = t.b_stride;
+  int64_t k = 0;
+  for (; k + kStep <= t.depth; k += kStep) {
+#pragma GCC unroll 4
+    for (int u = 0; u < kStep; ++u) {
+      FASTORT_FOR_TILE sum[u % kU][i][j] =
+          hn::MulAdd(hn::Set(d, a[i * stride + u]), hn::LoadU(d, b + j * kLanes), sum[u % kU][i][j]);
+      b += b_stride;
+    }
+    a += kStep;
+  }
+  for (; k < t.depth; ++k) {
+    FASTORT_FOR_TILE sum[0][i][j] = hn::MulAdd(hn::Set(d, a[i * stride]), hn::LoadU(d, b + j * kLanes), sum[0][i][j]);
+    ++a;
+    b += b_stride;
+  }
+#pragma GCC unroll 4
+  for (int u = 1; u < kU; ++u) FASTORT_FOR_TILE sum[0][i][j] = hn::Add(sum[0][i][j], sum[u][i][j]);
+  finish<kM, kN>(t, sum[0]);
+}
+
+using TileFn = void (*)(const Tile&);
+template <int kN, int... kM>
+constexpr auto tile_table(std::integer_sequence<int, kM...>) {
+  return std::array<TileFn, sizeof...(kM)>{compute_tile<kM + 1, kN>...};
+}
+
+// Rows of the next tile where `left` rows are left: as many as possible, but a short rest is shared by two tiles.
+HWY_INLINE int64_t next_rows(int64_t left) {
+  if (left <= kRows) return left;
+  if (left < 2 * kRows && left < kRows + kRows / 2 + 1) return (left + 1) / 2;
+  return kRows;
+}
+
+// Rows of an incomplete panel of an unpacked B, as the inner loop wants them.
+constexpr int64_t kEdgeDepth = 128;
+constexpr int64_t kOuterDepth = 1024;
+void copy_edge(const float* b, int64_t stride, int64_t depth, int64_t cols, float* dst) {
+  for (int64_t k = 0; k < depth; ++k, b += stride, dst += kPanel) {
+    std::memcpy(dst, b, static_cast<size_t>(cols) * sizeof(float));
+    std::memset(dst + cols, 0, static_cast<size_t>(kPanel - cols) * sizeof(float));
+  }
+}
+
+int64_t even_step(int64_t total, int64_t limit, int64_t unit) {
+  const int64_t parts = std::max<int64_t>(1, (total + limit - 1) / limit);
+  return std::max<int64_t>(1, ((total + parts - 1) / parts + unit - 1) / unit * unit);
+}
+
+void Block(const SgemmBlock& block) {
+  static constexpr auto kNarrow = tile_table<1>(std::make_integer_sequence<int, kRows>());
+  static constexpr auto kWide = tile_table<2>(std::make_integer_sequence<int, kRows>());
+  const Epilogue& e = block.epilogue;
+  const bool bounded = e.activation.kind == Activation::Relu || e.activation.kind == Activation::Clip;
+  const bool curved = e.activation.kind != Activation::None && !bounded;
+  constexpr float kInf = std::numeric_limits<float>::infinity();
+  Tile t{};
+  t.a_stride = block.a_stride;
+  t.c_stride = block.c_stride;
+  t.alpha = block.alpha;
+  t.residual_stride = e.residual_stride;
+  t.lower = !bounded ? -kInf : e.activation.kind == Activation::Relu ? 0 : e.activation.alpha;
+  t.upper = e.activation.kind == Activation::Clip ? e.activation.beta : kInf;
+
+  // The rows of a panel in one inner depth block share the first cache with the tile's rows of A; the rows of A of one
+  // outer depth block stay in the second cache while the panels go by. A single tile reads B once: no blocks.
+  const bool single = block.rows <= kRows;
+  const CacheSizes& cache = cache_sizes();
+  const int64_t inner = single ? std::max<int64_t>(1, block.depth)
+                               : even_step(block.depth, static_cast<int64_t>(cache.l1d) / 2 / (kPanel * 4), 8);
+  const int64_t outer = single ? inner : even_step(block.depth, kOuterDepth, inner);
+  const int64_t row_step = even_step(
+      block.rows, std::max<int64_t>(kRows, static_cast<int64_t>(cache.l2) / 2 / (4 * std::max<int64_t>(1, outer))),
+      kRows);
+  alignas(64) float edge[kEdgeDepth * kPanel];
+
+  for (int64_t i0 = 0; i0 < block.rows; i0 += row_step) {
+    const int64_t i1 = std::min(block.rows, i0 + row_step);
+    for (int64_t k0 = 0; k0 == 0 || k0 < block.depth; k0 += outer) {
+      const int64_t k1 = std::min(block.depth, k0 + outer);
+      for (int64_t j = 0; j < block.cols; j += kPanel) {
+        t.cols = std::min<int64_t>(kPanel, block.cols - j);
+        const auto& table = t.cols <= kLanes ? kNarrow : kWide;
+        const bool copied = !block.b_padded && t.cols % kLanes != 0;
+        const int64_t step = std::max<int64_t>(1, copied ? std::min(inner, kEdgeDepth) : inner);
+        const float* panel = block.b + j / kPanel * block.b_panel_stride;
+        for (int64_t k = k0; k == k0 || k < k1; k += step) {
+          t.depth = std::min(step, k1 - k);
+          t.accumulate = k > 0;
+          const bool last = k + t.depth >= block.depth;
+          t.bounded = bounded && last;
+          t.b = panel + k * block.b_stride;
+          t.b_stride = block.b_stride;
+          if (copied) {
+            copy_edge(t.b, t.b_stride, t.depth, t.cols, edge);
+            t.b = edge;
+            t.b_stride = kPanel;
+          }
+          t.bias = last && e.bias && !e.bias_per_row ? e.bias + j : nullptr;
+          for (int64_t i = i0; i < i1;) {
+            const int64_t rows = next_rows(i1 - i);
+            t.a = block.a + i * block.a_stride + k;
+            t.c = block.c + i * block.c_stride + j;
+            t.row_bias = last && e.bias && e.bias_per_row ? e.bias + i : nullptr;
+            t.residual = last && e.residual ? e.residual + i * e.residual_stride + j : nullptr;
+            table[static_cast<size_t>(rows - 1)](t);
+            if (curved && last)
+              for (int64_t r = 0; r < rows; ++r) activate_array(D(), e.activation, t.c + r * t.c_stride, t.cols);
+            i += rows;
+          }
+        }
+      }
+    }
+  }
+}
+
+// Four rows of four columns of `src`, written as rows of `dst`.
+HWY_INLINE void transpose_4x4(const float* src, int64_t src_stride, float* dst, int64_t dst_stride) {
+  const hn::FixedTag<float, 4> d;
+  const auto r0 = hn::LoadU(d, src), r1 = hn::LoadU(d, src + src_stride);
+  const auto r2 = hn::LoadU(d, src + 2 * src_stride), r3 = hn::LoadU(d, src + 3 * src_stride);
+  const auto t0 = hn::InterleaveLower(d, r0, r2), t1 = hn::InterleaveLower(d, r1, r3);
+  const auto t2 = hn::InterleaveUpper(d, r0, r2), t3 = hn::InterleaveUpper(d, r1, r3);
+  hn::StoreU(hn::InterleaveLower(d, t0, t1), d, dst);
+  hn::StoreU(hn::InterleaveUpper(d, t0, t1), d, dst + dst_stride);
+  hn::StoreU(hn::InterleaveLower(d, t2, t3), d, dst + 2 * dst_stride);
+  hn::StoreU(hn::InterleaveUpper(d, t2, t3), d, dst + 3 * dst_stride);
+}
+
+void Transpose(const float* src, int64_t src_stride, int64_t rows, int64_t cols, float* dst, int64_t dst_stride) {
+  int64_t i = 0;
+  for (; i + 4 <= rows; i += 4) {
+    int64_t j = 0;
+    for (; j + 4 <= cols; j += 4)
+      transpose_4x4(src + j * src_stride + i, src_stride, dst + i * dst_stride + j, dst_stride);
+    for (; j < cols; ++j)
+      for (int64_t r = i; r < i + 4; ++r) dst[r * dst_stride + j] = src[j * src_stride + r];
+  }
+  for (; i < rows; ++i)
+    for (int64_t j = 0; j < cols; ++j) dst[i * dst_stride + j] = src[j * src_stride + i];
+}
+
+void PackPanels(const float* b, int64_t row_stride, int64_t col_stride, int64_t depth, int64_t cols, int64_t first,
+                int64_t last, float* dst) {
+  const D d;
+  for (int64_t p = first; p < last; ++p) {
+    const int64_t width = std::min<int64_t>(kPanel, cols - p * kPanel);
+    const float* src = b + p * kPanel * col_stride;
+    float* panel = dst + p * kPanel * depth;
+    if (col_stride != 1) {
+      if (width < kPanel) std::memset(panel, 0, static_cast<size_t>(depth * kPanel) * sizeof(float));
+      Transpose(src, col_stride, depth, width, panel, kPanel);
+    } else if (width < kPanel) {
+      copy_edge(src, row_stride, depth, width, panel);
+    } else {
+      for (int64_t k = 0; k < depth; ++k, src += row_stride, panel += kPanel)
+        for (int j = 0; j < kVectors; ++j) hn::StoreU(hn::LoadU(d, src + j * kLanes), d, panel + j * kLanes);
+    }
+  }
+}
+
+int64_t PanelWidth() { return kPanel; }
+int64_t TileRows() { return kRows; }
+
+void Activate(const ActivationSpec& activation, float* data, int64_t count) {
+  activate_array(D(), activation, data, count);
+}
+
+}  // namespace
+}  // namespace fastort::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace fastort::kernels {
+
+HWY_EXPORT(Block);
+HWY_EXPORT(Transpose);
+HWY_EXPORT(PackPanels);
+HWY_EXPORT(PanelWidth);
+HWY_EXPORT(TileRows);
+HWY_EXPORT(Activate);
+
+void sgemm_block(const SgemmBlock& block) { HWY_DYNAMIC_DISPATCH(Block)(block); }
+
+void transpose_floats(const float* src, int64_t src_stride, int64_t rows, int64_t cols, float* dst,
+                      int64_t dst_stride) {
+  HWY_DYNAMIC_DISPATCH(Transpose)(src, src_stride, rows, cols, dst, dst_stride);
+}
+
+void sgemm_pack_panels(const float* b, int64_t row_stride, int64_t col_stride, int64_t depth, int64_t cols,
+                       int64_t first, int64_t last, float* dst) {
+  HWY_DYNAMIC_DISPATCH(PackPanels)(b, row_stride, col_stride, depth, cols, first, last, dst);
+}
+
+int64_t sgemm_panel_width() { return HWY_DYNAMIC_DISPATCH(PanelWidth)(); }
+int64_t sgemm_tile_rows() { return HWY_DYNAMIC_DISPATCH(TileRows)(); }
+
+void activate_floats(const ActivationSpec& activation, float* data, int64_t count) {
+  HWY_DYNAMIC_DISPATCH(Activate)(activation, data, count);
+}
+
+}  // namespace fastort::kernels
+#endif
