@@ -82,12 +82,12 @@ ValueFacts GraphBuilder::declared(ValueId id) {
                         (facts.constant->type() == DataType::Int64 || facts.constant->type() == DataType::Int32);
   if (is_sizes) {
     Shape dims;
-    bool all_sizes = true;
+    bool all_numbers = true;
     for (const int64_t item : to_int64s(*facts.constant)) {
-      all_sizes = all_sizes && item >= 0;
+      all_numbers = all_numbers && item > kFirstSymbol;
       dims.push_back(item);
     }
-    if (all_sizes) facts.dims = dims;
+    if (all_numbers) facts.dims = dims;
   }
   return facts;
 }

@@ -14,7 +14,7 @@ void write_shape(const Shape& shape, const SymbolTable* symbols, onnx::TensorSha
     auto* out = proto.add_dim();
     if (is_known(dim))
       out->set_dim_value(dim);
-    else if (symbols != nullptr)
+    else if (symbols != nullptr && !symbols->is_unknown(dim))
       out->set_dim_param(symbols->name(dim));
   }
 }

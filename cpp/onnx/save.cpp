@@ -1,0 +1,255 @@
+#include "onnx/save.h"
+
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <set>
+#include <unordered_map>
+#include <unordered_set>
+
+#include <onnx/onnx_pb.h>
+
+#include "base/error.h"
+#include "onnx/proto_writer.h"
+#include "onnx/schemas.h"
+#include "onnx/types.h"
+
+namespace fastort {
+namespace {
+
+// Receives the weights that go into a file of their own.
+class ExternalWriter {
+ public:
+  ExternalWriter(const std::filesystem::path& folder, const SaveOptions& options)
+      : options_(options), out_(folder / options.external_file, std::ios::binary | std::ios::trunc) {
+    if (!out_) fail(ErrorCode::Fail, "Cannot write '" + (folder / options.external_file).string() + "'");
+  }
+
+  bool takes(const Tensor& tensor) const {
+    return tensor.type() != DataType::String && packed_bits(tensor.type()) >= 8 &&
+           tensor.bytes() >= options_.external_threshold;
+  }
+  void write(const Tensor& tensor, const std::string& name, onnx::TensorProto& proto) {
+    proto.set_name(name);
+    proto.set_data_type(static_cast<int>(tensor.type()));
+    for (const Dim dim : tensor.shape()) proto.add_dims(dim);
+    proto.set_data_location(onnx::TensorProto::EXTERNAL);
+    const size_t start = align_up(offset_);
+    const std::string padding(start - offset_, '\0');
+    out_.write(padding.data(), static_cast<std::streamsize>(padding.size()));
+    out_.write(reinterpret_cast<const char*>(tensor.raw()), static_cast<std::streamsize>(tensor.bytes()));
+    offset_ = start + tensor.bytes();
+    add(proto, "location", options_.external_file);
+    add(proto, "offset", std::to_string(start));
+    add(proto, "length", std::to_string(tensor.bytes()));
+  }
+  void close() {
+    out_.close();
+    if (!out_) fail(ErrorCode::Fail, "Cannot write '" + options_.external_file + "': is the disk full?");
+  }
+
+ private:
+  static void add(onnx::TensorProto& proto, const char* key, const std::string& value) {
+    auto* entry = proto.add_external_data();
+    entry->set_key(key);
+    entry->set_value(value);
+  }
+  const SaveOptions& options_;
+  std::ofstream out_;
+  size_t offset_ = 0;
+};
+
+// What the graphs around a body have given names to.
+struct Names {
+  const Names* outer = nullptr;
+  std::unordered_map<ValueId, std::string> of_value = {};
+  std::unordered_map<const Tensor*, std::string> of_constant = {};
+
+  const std::string* find(const Tensor* tensor) const {
+    for (const Names* names = this; names != nullptr; names = names->outer)
+      if (const auto found = names->of_constant.find(tensor); found != names->of_constant.end()) return &found->second;
+    return nullptr;
+  }
+};
+
+class Writer {
+ public:
+  Writer(const Model& model, ExternalWriter* external) : model_(model), external_(external) {}
+
+  onnx::ModelProto run() {
+    const ModelInfo& info = model_.info;
+    onnx::ModelProto proto;
+    proto.set_ir_version(onnx::Version::IR_VERSION);
+    proto.set_producer_name(info.producer_name);
+    proto.set_producer_version(info.producer_version);
+    proto.set_domain(info.domain);
+    proto.set_doc_string(info.doc_string);
+    proto.set_model_version(info.model_version);
+    for (const auto& [key, value] : info.metadata) {
+      auto* entry = proto.add_metadata_props();
+      entry->set_key(key);
+      entry->set_value(value);
+    }
+    domains_.insert("");
+    Names names;
+    write_main(*model_.graph, names, *proto.mutable_graph());
+    for (const std::string& domain : domains_) {
+      auto* import = proto.add_opset_import();
+      import->set_domain(domain);
+      import->set_version(std::max(1, newest_opset(domain)));
+    }
+    return proto;
+  }
+
+ private:
+  void write_main(const Graph& graph, Names& names, onnx::GraphProto& proto) {
+    proto.set_name(model_.info.graph_name.empty() ? "graph" : model_.info.graph_name);
+    proto.set_doc_string(model_.info.graph_doc_string);
+    for (const ValueId id : graph.inputs) name(graph, id, names);
+    for (const ValueId id : graph.overridable) name(graph, id, names);
+    for (const ValueId id : graph.outputs) name(graph, id, names);
+    for (const ValueId id : graph.inputs) write_info(graph, id, names, *proto.add_input());
+    for (const ValueId id : graph.overridable) write_info(graph, id, names, *proto.add_input());
+    for (const ValueId id : graph.outputs) write_info(graph, id, names, *proto.add_output());
+    write_nodes(graph, names, proto);
+    std::unordered_set<ValueId> named_elsewhere(graph.inputs.begin(), graph.inputs.end());
+    named_elsewhere.insert(graph.outputs.begin(), graph.outputs.end());
+    for (const Node& node : graph.nodes) {
+      for (const ValueId id : node.outputs) {
+        if (id == kNoValue || named_elsewhere.contains(id)) continue;
+        const ValueType& type = graph.value(id).type;
+        if (type.kind != ValueKind::Unknown) write_info(graph, id, names, *proto.add_value_info());
+      }
+    }
+  }
+
+  // The last `captures` inputs of a body are names of the graph around it.
+  void write_body(const Graph& graph, const Node& node, const Names& outer, onnx::GraphProto& proto) {
+    Names names;
+    names.outer = &outer;
+    proto.set_name(graph.name.empty() ? "body" : graph.name);
+    const size_t formal = graph.inputs.size() - static_cast<size_t>(node.captures);
+    for (size_t i = 0; i < static_cast<size_t>(node.captures); ++i) {
+      const ValueId outside = node.inputs[node.inputs.size() - static_cast<size_t>(node.captures) + i];
+      names.of_value[graph.inputs[formal + i]] = outer.of_value.at(outside);
+    }
+    for (size_t i = 0; i < formal; ++i) {
+      name(graph, graph.inputs[i], names);
+      write_info(graph, graph.inputs[i], names, *proto.add_input());
+    }
+    write_nodes(graph, names, proto);
+    std::unordered_set<ValueId> made;
+    for (const Node& inner : graph.nodes)
+      for (const ValueId id : inner.outputs)
+        if (id != kNoValue) made.insert(id);
+    for (const ValueId id : graph.outputs) {
+      if (made.erase(id) != 0) {
+        write_info(graph, id, names, *proto.add_output());
+        continue;
+      }
+      // An output is made inside the body, and once.
+      auto* identity = proto.add_node();
+      identity->set_op_type("Identity");
+      identity->add_input(read(graph, id, names, proto));
+      const std::string fresh = unique(graph.value(id).name);
+      identity->add_output(fresh);
+      write_info(graph, id, names, *proto.add_output());
+      proto.mutable_output()->rbegin()->set_name(fresh);
+    }
+  }
+
+  void write_nodes(const Graph& graph, Names& names, onnx::GraphProto& proto) {
+    for (const Node& node : graph.nodes)
+      for (const ValueId id : node.outputs)
+        if (id != kNoValue) name(graph, id, names);
+    for (const Node& node : graph.nodes) {
+      // Captured constants are named before a body asks for them.
+      std::vector<std::string> inputs;
+      for (const ValueId id : node.inputs) inputs.push_back(id == kNoValue ? "" : read(graph, id, names, proto));
+      auto* out = proto.add_node();
+      out->set_op_type(node.op_type);
+      out->set_domain(node.domain);
+      out->set_name(node.name);
+      domains_.insert(node.domain);
+      for (int i = 0; i < node.num_inputs(); ++i) out->add_input(inputs[static_cast<size_t>(i)]);
+      for (const ValueId id : node.outputs) out->add_output(id == kNoValue ? "" : names.of_value.at(id));
+      const WriteBody write_graph = [&](const Graph& body, onnx::GraphProto& body_proto) {
+        write_body(body, node, names, body_proto);
+      };
+      for (const auto& [attribute, value] : node.attributes)
+        write_attribute(attribute, value, graph.symbols.get(), write_graph, *out->add_attribute());
+    }
+    for (const ValueId id : graph.outputs) read(graph, id, names, proto);
+    for (const ValueId id : graph.overridable) read(graph, id, names, proto);
+  }
+
+  // The name under which a value is read here; a constant is written on its first use.
+  std::string read(const Graph& graph, ValueId id, Names& names, onnx::GraphProto& proto) {
+    const Tensor* constant = graph.constant(id);
+    if (constant == nullptr) return names.of_value.at(id);
+    const bool has_name = names.of_value.contains(id);
+    if (const std::string* known = names.find(constant);
+        known != nullptr && (!has_name || *known == names.of_value[id])) {
+      names.of_value[id] = *known;
+      return *known;
+    }
+    const std::string& own = name(graph, id, names);
+    if (names.of_constant.emplace(constant, own).second || written_.insert(own).second) {
+      written_.insert(own);
+      if (external_ != nullptr && external_->takes(*constant))
+        external_->write(*constant, own, *proto.add_initializer());
+      else
+        write_tensor(*constant, own, *proto.add_initializer());
+    }
+    return own;
+  }
+
+  const std::string& name(const Graph& graph, ValueId id, Names& names) {
+    const auto found = names.of_value.find(id);
+    if (found != names.of_value.end()) return found->second;
+    const std::string& own = graph.value(id).name;
+    return names.of_value.emplace(id, unique(own.empty() ? "value_" + std::to_string(id) : own)).first->second;
+  }
+
+  // Names are given once in the whole model, because ONNX lets no body shadow a name around it.
+  std::string unique(const std::string& base) {
+    std::string candidate = base;
+    for (int suffix = 1; !taken_.insert(candidate).second; ++suffix) candidate = base + "_" + std::to_string(suffix);
+    return candidate;
+  }
+
+  static void write_info(const Graph& graph, ValueId id, const Names& names, onnx::ValueInfoProto& proto) {
+    const ValueType& type = graph.value(id).type;
+    if (const auto found = names.of_value.find(id); found != names.of_value.end()) proto.set_name(found->second);
+    if (type.kind != ValueKind::Unknown) *proto.mutable_type() = write_type(type, graph.symbols.get());
+  }
+
+  const Model& model_;
+  ExternalWriter* external_;
+  std::unordered_set<std::string> taken_, written_;
+  std::set<std::string> domains_;
+};
+
+std::string serialize(const onnx::ModelProto& proto) {
+  if (proto.ByteSizeLong() > static_cast<size_t>(std::numeric_limits<int>::max()))
+    fail(ErrorCode::Fail, "The model does not fit the 2 GB of a protobuf message; write its weights to external data");
+  return proto.SerializeAsString();
+}
+
+}  // namespace
+
+std::string save_model_bytes(const Model& model) { return serialize(Writer(model, nullptr).run()); }
+
+void save_model_file(const Model& model, const std::string& path, const SaveOptions& options) {
+  std::unique_ptr<ExternalWriter> external;
+  if (!options.external_file.empty())
+    external = std::make_unique<ExternalWriter>(std::filesystem::path(path).parent_path(), options);
+  const std::string bytes = serialize(Writer(model, external.get()).run());
+  if (external) external->close();
+  std::ofstream out(path, std::ios::binary | std::ios::trunc);
+  out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  out.close();
+  if (!out) fail(ErrorCode::Fail, "Cannot write the model to '" + path + "'");
+}
+
+}  // namespace fastort
