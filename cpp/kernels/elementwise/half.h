@@ -1,0 +1,26 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <type_traits>
+
+#include "tensor/data_type.h"
+
+namespace fastort::kernels {
+
+template <class T>
+inline constexpr bool kIsHalf = std::is_same_v<T, Float16> || std::is_same_v<T, BFloat16>;
+
+// Bulk conversion, round to nearest even.
+void widen(const Float16* src, float* dst, int64_t n);
+void widen(const BFloat16* src, float* dst, int64_t n);
+void narrow(const float* src, Float16* dst, int64_t n);
+void narrow(const float* src, BFloat16* dst, int64_t n);
+// By type; `type` is Float16 or BFloat16.
+void widen(DataType type, const void* src, float* dst, int64_t n);
+void narrow(DataType type, const float* src, void* dst, int64_t n);
+
+// Elements that are converted at a time where a kernel computes in float32: 2 KB, well inside L1.
+inline constexpr int64_t kHalfBlock = 512;
+
+}  // namespace fastort::kernels

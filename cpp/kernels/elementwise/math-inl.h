@@ -1,0 +1,205 @@
+// Vector functions of float32, for inclusion under Highway's foreach_target.h. Errors are below 2 ulp of the result
+// unless said otherwise; infinities, NaN and subnormal numbers give what <cmath> gives.
+// The polynomials are minimax fits (Remez) of the functions named beside them.
+
+#if defined(FASTORT_ELEMENTWISE_MATH_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef FASTORT_ELEMENTWISE_MATH_INL_H_
+#undef FASTORT_ELEMENTWISE_MATH_INL_H_
+#else
+#define FASTORT_ELEMENTWISE_MATH_INL_H_
+#endif
+
+#include <limits>
+
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace fastort::kernels::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+template <class D, class V>
+HWY_INLINE V Polynomial(D d, V x, const float* coefficients, int degree) {
+  V sum = hn::Set(d, coefficients[degree]);
+#pragma GCC unroll 12
+  for (int i = degree - 1; i >= 0; --i) sum = hn::MulAdd(sum, x, hn::Set(d, coefficients[i]));
+  return sum;
+}
+
+// x where it is at least `low` or NaN, else `low`. Highway's Max does not promise to keep NaN.
+template <class D, class V>
+HWY_INLINE V AtLeast(D d, V x, float low) {
+  const V bound = hn::Set(d, low);
+  return hn::IfThenElse(hn::Lt(x, bound), bound, x);
+}
+template <class D, class V>
+HWY_INLINE V AtMost(D d, V x, float high) {
+  const V bound = hn::Set(d, high);
+  return hn::IfThenElse(hn::Gt(x, bound), bound, x);
+}
+
+// 2^n for n in [-126, 127].
+template <class D, class VI>
+HWY_INLINE hn::Vec<D> PowerOfTwo(D d, VI n) {
+  const hn::RebindToSigned<D> di;
+  return hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(n, hn::Set(di, 127))));
+}
+
+// e^r - 1 of the reduced argument r = x - n ln 2, |r| <= ln(2)/2.
+template <class D, class V, class VI>
+HWY_INLINE V ReducedExpm1(D d, V x, VI& n) {
+  static constexpr float kP[] = {0.4999999325f, 0.1666651777f, 0.04166842141f, 0.008369063298f, 0.001381390805f};
+  const V log2e = hn::Set(d, 1.44269504f);
+  n = hn::NearestInt(hn::Mul(x, log2e));
+  const V nf = hn::ConvertTo(d, n);
+  V r = hn::NegMulAdd(nf, hn::Set(d, 0.693359375f), x);
+  r = hn::NegMulAdd(nf, hn::Set(d, -2.12194440e-4f), r);
+  const V p = Polynomial(d, r, kP, 4);
+  return hn::MulAdd(hn::Mul(r, r), p, r);
+}
+
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V Exp(D d, V x) {
+  const hn::RebindToSigned<D> di;
+  hn::Vec<decltype(di)> n;
+  const V e = ReducedExpm1(d, x, n);
+  // Two factors, so that results below 2^-126 round once.
+  const auto half = hn::ShiftRight<1>(n);
+  const V one = hn::Set(d, 1.0f);
+  V y = hn::Mul(hn::Mul(hn::Add(e, one), PowerOfTwo(d, half)), PowerOfTwo(d, hn::Sub(n, half)));
+  y = hn::IfThenElse(hn::Gt(x, hn::Set(d, 88.7228317f)), hn::Set(d, std::numeric_limits<float>::infinity()), y);
+  return hn::IfThenZeroElse(hn::Lt(x, hn::Set(d, -103.97208f)), y);
+}
+
+// For x that is not NaN and at most 88: no infinities, results below 2^-126 become 0.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V ExpFlush(D d, V x) {
+  const hn::RebindToSigned<D> di;
+  hn::Vec<decltype(di)> n;
+  x = hn::Max(x, hn::Set(d, -87.5f));
+  const V e = ReducedExpm1(d, x, n);
+  const V s = PowerOfTwo(d, n);
+  const V y = hn::MulAdd(e, s, s);
+  return hn::IfThenZeroElse(hn::Le(x, hn::Set(d, -87.3f)), y);
+}
+
+// e^x - 1 for x at most 88 (larger x give the value at 88).
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V Expm1(D d, V x) {
+  const hn::RebindToSigned<D> di;
+  hn::Vec<decltype(di)> n;
+  const V clamped = AtMost(d, AtLeast(d, x, -20.0f), 88.0f);
+  const V e = ReducedExpm1(d, clamped, n);
+  const V s = PowerOfTwo(d, n);
+  return hn::MulAdd(e, s, hn::Sub(s, hn::Set(d, 1.0f)));
+}
+
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V Tanh(D d, V x) {
+  const V a = AtMost(d, hn::Abs(x), 10.0f);
+  const V t = Expm1(d, hn::Add(a, a));
+  return hn::CopySign(hn::Div(t, hn::Add(t, hn::Set(d, 2.0f))), x);
+}
+
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V Sigmoid(D d, V x) {
+  const V one = hn::Set(d, 1.0f);
+  const V e = Exp(d, hn::Neg(hn::Abs(x)));
+  return hn::Div(hn::IfThenElse(hn::Lt(x, hn::Zero(d)), e, one), hn::Add(e, one));
+}
+
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V Log(D d, V x) {
+  static constexpr float kP[] = {0.3333331261f,  -0.2500000954f, 0.2000211837f,  -0.1666799892f, 0.1421956144f,
+                                 -0.1240553837f, 0.1188804003f,  -0.1167591306f, 0.06747242238f};
+  const hn::RebindToSigned<D> di;
+  const auto tiny = hn::Lt(x, hn::Set(d, std::numeric_limits<float>::min()));
+  const V scaled = hn::IfThenElse(tiny, hn::Mul(x, hn::Set(d, 8388608.0f)), x);
+  const auto bits = hn::BitCast(di, scaled);
+  const auto e = hn::ShiftRight<23>(hn::Sub(bits, hn::Set(di, 0x3f3504f3)));
+  const V f = hn::Sub(hn::BitCast(d, hn::Sub(bits, hn::ShiftLeft<23>(e))), hn::Set(d, 1.0f));
+  V ef = hn::ConvertTo(d, e);
+  ef = hn::IfThenElse(tiny, hn::Sub(ef, hn::Set(d, 23.0f)), ef);
+  const V f2 = hn::Mul(f, f);
+  V y = hn::Mul(hn::Mul(f2, f), Polynomial(d, f, kP, 8));
+  y = hn::MulAdd(ef, hn::Set(d, -2.12194440e-4f), y);
+  y = hn::NegMulAdd(hn::Set(d, 0.5f), f2, y);
+  y = hn::MulAdd(ef, hn::Set(d, 0.693359375f), hn::Add(f, y));
+  const V inf = hn::Set(d, std::numeric_limits<float>::infinity());
+  y = hn::IfThenElse(hn::Eq(x, inf), inf, y);
+  y = hn::IfThenElse(hn::Eq(x, hn::Zero(d)), hn::Neg(inf), y);
+  // Negative numbers and NaN.
+  return hn::IfThenElse(hn::Ge(x, hn::Zero(d)), y, hn::Set(d, std::numeric_limits<float>::quiet_NaN()));
+}
+
+// log(1 + x) for x in [0, 1].
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V Log1pUnit(D d, V x) {
+  const V one = hn::Set(d, 1.0f);
+  const V u = hn::Add(one, x);
+  const V lost = hn::Sub(x, hn::Sub(u, one));
+  return hn::Add(Log(d, u), hn::Div(lost, u));
+}
+
+// log(1 + e^x).
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V Softplus(D d, V x) {
+  return hn::Add(AtLeast(d, x, 0.0f), Log1pUnit(d, Exp(d, hn::Neg(hn::Abs(x)))));
+}
+
+// erfc(a) for a >= 0.9, exact to 1e-7 of 1: exp(-q(a)) with q a fit of -log(erfc).
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V ErfcTail(D d, V a) {
+  static constexpr float kQ[] = {-0.0001706527817f, 1.129495657f,    0.6333856152f,     0.1082377802f,
+                                 -0.02509226306f,   0.004160823456f, -0.0004323653286f, 2.091501986e-5f};
+  return Exp(d, hn::Neg(Polynomial(d, a, kQ, 7)));
+}
+
+// erf(x) for |x| <= 0.92.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V ErfCentre(D d, V x) {
+  static constexpr float kP[] = {1.128379167f,    -0.3761263385f,    0.1128369733f,  -0.02685950024f,
+                                 0.005201286432f, -0.0008145601698f, 8.382408579e-5f};
+  return hn::Mul(x, Polynomial(d, hn::Mul(x, x), kP, 6));
+}
+
+inline constexpr float kErfSplit = 0.92f;
+
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V Erf(D d, V x) {
+  const V a = hn::Abs(x);
+  const V tail = hn::CopySign(hn::Sub(hn::Set(d, 1.0f), ErfcTail(d, a)), x);
+  return hn::IfThenElse(hn::Lt(a, hn::Set(d, kErfSplit)), ErfCentre(d, x), tail);
+}
+
+// x/2 (1 + erf(x / sqrt 2)); the left tail does not cancel.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V Gelu(D d, V x) {
+  const V z = hn::Mul(x, hn::Set(d, 0.70710678f));
+  const V a = hn::Abs(z);
+  const V one = hn::Set(d, 1.0f);
+  const V tail = ErfcTail(d, a);
+  const V sided = hn::IfThenElse(hn::Lt(x, hn::Zero(d)), tail, hn::Sub(hn::Set(d, 2.0f), tail));
+  const V factor = hn::IfThenElse(hn::Lt(a, hn::Set(d, kErfSplit)), hn::Add(one, ErfCentre(d, z)), sided);
+  return hn::Mul(hn::Mul(x, hn::Set(d, 0.5f)), factor);
+}
+
+// x/2 (1 + tanh u) = x sigmoid(2u), u = sqrt(2/pi) (x + 0.044715 x^3).
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V GeluTanh(D d, V x) {
+  const V cubic = hn::MulAdd(hn::Mul(x, x), hn::Set(d, 0.0713548162726f), hn::Set(d, 1.5957691216f));
+  return hn::Mul(x, Sigmoid(d, hn::Mul(x, cubic)));
+}
+
+// x tanh(softplus(x)) = x n / (n + 2), n = e^x (e^x + 2).
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V Mish(D d, V x) {
+  const V two = hn::Set(d, 2.0f);
+  const V e = Exp(d, AtMost(d, x, 20.0f));
+  const V n = hn::Mul(e, hn::Add(e, two));
+  return hn::Mul(x, hn::Div(n, hn::Add(n, two)));
+}
+
+}  // namespace fastort::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // per-target include guard
