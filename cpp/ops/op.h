@@ -64,8 +64,8 @@ using InferFn = void (*)(InferContext&);
 
 // Ready-made inference for the commonest operators.
 void infer_same(InferContext& context);       // output 0 is like input 0
-void infer_broadcast(InferContext& context);  // all inputs broadcast, type of input 0
-void infer_compare(InferContext& context);    // all inputs broadcast, bool
+void infer_broadcast(InferContext& context);  // all inputs broadcast and have one type, that of the output
+void infer_compare(InferContext& context);    // all inputs broadcast and have one type; the output is bool
 Shape broadcast_shapes(const InferContext& context, const Shape& a, const Shape& b);
 // `axis` counted from the front; throws InvalidGraph where it is outside [-rank, rank).
 int normalize_axis(const InferContext& context, int64_t axis, int rank);

@@ -142,8 +142,7 @@ void infer_same(InferContext& context) {
 
 void infer_broadcast(InferContext& context) {
   if (!context.has_input(0)) context.fail("input 0 is missing");
-  // The exponent of Pow has a type of its own.
-  if (context.node.op_type != "Pow") check_same_types(context);
+  check_same_types(context);
   infer_elementwise(context, context.type(0));
 }
 
