@@ -1,0 +1,273 @@
+#include "kernels/move/resize.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+
+#include "kernels/move/element.h"
+#include "kernels/move/strided_copy.h"
+
+namespace fastort::kernels {
+namespace {
+
+constexpr bool needs_double(DataType type) {
+  return type == DataType::Double || type == DataType::Int32 || type == DataType::UInt32 || type == DataType::Int64 ||
+         type == DataType::UInt64;
+}
+
+template <class Acc, class T>
+Acc widen(T value) {
+  if constexpr (std::is_same_v<T, Float16> || std::is_same_v<T, BFloat16>) {
+    return static_cast<Acc>(to_float(value));
+  } else {
+    return static_cast<Acc>(value);
+  }
+}
+
+// Integers are rounded to the nearest even and kept inside their range.
+template <class T, class Acc>
+T narrow(Acc value) {
+  if constexpr (std::is_same_v<T, Float16>) {
+    return to_float16(static_cast<float>(value));
+  } else if constexpr (std::is_same_v<T, BFloat16>) {
+    return to_bfloat16(static_cast<float>(value));
+  } else if constexpr (std::is_integral_v<T>) {
+    using Limits = std::numeric_limits<T>;
+    const Acc rounded = std::nearbyint(value);
+    if (!(rounded > static_cast<Acc>(Limits::min()))) return Limits::min();
+    // The largest value of a wide type is not a floating-point number; the next one above is.
+    if (rounded >= static_cast<Acc>(Limits::max())) return Limits::max();
+    return static_cast<T>(rounded);
+  } else {
+    return static_cast<T>(value);
+  }
+}
+
+// The extrapolation value as an element that is moved as T.
+template <class T>
+T fill_value(DataType type, double value) {
+  if constexpr (std::is_integral_v<T>) {
+    const auto single = static_cast<float>(value);
+    if (type == DataType::Float16) return static_cast<T>(to_float16(single).bits);
+    if (type == DataType::BFloat16) return static_cast<T>(to_bfloat16(single).bits);
+    if constexpr (sizeof(T) == sizeof(float)) {
+      if (type == DataType::Float) return std::bit_cast<T>(single);
+    }
+    if constexpr (sizeof(T) == sizeof(double)) {
+      if (type == DataType::Double) return std::bit_cast<T>(value);
+    }
+    return static_cast<T>(static_cast<int64_t>(std::clamp(value, -1e18, 1e18)));
+  } else {
+    return T{};
+  }
+}
+
+// One dimension of src [outer, in, inner] becomes dst [outer, out, inner].
+template <class Acc>
+void resize_one(const ResizeAxis& table, int64_t outer, int64_t inner, Acc extrapolation, const Acc* src, Acc* dst,
+                const Parallel& parallel) {
+  const std::vector<Acc> weights(table.weight.begin(), table.weight.end());
+  const int taps = table.taps;
+  if (inner == 1) {
+    parallel.range(outer, move_grain<Acc>() / std::max<int64_t>(1, table.out * taps), [&](int64_t begin, int64_t end) {
+      for (int64_t o = begin; o < end; ++o) {
+        const Acc* line = src + o * table.in;
+        Acc* to = dst + o * table.out;
+        const int64_t* index = table.index.data();
+        const Acc* weight = weights.data();
+        for (int64_t i = 0; i < table.out; ++i, index += taps, weight += taps) {
+          if (index[0] < 0) {
+            to[i] = extrapolation;
+            continue;
+          }
+          Acc sum = weight[0] * line[index[0]];
+          for (int k = 1; k < taps; ++k) sum += weight[k] * line[index[k]];
+          to[i] = sum;
+        }
+      }
+    });
+    return;
+  }
+  parallel.range(outer * table.out, move_grain<Acc>() / (inner * taps), [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      const int64_t o = row / table.out, i = row % table.out;
+      const Acc* plane = src + o * table.in * inner;
+      const int64_t* index = table.index.data() + i * taps;
+      const Acc* weight = weights.data() + i * taps;
+      Acc* to = dst + row * inner;
+      if (index[0] < 0) {
+        std::fill_n(to, inner, extrapolation);
+        continue;
+      }
+      if (taps == 2) {
+        const Acc *a = plane + index[0] * inner, *b = plane + index[1] * inner;
+        const Acc wa = weight[0], wb = weight[1];
+        for (int64_t x = 0; x < inner; ++x) to[x] = wa * a[x] + wb * b[x];
+        continue;
+      }
+      for (int k = 0; k < taps; ++k) {
+        const Acc* from = plane + index[k] * inner;
+        const Acc w = weight[k];
+        if (k == 0)
+          for (int64_t x = 0; x < inner; ++x) to[x] = w * from[x];
+        else
+          for (int64_t x = 0; x < inner; ++x) to[x] += w * from[x];
+      }
+    }
+  });
+}
+
+}  // namespace
+
+Resize::Resize(DataType type, const Shape& src, std::vector<ResizeAxis> axes, const ResizeOptions& options)
+    : type_(type),
+      src_(src),
+      dst_(src),
+      axes_(std::move(axes)),
+      nearest_(options.mode == ResizeMode::Nearest),
+      extrapolation_(options.extrapolation) {
+  for (const ResizeAxis& axis : axes_) dst_[static_cast<size_t>(axis.axis)] = axis.out;
+  if (nearest_) {
+    std::sort(axes_.begin(), axes_.end(), [](const auto& a, const auto& b) { return a.axis < b.axis; });
+    return;
+  }
+  // What shrinks most comes first; what grows comes from the innermost dimension outwards.
+  auto growth = [](const ResizeAxis& axis) {
+    return std::max(1.0, static_cast<double>(axis.in)) / std::max(1.0, static_cast<double>(axis.out));
+  };
+  std::sort(axes_.begin(), axes_.end(), [&](const auto& a, const auto& b) {
+    const double left = std::max(1.0, growth(a)), right = std::max(1.0, growth(b));
+    return left != right ? left > right : a.axis > b.axis;
+  });
+  const bool direct = type_ == DataType::Float || type_ == DataType::Double;
+  Shape shape = src_;
+  int64_t largest = direct ? 0 : shape.count();
+  for (size_t i = 0; i < axes_.size(); ++i) {
+    shape[static_cast<size_t>(axes_[i].axis)] = axes_[i].out;
+    if (!direct || i + 1 < axes_.size()) largest = std::max(largest, shape.count());
+  }
+  scratch_ = largest;
+  workspace_bytes_ = 2 * static_cast<size_t>(largest) * (needs_double(type_) ? sizeof(double) : sizeof(float));
+}
+
+template <class T>
+void Resize::run_nearest(const T* src, T* dst, const Parallel& parallel) const {
+  const int last = axes_.back().axis;
+  const ResizeAxis& table = axes_.back();
+  const int64_t inner = src_.count(last + 1, src_.rank()), lines = dst_.count(0, last);
+  const Strides strides = strides_of(src_);
+  const T fill = fill_value<T>(type_, extrapolation_);
+  parallel.range(lines, move_grain<T>() / std::max<int64_t>(1, table.out * inner), [&](int64_t begin, int64_t end) {
+    for (int64_t line = begin; line < end; ++line) {
+      const T* from = src;
+      bool inside = true;
+      auto next = static_cast<int>(axes_.size()) - 2;
+      for (int64_t d = last - 1, rest = line; d >= 0; --d) {
+        int64_t at = rest % dst_[static_cast<size_t>(d)];
+        rest /= dst_[static_cast<size_t>(d)];
+        if (next >= 0 && axes_[static_cast<size_t>(next)].axis == d)
+          at = axes_[static_cast<size_t>(next--)].index[static_cast<size_t>(at)];
+        inside = inside && at >= 0;
+        from += std::max<int64_t>(at, 0) * strides[static_cast<size_t>(d)];
+      }
+      T* to = dst + line * table.out * inner;
+      const int64_t* index = table.index.data();
+      if (!inside) {
+        std::fill_n(to, table.out * inner, fill);
+      } else if (inner == 1) {
+        for (int64_t i = 0; i < table.out; ++i) to[i] = index[i] < 0 ? fill : from[index[i]];
+      } else {
+        for (int64_t i = 0; i < table.out; ++i) {
+          if (index[i] < 0)
+            std::fill_n(to + i * inner, inner, fill);
+          else
+            copy_run(from + index[i] * inner, to + i * inner, inner);
+        }
+      }
+    }
+  });
+}
+
+template <class T, class Acc>
+void Resize::run_weighted(const T* src, T* dst, std::byte* workspace, const Parallel& parallel) const {
+  constexpr bool kDirect = std::is_same_v<T, Acc>;
+  Acc* buffers[] = {reinterpret_cast<Acc*>(workspace), reinterpret_cast<Acc*>(workspace) + scratch_};
+  const Acc* from = buffers[0];
+  size_t next = 0;
+  if constexpr (kDirect) {
+    from = src;
+  } else {
+    parallel.range(src_.count(), move_grain<Acc>(), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) buffers[0][i] = widen<Acc>(src[i]);
+    });
+    next = 1;
+  }
+  Shape shape = src_;
+  for (size_t i = 0; i < axes_.size(); ++i) {
+    const ResizeAxis& table = axes_[i];
+    Acc* to = buffers[next];
+    if constexpr (kDirect) {
+      if (i + 1 == axes_.size()) to = dst;
+    }
+    resize_one<Acc>(table, shape.count(0, table.axis), shape.count(table.axis + 1, shape.rank()),
+                    static_cast<Acc>(extrapolation_), from, to, parallel);
+    shape[static_cast<size_t>(table.axis)] = table.out;
+    from = to;
+    next = 1 - next;
+  }
+  if constexpr (!kDirect) {
+    parallel.range(dst_.count(), move_grain<Acc>(), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) dst[i] = narrow<T>(from[i]);
+    });
+  }
+}
+
+void Resize::run(const std::byte* src, std::byte* dst, std::byte* workspace, const Parallel& parallel) const {
+  if (dst_.count() == 0) return;
+  if (axes_.empty()) {
+    StridedCopy(type_, Shape{src_.count()}, {1}, {1}).run(src, dst, parallel);
+    return;
+  }
+  if (nearest_) {
+    with_element(type_, [&]<class T>(std::type_identity<T>) {
+      run_nearest(reinterpret_cast<const T*>(src), reinterpret_cast<T*>(dst), parallel);
+    });
+    return;
+  }
+  auto typed = [&]<class T, class Acc>(std::type_identity<T>, std::type_identity<Acc>) {
+    run_weighted<T, Acc>(reinterpret_cast<const T*>(src), reinterpret_cast<T*>(dst), workspace, parallel);
+  };
+  constexpr std::type_identity<float> kSingle;
+  constexpr std::type_identity<double> kDouble;
+  switch (type_) {
+    case DataType::Float:
+      return typed(std::type_identity<float>{}, kSingle);
+    case DataType::Double:
+      return typed(std::type_identity<double>{}, kDouble);
+    case DataType::Float16:
+      return typed(std::type_identity<Float16>{}, kSingle);
+    case DataType::BFloat16:
+      return typed(std::type_identity<BFloat16>{}, kSingle);
+    case DataType::Int8:
+      return typed(std::type_identity<int8_t>{}, kSingle);
+    case DataType::UInt8:
+      return typed(std::type_identity<uint8_t>{}, kSingle);
+    case DataType::Int16:
+      return typed(std::type_identity<int16_t>{}, kSingle);
+    case DataType::UInt16:
+      return typed(std::type_identity<uint16_t>{}, kSingle);
+    case DataType::Int32:
+      return typed(std::type_identity<int32_t>{}, kDouble);
+    case DataType::UInt32:
+      return typed(std::type_identity<uint32_t>{}, kDouble);
+    case DataType::Int64:
+      return typed(std::type_identity<int64_t>{}, kDouble);
+    case DataType::UInt64:
+      return typed(std::type_identity<uint64_t>{}, kDouble);
+    default:
+      not_implemented("an interpolation between " + std::string(name(type_)) + " elements");
+  }
+}
+
+}  // namespace fastort::kernels
