@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 
 @dataclass(frozen=True)
 class Case:
@@ -17,11 +15,12 @@ class Case:
 
     Attributes:
         op: The ONNX name of the operator.
-        inputs: The inputs in order; None for an optional one that is left out, a list for a sequence of tensors.
+        inputs: The inputs in order; None for an optional one that is left out, a list for a sequence of tensors. In the
+            model they are called x0, x1, ..., which is how a subgraph among the attributes captures them.
         attributes: As for `onnx.helper.make_node`; an onnx.GraphProto is a subgraph. None values are left out.
         domain: "" is ai.onnx.
         outputs: How many outputs the node has.
-        expected: The values of the outputs; an entry of None is not compared.
+        expected: The values of the outputs (a list for a sequence); an entry of None is not compared.
         rtol: Relative tolerance; 0 with `atol=0` asks for equality.
         atol: Absolute tolerance.
         id: A word or two that tell this row from its neighbours.
@@ -33,7 +32,7 @@ class Case:
     attributes: dict[str, Any] = field(default_factory=dict)
     domain: str = ""
     outputs: int = 1
-    expected: list[np.ndarray | None] | None = None
+    expected: list[Any] | None = None
     rtol: float = 1e-5
     atol: float = 1e-6
     id: str = ""
