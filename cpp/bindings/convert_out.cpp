@@ -41,10 +41,9 @@ PyObject* strings_to_array(const Tensor& tensor) {
   return array.release().ptr();
 }
 
-// An item of a container may share its memory with a weight, an input or another item: the user gets a copy then.
+// An item of a container may share its memory with a weight, an input or another item: the user gets a copy.
 PyObject* item_to_array(const Tensor& tensor) {
-  return tensor_to_array(tensor.type() == DataType::String || tensor.buffer().use_count() == 1 ? tensor
-                                                                                               : tensor.clone());
+  return tensor_to_array(tensor.type() == DataType::String ? tensor : tensor.clone());
 }
 
 PyObject* map_value(const Tensor& tensor) {

@@ -188,12 +188,18 @@ void PySession::prepare(PyObject* output_names, PyObject* feed, PyObject* run_op
   call.results.resize(call.outputs.size());
 }
 
-// An output that is asked for twice is two arrays.
-void PySession::separate_repeated(Call& call) {
-  for (size_t i = 1; i < call.selected.size(); ++i)
-    if (std::find(call.selected.begin(), call.selected.begin() + i, call.selected[i]) != call.selected.begin() + i &&
-        call.results[i].is_tensor())
-      call.results[i] = call.results[i].tensor().clone();
+// What the caller receives shares memory with nothing else: an output that is asked for twice is two arrays, and one
+// that is a fed value is a copy of it.
+void PySession::separate(Call& call) {
+  auto same_memory = [](const Value& a, const Value& b) {
+    return a.is_tensor() && b.is_tensor() && a.tensor().buffer() && a.tensor().buffer() == b.tensor().buffer();
+  };
+  for (size_t i = 0; i < call.results.size(); ++i) {
+    bool shared = false;
+    for (const Value& feed : call.feeds) shared |= same_memory(feed, call.results[i]);
+    for (size_t k = 0; k < i && !call.selected.empty(); ++k) shared |= same_memory(call.results[k], call.results[i]);
+    if (shared) call.results[i] = call.results[i].tensor().clone();
+  }
 }
 
 PyObject* PySession::run(PyObject* output_names, PyObject* feed, PyObject* run_options) const {
@@ -202,7 +208,7 @@ PyObject* PySession::run(PyObject* output_names, PyObject* feed, PyObject* run_o
   call.run();
   auto list = py::reinterpret_steal<py::object>(PyList_New(static_cast<Py_ssize_t>(call.results.size())));
   if (!list) throw py::error_already_set();
-  separate_repeated(call);
+  separate(call);
   for (size_t i = 0; i < call.results.size(); ++i)
     PyList_SET_ITEM(list.ptr(), static_cast<Py_ssize_t>(i), value_to_python(call.results[i]));
   return list.release().ptr();
@@ -216,7 +222,7 @@ py::list PySession::run_values(const py::object& output_names, const py::object&
     if (const Value* value = held_value(py::object(bound[i]).ptr())) call.results[i] = *value;
   }
   call.run();
-  separate_repeated(call);
+  separate(call);
   py::list list;
   for (Value& result : call.results) list.append(py::cast(OrtValue{std::move(result)}));
   return list;

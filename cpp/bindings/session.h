@@ -28,7 +28,7 @@ class PySession {
   struct Call;
   void prepare(PyObject* output_names, PyObject* feed, PyObject* run_options, Call& call) const;
   void select_outputs(PyObject* output_names, Call& call) const;
-  static void separate_repeated(Call& call);
+  static void separate(Call& call);
   [[noreturn]] void fail_missing(PyObject* feed) const;
 
   std::shared_ptr<Session> session_;

@@ -63,10 +63,10 @@ def choose_providers(
                 f"Specified provider '{name}' is not in available provider names."
                 f"Available providers: '{', '.join(available)}'",
                 UserWarning,
-                stacklevel=5,
+                stacklevel=3,
             )
         elif name in chosen:
-            warnings.warn(f"Duplicate provider '{name}' encountered, ignoring.", UserWarning, stacklevel=5)
+            warnings.warn(f"Duplicate provider '{name}' encountered, ignoring.", UserWarning, stacklevel=3)
         else:
             chosen[name] = {str(key): str(value) for key, value in options.items()}
     chosen.setdefault(CPU, {})
