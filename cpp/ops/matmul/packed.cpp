@@ -1,0 +1,190 @@
+#include <algorithm>
+#include <cstring>
+#include <string>
+
+#include "kernels/elementwise/half.h"
+#include "kernels/gemm/sgemm.h"
+#include "ops/matmul/matmul.h"
+
+namespace fastort::matmul {
+
+namespace {
+
+using kernels::Epilogue;
+using kernels::Sgemm;
+using kernels::SgemmItem;
+
+bool is_half(DataType type) { return type == DataType::Float16 || type == DataType::BFloat16; }
+
+// Regions of the workspace, handed out in order.
+class Regions {
+ public:
+  size_t take(size_t bytes) {
+    const size_t at = bytes_;
+    bytes_ += align_up(bytes);
+    return at;
+  }
+  size_t bytes() const { return bytes_; }
+
+ private:
+  size_t bytes_ = 0;
+};
+
+class PackedKernel final : public Kernel {
+ public:
+  explicit PackedKernel(const OpContext& context)
+      : problem_(read_problem(context)), type_(context.type(0)), half_(is_half(type_)) {
+    Problem& p = problem_;
+    const Tensor* weights = context.constant(1);
+    const bool pack = weights && p.k > 0 && p.n > 0 && weights->count() > 0;
+    kernels::SgemmSizes sizes;
+    sizes.m = p.m;
+    sizes.n = p.n;
+    sizes.k = p.k;
+    sizes.batch = p.batch();
+    sizes.trans_a = p.trans_a;
+    sizes.trans_b = p.trans_b;
+    sizes.a_stride = p.a_stride;
+    sizes.b_stride = p.b_stride;
+    sizes.c_stride = p.n;
+    sizes.alpha = p.alpha;
+    sizes.b_packed = pack;
+    if (pack) pack_weights(context, *weights);
+    gemm_ = Sgemm(sizes);
+    epilogue_.activation = p.activation;
+    epilogue_.bias_per_row = p.addend == Addend::PerRow;
+    epilogue_.residual_stride = p.n;
+    bias_count_ = p.bias >= 0 ? context.shape(p.bias).count() : 0;
+    scale_bias_ = p.addend != Addend::None && (p.beta != 1 || p.addend == Addend::Scalar || half_);
+    plan_workspace(context);
+  }
+
+  size_t workspace_bytes() const override { return regions_.bytes(); }
+
+  void run(const KernelArgs& args) const override {
+    const Problem& p = problem_;
+    const float* a = operand(args, 0, a_floats_, a_count_);
+    const float* b = packed_ ? reinterpret_cast<const float*>(packed_->data()) : operand(args, 1, b_floats_, b_count_);
+    float* const c = half_ ? at(args, c_floats_) : args.out<float>(0);
+    Epilogue epilogue = epilogue_;
+    const float* residual = nullptr;
+    if (p.residual >= 0) residual = operand(args, p.residual, residual_floats_, c_count_);
+    if (p.bias >= 0) {
+      const float* bias = scale_bias_ ? scaled_bias(args) : args.in<float>(p.bias);
+      (p.addend == Addend::Full ? residual : epilogue.bias) = bias;
+    }
+    std::byte* const workspace = args.workspace + gemm_at_;
+    if (p.batch() == 1) {
+      gemm_.run({a + p.a_offsets[0], b + b_offset(0), c, residual}, epilogue, workspace, args.parallel);
+    } else {
+      const int64_t size = p.m * p.n;
+      gemm_.run_batch(
+          [&](int64_t i) {
+            return SgemmItem{a + p.a_offsets[static_cast<size_t>(i)], b + b_offset(static_cast<size_t>(i)),
+                             c + i * size, residual ? residual + i * size : nullptr};
+          },
+          epilogue, workspace, args.parallel);
+    }
+    if (half_) {
+      std::byte* const out = args.out<std::byte>(0);
+      args.parallel.range(c_count_, 16384, [&](int64_t begin, int64_t end) {
+        kernels::narrow(type_, c + begin, out + begin * 2, end - begin);
+      });
+    }
+  }
+
+ private:
+  // Every matrix of a constant B in panels, one after the other.
+  void pack_weights(const OpContext& context, const Tensor& weights) {
+    const Problem& p = problem_;
+    std::vector<int64_t> distinct = p.b_offsets;
+    std::sort(distinct.begin(), distinct.end());
+    distinct.erase(std::unique(distinct.begin(), distinct.end()), distinct.end());
+    const size_t each = align_up(kernels::packed_b_bytes(p.k, p.n));
+    const std::string format = std::string(kernels::packed_b_format(p.trans_b)) + "-" + std::to_string(p.k) + "x" +
+                               std::to_string(p.n) + "-" + std::to_string(p.b_stride);
+    packed_ = context.packs.get(weights, format, each * distinct.size(), [&](std::byte* dst) {
+      std::vector<float> widened;
+      const float* src = weights.data<float>();
+      if (half_) {
+        widened.resize(static_cast<size_t>(weights.count()));
+        kernels::widen(type_, weights.raw(), widened.data(), weights.count());
+        src = widened.data();
+      }
+      for (size_t i = 0; i < distinct.size(); ++i)
+        kernels::pack_b(src + distinct[i], p.trans_b ? 1 : p.b_stride, p.trans_b ? p.b_stride : 1, p.k, p.n,
+                        reinterpret_cast<float*>(dst + i * each));
+    });
+    for (int64_t offset : p.b_offsets) {
+      const auto index = std::lower_bound(distinct.begin(), distinct.end(), offset) - distinct.begin();
+      packed_offsets_.push_back(index * static_cast<int64_t>(each / sizeof(float)));
+    }
+  }
+
+  void plan_workspace(const OpContext& context) {
+    a_count_ = context.shape(0).count();
+    b_count_ = context.shape(1).count();
+    c_count_ = context.out(0).shape.count();
+    gemm_at_ = regions_.take(gemm_.workspace_bytes());
+    const auto floats = [&](int64_t count) { return regions_.take(static_cast<size_t>(count) * sizeof(float)); };
+    if (half_) {
+      a_floats_ = floats(a_count_);
+      if (!packed_) b_floats_ = floats(b_count_);
+      c_floats_ = floats(c_count_);
+      if (problem_.residual >= 0) residual_floats_ = floats(c_count_);
+    }
+    if (scale_bias_) bias_floats_ = floats(problem_.addend == Addend::Scalar ? problem_.n : bias_count_);
+  }
+
+  int64_t b_offset(size_t i) const { return packed_ ? packed_offsets_[i] : problem_.b_offsets[i]; }
+
+  static float* at(const KernelArgs& args, size_t offset) { return reinterpret_cast<float*>(args.workspace + offset); }
+
+  const float* operand(const KernelArgs& args, int input, size_t copy_at, int64_t count) const {
+    if (!half_) return args.in<float>(input);
+    float* const copy = at(args, copy_at);
+    const std::byte* const src = args.in<std::byte>(input);
+    args.parallel.range(count, 16384, [&](int64_t begin, int64_t end) {
+      kernels::widen(type_, src + begin * 2, copy + begin, end - begin);
+    });
+    return copy;
+  }
+
+  // beta * C as float32; a scalar becomes one number for each column.
+  const float* scaled_bias(const KernelArgs& args) const {
+    float* const dst = at(args, bias_floats_);
+    if (half_) {
+      kernels::widen(type_, args.in<std::byte>(problem_.bias), dst, bias_count_);
+    } else {
+      std::memcpy(dst, args.in<float>(problem_.bias), static_cast<size_t>(bias_count_) * sizeof(float));
+    }
+    if (problem_.beta != 1)
+      for (int64_t i = 0; i < bias_count_; ++i) dst[i] *= problem_.beta;
+    if (problem_.addend == Addend::Scalar) std::fill(dst, dst + problem_.n, dst[0]);
+    return dst;
+  }
+
+  Problem problem_;
+  DataType type_;
+  bool half_;
+  bool scale_bias_ = false;
+  std::shared_ptr<Buffer> packed_;
+  std::vector<int64_t> packed_offsets_;
+  Sgemm gemm_;
+  Epilogue epilogue_;
+  Regions regions_;
+  int64_t a_count_ = 0, b_count_ = 0, c_count_ = 0, bias_count_ = 0;
+  size_t gemm_at_ = 0, a_floats_ = 0, b_floats_ = 0, c_floats_ = 0, residual_floats_ = 0, bias_floats_ = 0;
+};
+
+}  // namespace
+
+Refusal accepts_packed(const OpContext& context) {
+  const DataType type = context.type(0);
+  if (type != DataType::Float && !is_half(type)) return "only float32, float16 and bfloat16";
+  return {};
+}
+
+std::unique_ptr<Kernel> prepare_packed(const OpContext& context) { return std::make_unique<PackedKernel>(context); }
+
+}  // namespace fastort::matmul
