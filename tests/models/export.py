@@ -87,7 +87,7 @@ def folder_of(model: zoo.Model) -> Path:
 
 @contextmanager
 def plain_attention(active: bool) -> Iterator[None]:
-    """Writes attention out as matrix products, for opsets that the exporter's own form does not reach."""
+    """Writes attention out in operators that opset 12 has, because the exporter's own forms start later."""
     import torch
     from torch.nn import functional
 
@@ -104,13 +104,17 @@ def plain_attention(active: bool) -> Iterator[None]:
         scores = query @ key.transpose(-2, -1) * query.shape[-1] ** -0.5
         return torch.softmax(scores if attn_mask is None else scores + attn_mask, dim=-1) @ value
 
-    original = functional.scaled_dot_product_attention
+    def unflatten(tensor: torch.Tensor, dim: int, sizes: tuple[int, ...]) -> torch.Tensor:
+        dim %= tensor.dim()
+        return tensor.reshape(*tensor.shape[:dim], *sizes, *tensor.shape[dim + 1 :])
+
+    originals = functional.scaled_dot_product_attention, torch.Tensor.unflatten
     if active:
-        functional.scaled_dot_product_attention = attention
+        functional.scaled_dot_product_attention, torch.Tensor.unflatten = attention, unflatten
     try:
         yield
     finally:
-        functional.scaled_dot_product_attention = original
+        functional.scaled_dot_product_attention, torch.Tensor.unflatten = originals
 
 
 def write_variant(model: zoo.Model, module: torch.nn.Module, variant: Variant, path: Path) -> None:
