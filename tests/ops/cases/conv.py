@@ -7,25 +7,25 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 from tests.ops.case import Case
 
 CASES: list[Case] = []
 
-_CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
-_CONV_TRANSPOSE = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
+_CONV = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
+_CONV_TRANSPOSE = {1: functional.conv_transpose1d, 2: functional.conv_transpose2d, 3: functional.conv_transpose3d}
 _ACTIVATION = {
     "Relu": torch.relu,
-    "LeakyRelu": lambda x, a: F.leaky_relu(x, a),
+    "LeakyRelu": lambda x, a: functional.leaky_relu(x, a),
     "Clip": lambda x, a, b: x.clamp(a, b),
     "Sigmoid": torch.sigmoid,
     "Tanh": torch.tanh,
     "HardSigmoid": lambda x, a, b: (a * x + b).clamp(0, 1),
-    "HardSwish": F.hardswish,
-    "Silu": F.silu,
-    "Gelu": F.gelu,
-    "GeluTanh": lambda x: F.gelu(x, approximate="tanh"),
+    "HardSwish": functional.hardswish,
+    "Silu": functional.silu,
+    "Gelu": functional.gelu,
+    "GeluTanh": lambda x: functional.gelu(x, approximate="tanh"),
 }
 _TOLERANCE = {"float32": 1e-5, "float64": 1e-12, "float16": 2e-3, "bfloat16": 1.6e-2}
 
@@ -63,9 +63,9 @@ def conv(
 ) -> None:
     """Adds a row; `x` and `w` are shapes, the attributes are Conv's."""
     rank = len(x) - 2
-    X = _random(x, dtype, seed)
-    W = _random(w, dtype, seed + 1, 1 / np.sqrt(max(np.prod(w[1:]), 1)))
-    B = _random((w[0],), dtype, seed + 2) if bias else None
+    src = _random(x, dtype, seed)
+    weights = _random(w, dtype, seed + 1, 1 / np.sqrt(max(np.prod(w[1:]), 1)))
+    shift = _random((w[0],), dtype, seed + 2) if bias else None
     strides = attributes.get("strides", [1] * rank)
     dilations = attributes.get("dilations", [1] * rank)
     mode = attributes.get("auto_pad", "NOTSET")
@@ -74,24 +74,24 @@ def conv(
     else:
         flat = attributes.get("pads", [0] * (2 * rank))
         pads = [(flat[i], flat[rank + i]) for i in range(rank)]
-    padded = F.pad(_double(X), [p for pair in reversed(pads) for p in pair])
+    padded = functional.pad(_double(src), [p for pair in reversed(pads) for p in pair])
     if x[0] == 0:
         spatial = [(padded.shape[i + 2] - dilations[i] * (w[i + 2] - 1) - 1) // strides[i] + 1 for i in range(rank)]
         y = torch.zeros((0, w[0], *spatial), dtype=torch.float64)
     else:
         y = _CONV[rank](
             padded,
-            _double(W),
-            None if B is None else _double(B),
+            _double(weights),
+            None if shift is None else _double(shift),
             stride=strides,
             dilation=dilations,
             groups=attributes.get("group", 1),
         )
-    inputs: list[np.ndarray | None] = [X, W, B]
+    inputs: list[np.ndarray | None] = [src, weights, shift]
     if residual:
-        Z = _random(tuple(y.shape), dtype, seed + 3)
-        inputs.append(Z)
-        y = y + _double(Z)
+        skip = _random(tuple(y.shape), dtype, seed + 3)
+        inputs.append(skip)
+        y = y + _double(skip)
     fused = residual or activation is not None
     if activation is not None:
         y = _ACTIVATION[activation](y, *(params or []))
@@ -207,22 +207,24 @@ def conv_transpose(
 ) -> None:
     """Adds a row. `crop` are begins and ends cut off the full output where `pads` does not say so."""
     rank = len(x) - 2
-    X = _random(x, dtype, seed)
-    W = _random(w, dtype, seed + 1, 1 / np.sqrt(max(np.prod(w[:1] + w[2:]), 1)))
+    src = _random(x, dtype, seed)
+    weights = _random(w, dtype, seed + 1, 1 / np.sqrt(max(np.prod(w[:1] + w[2:]), 1)))
     group = attributes.get("group", 1)
-    B = _random((w[1] * group,), dtype, seed + 2) if bias else None
+    shift = _random((w[1] * group,), dtype, seed + 2) if bias else None
     extra = attributes.get("output_padding", [0] * rank)
     full = _CONV_TRANSPOSE[rank](
-        _double(X),
-        _double(W),
-        None if B is None else _double(B),
+        _double(src),
+        _double(weights),
+        None if shift is None else _double(shift),
         stride=attributes.get("strides", [1] * rank),
         dilation=attributes.get("dilations", [1] * rank),
         groups=group,
     )
     if any(extra):
-        tail = torch.zeros((), dtype=torch.float64) if B is None else _double(B).reshape(1, -1, *[1] * rank)
-        grown = torch.zeros((*full.shape[:2], *[s + e for s, e in zip(full.shape[2:], extra)]), dtype=torch.float64)
+        tail = torch.zeros((), dtype=torch.float64) if shift is None else _double(shift).reshape(1, -1, *[1] * rank)
+        grown = torch.zeros(
+            (*full.shape[:2], *[s + e for s, e in zip(full.shape[2:], extra, strict=True)]), dtype=torch.float64
+        )
         grown = grown + tail
         grown[tuple(slice(0, s) for s in full.shape)] = full
         full = grown
@@ -232,7 +234,7 @@ def conv_transpose(
     CASES.append(
         Case(
             "ConvTranspose",
-            [X, W] if B is None else [X, W, B],
+            [src, weights] if shift is None else [src, weights, shift],
             attributes,
             expected=[np.ascontiguousarray(y.numpy()).astype(_dtype(dtype))],
             rtol=tolerance,
