@@ -1,0 +1,81 @@
+"""One session under many threads; the GIL is free while a model runs."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import fastort
+from fastort.capi.onnxruntime_pybind11_state import Fail
+from tests.api import models
+
+THREADS = 8
+
+
+def test_one_session_serves_many_threads() -> None:
+    session = fastort.InferenceSession(models.add())
+    barrier = threading.Barrier(THREADS)
+
+    def work(seed: int) -> None:
+        random = np.random.default_rng(seed)
+        barrier.wait()
+        for _ in range(200):
+            rows = int(random.integers(1, 50))
+            a, b = random.standard_normal((2, rows, 3), dtype=np.float32)
+            total, difference = session.run(None, {"a": a, "b": b})
+            np.testing.assert_array_equal(total, a + b)
+            np.testing.assert_array_equal(difference, a - b)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(work, range(THREADS)))
+
+
+def test_results_of_one_thread_may_die_in_another() -> None:
+    session = fastort.InferenceSession(models.negate())
+    with ThreadPoolExecutor(THREADS) as pool:
+        for x in np.random.default_rng(0).standard_normal((200, 4, 3), dtype=np.float32):
+            np.testing.assert_array_equal(pool.submit(session.run, None, {"x": x}).result()[0], -x)
+
+
+def test_the_gil_is_free_during_a_run() -> None:
+    session = fastort.InferenceSession(models.slow())
+    options = fastort.RunOptions()
+    feed = {"x": np.zeros(4, np.float32), "count": np.array(2**40)}
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(session.run, None, feed, options)
+        # Were the GIL held, this thread would not come to count.
+        counted = 0
+        end = time.monotonic() + 0.2
+        while time.monotonic() < end:
+            counted += 1
+        assert counted > 1000
+        assert not run.done()
+        options.terminate = True
+        with pytest.raises(Fail, match="terminate"):
+            run.result(timeout=60)
+
+
+def test_a_session_may_be_closed_during_a_run() -> None:
+    session = fastort.InferenceSession(models.slow())
+    feed = {"x": np.ones(4, np.float32), "count": np.array(20000)}
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(session.run, None, feed)
+        time.sleep(0.001)
+        session.close()
+        try:
+            np.testing.assert_array_equal(run.result()[0], np.full(4, 20001, np.float32))
+        except RuntimeError as error:
+            assert "closed" in str(error)  # noqa: PT017
+
+
+def test_sessions_are_made_in_many_threads() -> None:
+    def work(_: int) -> np.ndarray:
+        return fastort.InferenceSession(models.negate()).run(None, {"x": np.ones((1, 3), np.float32)})[0]
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        for result in pool.map(work, range(40)):
+            np.testing.assert_array_equal(result, -np.ones((1, 3)))
