@@ -1,0 +1,154 @@
+#include "kernels/softmax.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/softmax.cpp"
+#include "hwy/foreach_target.h"  // IWYU pragma: keep
+//
+#include "kernels/elementwise/math-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace fastort::kernels::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// e^x for x <= 0 or NaN.
+template <class D, class V>
+HWY_INLINE V ExpOfNegative(D d, V x) {
+  const hn::RebindToSigned<D> di;
+  hn::Vec<decltype(di)> n;
+  const V bounded = AtLeast(d, x, -87.33f);
+  const V e = ReducedExpm1(d, bounded, n);
+  const V s = PowerOfTwo(d, n);
+  return hn::IfThenZeroElse(hn::Lt(x, bounded), hn::MulAdd(e, s, s));
+}
+
+// One row of contiguous elements.
+void SoftmaxRow(const float* src, float* dst, int64_t n, bool log) {
+  const hn::ScalableTag<float> d;
+  using V = hn::Vec<decltype(d)>;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  const V lowest = hn::Set(d, -std::numeric_limits<float>::infinity());
+  V max0 = lowest, max1 = lowest;
+  int64_t i = 0;
+  for (; i + 2 * lanes <= n; i += 2 * lanes) {
+    max0 = hn::Max(hn::LoadU(d, src + i), max0);
+    max1 = hn::Max(hn::LoadU(d, src + i + lanes), max1);
+  }
+  float max = hn::ReduceMax(d, hn::Max(max0, max1));
+  for (; i < n; ++i) max = std::max(max, src[i]);
+
+  // NaN need not reach the maximum: it reaches the sum. Sums of 4096 exponentials are added up.
+  const V shift = hn::Set(d, max);
+  float sum = 0;
+  for (int64_t block = 0; block < n; block += 4096) {
+    const int64_t end = std::min(n, block + 4096);
+    V sum0 = hn::Zero(d), sum1 = hn::Zero(d);
+    int64_t k = block;
+    for (; k + 2 * lanes <= end; k += 2 * lanes) {
+      const V e0 = ExpOfNegative(d, hn::Sub(hn::LoadU(d, src + k), shift));
+      const V e1 = ExpOfNegative(d, hn::Sub(hn::LoadU(d, src + k + lanes), shift));
+      sum0 = hn::Add(sum0, e0);
+      sum1 = hn::Add(sum1, e1);
+      if (log) continue;
+      hn::StoreU(e0, d, dst + k);
+      hn::StoreU(e1, d, dst + k + lanes);
+    }
+    for (; k < end; k += lanes) {
+      const size_t left = static_cast<size_t>(std::min(lanes, end - k));
+      const V e = ExpOfNegative(d, hn::Sub(hn::LoadN(d, src + k, left), shift));
+      sum0 = hn::Add(sum0, hn::IfThenElseZero(hn::FirstN(d, left), e));
+      if (!log) hn::StoreN(e, d, dst + k, left);
+    }
+    sum += hn::ReduceSum(d, hn::Add(sum0, sum1));
+  }
+  const V factor = hn::Set(d, log ? std::log(sum) : 1.0f / sum);
+  for (i = 0; i < n; i += lanes) {
+    const size_t left = static_cast<size_t>(std::min(lanes, n - i));
+    const float* from = log ? src : dst;
+    const V x = static_cast<int64_t>(left) == lanes ? hn::LoadU(d, from + i) : hn::LoadN(d, from + i, left);
+    const V y = log ? hn::Sub(hn::Sub(x, shift), factor) : hn::Mul(x, factor);
+    if (static_cast<int64_t>(left) == lanes)
+      hn::StoreU(y, d, dst + i);
+    else
+      hn::StoreN(y, d, dst + i, left);
+  }
+}
+
+// `columns` (at most a vector) neighbouring columns of n rows that are `stride` apart.
+void SoftmaxColumns(const float* src, float* dst, int64_t n, int64_t stride, size_t columns, bool log) {
+  const hn::ScalableTag<float> d;
+  using V = hn::Vec<decltype(d)>;
+  V max = hn::Set(d, -std::numeric_limits<float>::infinity());
+  for (int64_t i = 0; i < n; ++i) max = hn::Max(hn::LoadN(d, src + i * stride, columns), max);
+  V sum = hn::Zero(d);
+  for (int64_t i = 0; i < n; ++i) {
+    const V e = ExpOfNegative(d, hn::Sub(hn::LoadN(d, src + i * stride, columns), max));
+    sum = hn::Add(sum, e);
+    if (!log) hn::StoreN(e, d, dst + i * stride, columns);
+  }
+  const V factor = log ? Log(d, sum) : hn::Div(hn::Set(d, 1.0f), sum);
+  for (int64_t i = 0; i < n; ++i) {
+    const V x = hn::LoadN(d, (log ? src : dst) + i * stride, columns);
+    hn::StoreN(log ? hn::Sub(hn::Sub(x, max), factor) : hn::Mul(x, factor), d, dst + i * stride, columns);
+  }
+}
+
+void SoftmaxF32(const float* src, float* dst, int64_t outer, int64_t n, int64_t inner, bool log,
+                const Parallel& parallel) {
+  if (inner == 1) {
+    parallel.range(outer, std::max<int64_t>(1, 4096 / n), [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) SoftmaxRow(src + row * n, dst + row * n, n, log);
+    });
+    return;
+  }
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(hn::ScalableTag<float>()));
+  const int64_t groups = (inner + lanes - 1) / lanes;
+  parallel.range(outer * groups, std::max<int64_t>(1, 4096 / (n * lanes)), [&](int64_t begin, int64_t end) {
+    for (int64_t at = begin; at < end; ++at) {
+      const int64_t column = at % groups * lanes;
+      const int64_t offset = at / groups * n * inner + column;
+      SoftmaxColumns(src + offset, dst + offset, n, inner, static_cast<size_t>(std::min(lanes, inner - column)), log);
+    }
+  });
+}
+
+}  // namespace fastort::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace fastort::kernels {
+
+HWY_EXPORT(SoftmaxF32);
+
+void softmax(const float* src, float* dst, int64_t outer, int64_t n, int64_t inner, bool log,
+             const Parallel& parallel) {
+  if (outer == 0 || n == 0 || inner == 0) return;
+  HWY_DYNAMIC_DISPATCH(SoftmaxF32)(src, dst, outer, n, inner, log, parallel);
+}
+
+void softmax(const double* src, double* dst, int64_t outer, int64_t n, int64_t inner, bool log,
+             const Parallel& parallel) {
+  if (outer == 0 || n == 0 || inner == 0) return;
+  parallel.range(outer * inner, std::max<int64_t>(1, 1024 / n), [&](int64_t begin, int64_t end) {
+    for (int64_t at = begin; at < end; ++at) {
+      const int64_t offset = at / inner * n * inner + at % inner;
+      const double* x = src + offset;
+      double* y = dst + offset;
+      double max = -std::numeric_limits<double>::infinity();
+      for (int64_t i = 0; i < n; ++i) max = std::max(max, x[i * inner]);
+      double sum = 0;
+      for (int64_t i = 0; i < n; ++i) sum += std::exp(x[i * inner] - max);
+      const double log_sum = std::log(sum);
+      for (int64_t i = 0; i < n; ++i) {
+        const double shifted = x[i * inner] - max;
+        y[i * inner] = log ? shifted - log_sum : std::exp(shifted) / sum;
+      }
+    }
+  });
+}
+
+}  // namespace fastort::kernels
+#endif
