@@ -86,6 +86,7 @@ PoolShape read_shape(const OpContext& context) {
 
 Refusal accepts_vector(const OpContext& context) {
   if (context.type(0) != DataType::Float) return "only float32";
+  if (context.in(0).layout != context.out(0).layout) return "X and Y in different layouts";
   if (context.has_output(1)) return "indices are asked for";
   const PoolShape shape = read_shape(context);
   if (shape.kind == PoolKind::Lp) return "no p-norm";

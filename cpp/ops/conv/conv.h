@@ -24,6 +24,9 @@ ActivationSpec read_activation(const Attributes& attributes);
 // Sizes that all fast ways refuse: none at all, or pads that crop.
 Refusal refuse_odd_sizes(const kernels::ConvShape& shape);
 
+// Layouts in the context that no variant offers: a constant is plain whatever the variant says.
+Refusal refuse_layouts(const OpContext& context);
+
 // Estimated nanoseconds of an algorithm that does `flops` at `gflops` a thread, and moves inputs and outputs once.
 double estimate(const OpContext& context, const kernels::ConvShape& shape, double flops, double gflops);
 

@@ -45,11 +45,8 @@ class OnednnKernel final : public Kernel {
   std::shared_ptr<Buffer> weights_;
 };
 
-Refusal refuse_layouts(const kernels::ConvShape& shape, const kernels::ConvEpilogue& epilogue, Layout in, Layout out) {
-  if (in != out) {
-    if (shape.in_channels > 3) return "a map of many channels should come in blocks already";
-    if (epilogue.residual) return "the residual has another layout than the output";
-  }
+Refusal refuse_channels(const kernels::ConvShape& shape, Layout in, Layout out) {
+  if (in != out && shape.in_channels > 3) return "a map of many channels should come in blocks already";
   const int64_t block = channel_block(out);
   if (block > 1 && shape.groups > 1 && !shape.depthwise() &&
       (shape.in_group() % block != 0 || shape.out_group() % block != 0))
@@ -78,8 +75,8 @@ Refusal accepts_onednn(const OpContext& context) {
   if (context.type(kX) != DataType::Float) return "only float32";
   const Problem problem = read_problem(context);
   if (Refusal refusal = refuse_odd_sizes(problem.shape)) return refusal;
-  if (Refusal refusal = refuse_layouts(problem.shape, problem.epilogue, context.in(kX).layout, context.out(0).layout))
-    return refusal;
+  if (Refusal refusal = refuse_layouts(context)) return refusal;
+  if (Refusal refusal = refuse_channels(problem.shape, context.in(kX).layout, context.out(0).layout)) return refusal;
   std::string refusal;
   if (!create(context, problem, &refusal)) return refusal;
   return {};

@@ -75,6 +75,13 @@ Refusal refuse_odd_sizes(const kernels::ConvShape& shape) {
   return {};
 }
 
+Refusal refuse_layouts(const OpContext& context) {
+  const Layout out = context.out(0).layout;
+  if (channel_block(out) > 1 && context.in(kX).layout != out && context.in(kX).constant) return "a constant X is plain";
+  if (context.has_input(kZ) && context.in(kZ).layout != out) return "the residual has another layout than the output";
+  return {};
+}
+
 double estimate(const OpContext& context, const kernels::ConvShape& shape, double flops, double gflops) {
   // Bytes a nanosecond of a map that one kernel wrote and the next reads.
   constexpr double kBandwidth = 20;

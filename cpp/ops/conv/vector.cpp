@@ -9,6 +9,7 @@ Refusal accepts_vector(const OpContext& context) {
   const Problem problem = read_problem(context);
   const kernels::ConvShape& shape = problem.shape;
   if (Refusal refusal = refuse_odd_sizes(shape)) return refusal;
+  if (Refusal refusal = refuse_layouts(context)) return refusal;
   if (shape.in_pixels() != 1 || shape.out_pixels() != 1 || shape.taps() != 1 || shape.groups != 1 ||
       !shape.all(shape.pad_begin, 0))
     return "only 1x1 kernels on maps of one pixel, with one group";

@@ -19,9 +19,11 @@ WinogradConv make(const OpContext& context, const Problem& problem) {
 Refusal accepts_winograd(const OpContext& context) {
   if (!context.options.allow_winograd) return "switched off by the session's options";
   if (context.type(kX) != DataType::Float) return "only float32";
+  if (context.in(kX).layout != context.out(0).layout) return "X and Y in different layouts";
   if (!context.constant(kW)) return "weights that are not constant";
   const kernels::ConvShape shape = read_problem(context).shape;
   if (Refusal refusal = refuse_odd_sizes(shape)) return refusal;
+  if (Refusal refusal = refuse_layouts(context)) return refusal;
   if (shape.rank != 2 || !shape.all(shape.kernel, 3)) return "only 3x3 kernels";
   if (!shape.all(shape.stride, 1) || !shape.all(shape.dilation, 1)) return "only stride 1 and dilation 1";
   if (shape.groups != 1) return "only one group";
