@@ -35,8 +35,6 @@ constexpr ExceptionClass kClasses[] = {
 std::array<PyObject*, 13> classes{};  // by ErrorCode; owned by the module
 
 void set_engine_error(const Error& error) {
-  // A run is cancelled by `terminate`, a time-out or a signal; a pending signal's own exception comes first.
-  if (error.code() == ErrorCode::Cancelled && PyErr_CheckSignals() != 0) return;
   const ExceptionClass* entry = &kClasses[0];
   for (const ExceptionClass& candidate : kClasses)
     if (candidate.code == error.code()) entry = &candidate;

@@ -1,10 +1,12 @@
 #include "bindings/session.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "base/error.h"
 #include "bindings/errors.h"
+#include "bindings/interrupt.h"
 #include "bindings/ort_value.h"
 
 namespace py = pybind11;
@@ -74,11 +76,39 @@ struct PySession::Call {
   std::span<const int> outputs;
   std::vector<Value> feeds;
   std::vector<Value> results;
-  const RunOptions* options = nullptr;
+  RunOptions* options = nullptr;
 
-  void run() {
+  // `expected_ns`: how long the session's last run took.
+  void run(std::atomic<int64_t>& expected_ns) {
+    const auto begin = std::chrono::steady_clock::now();
+    if (expected_ns.load(std::memory_order_relaxed) < kShortRun)
+      run_without_gil(options);
+    else
+      run_interruptible();
+    const std::chrono::nanoseconds taken = std::chrono::steady_clock::now() - begin;
+    expected_ns.store(taken.count(), std::memory_order_relaxed);
+  }
+
+ private:
+  // Runs shorter than this are not worth the system calls that make Ctrl-C stop them.
+  static constexpr int64_t kShortRun = 1'000'000;
+
+  void run_without_gil(const RunOptions* run_options) {
     const WithoutGil released;
-    session->run(inputs, feeds, outputs, results, options);
+    session->run(inputs, feeds, outputs, results, run_options);
+  }
+
+  void run_interruptible() {
+    RunOptions plain;
+    RunOptions& used = options ? *options : plain;
+    const InterruptGuard guard(used.terminate);
+    try {
+      run_without_gil(&used);
+    } catch (const Error& error) {
+      // Raises KeyboardInterrupt where it was the signal that stopped the run.
+      if (error.code() != ErrorCode::Cancelled || PyErr_CheckSignals() == 0) throw;
+      throw py::error_already_set();
+    }
   }
 };
 
@@ -143,7 +173,7 @@ void PySession::prepare(PyObject* output_names, PyObject* feed, PyObject* run_op
     if (!py::isinstance<RunOptions>(run_options))
       raise(PyExc_TypeError,
             "run(): run_options is a RunOptions or None, not " + py::repr(run_options).cast<std::string>());
-    call.options = &py::handle(run_options).cast<const RunOptions&>();
+    call.options = &py::handle(run_options).cast<RunOptions&>();
   }
   py::object copied;
   if (!PyDict_Check(feed)) {
@@ -205,7 +235,7 @@ void PySession::separate(Call& call) {
 PyObject* PySession::run(PyObject* output_names, PyObject* feed, PyObject* run_options) const {
   Call call;
   prepare(output_names, feed, run_options, call);
-  call.run();
+  call.run(last_run_ns_);
   auto list = py::reinterpret_steal<py::object>(PyList_New(static_cast<Py_ssize_t>(call.results.size())));
   if (!list) throw py::error_already_set();
   separate(call);
@@ -221,7 +251,7 @@ py::list PySession::run_values(const py::object& output_names, const py::object&
   for (size_t i = 0; i < call.results.size() && i < bound.size(); ++i) {
     if (const Value* value = held_value(py::object(bound[i]).ptr())) call.results[i] = *value;
   }
-  call.run();
+  call.run(last_run_ns_);
   separate(call);
   py::list list;
   for (Value& result : call.results) list.append(py::cast(OrtValue{std::move(result)}));

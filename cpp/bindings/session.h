@@ -1,5 +1,7 @@
 #pragma once
 
+#include <atomic>
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -38,6 +40,7 @@ class PySession {
   pybind11::dict input_index_;  // by name
   pybind11::dict output_index_;
   std::vector<int> all_outputs_;
+  mutable std::atomic<int64_t> last_run_ns_{std::numeric_limits<int64_t>::max()};
 };
 
 void bind_session(pybind11::module_& module);

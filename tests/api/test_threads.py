@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -70,6 +72,25 @@ def test_a_session_may_be_closed_during_a_run() -> None:
             np.testing.assert_array_equal(run.result()[0], np.full(4, 20001, np.float32))
         except RuntimeError as error:
             assert "closed" in str(error)  # noqa: PT017
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_ctrl_c_stops_a_run() -> None:
+    program = f"""
+import os, signal, threading, time
+import numpy as np
+import fastort
+session = fastort.InferenceSession({models.slow()!r})
+options = fastort.RunOptions()
+threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+try:
+    session.run(None, {{"x": np.zeros(4, np.float32), "count": np.array(2**40)}}, options)
+except KeyboardInterrupt:
+    print("interrupted", options.terminate, signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+session.run(None, {{"x": np.zeros(4, np.float32), "count": np.array(2)}}, options)
+"""
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100, check=True)
+    assert result.stdout == "interrupted False True\n"
 
 
 def test_sessions_are_made_in_many_threads() -> None:
