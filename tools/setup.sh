@@ -99,10 +99,11 @@ fresh() {
   [ -z "$(find "${sources[@]}" -newer "$stamp" -print -quit 2>/dev/null)" ]
 }
 if ! fresh; then
-  say "building fastort"
+  say "building fastort (several minutes the first time)"
   touch "$stamp.new"
   .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
-    --force-reinstall -Cbuild-dir=build-wheel -Ccmake.define.FASTORT_BUILD_TESTS="$with_tests" . >&2
+    --force-reinstall -Cbuild-dir=build-wheel -Ccmake.define.FASTORT_BUILD_TESTS="$with_tests" \
+    -Ccmake.define.FASTORT_BUILD_BENCH="$with_tests" . >&2
   printf '%s' "$state" > "$stamp"
   touch -r "$stamp.new" "$stamp"
   rm "$stamp.new"

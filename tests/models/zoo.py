@@ -276,13 +276,23 @@ def resnet18() -> torch.nn.Module:
 
 
 def resnet50() -> torch.nn.Module:
-    """ResNet-50."""
-    return classifier("resnet50")
+    """ResNet-50, its residual branches weak as in a trained network: random strong ones blow rounding errors up."""
+    import torch
+
+    module = classifier("resnet50")
+    for name, norm in module.named_modules():
+        if name.endswith("bn3"):
+            torch.nn.init.constant_(norm.weight, 0.3)
+    return calibrate(module, (torch.from_numpy(picture_batch(4)),))
 
 
 def vgg16() -> torch.nn.Module:
-    """VGG-16 without BatchNorm."""
-    return classifier("vgg16")
+    """VGG-16 without BatchNorm, with a head strong enough for logits of about one."""
+    import torch
+
+    module = classifier("vgg16")
+    torch.nn.init.normal_(module.classifier[-1].weight, std=0.1)
+    return module
 
 
 def mobilenet_v2() -> torch.nn.Module:
@@ -291,8 +301,12 @@ def mobilenet_v2() -> torch.nn.Module:
 
 
 def mobilenet_v3_large() -> torch.nn.Module:
-    """MobileNetV3-Large."""
-    return classifier("mobilenet_v3_large")
+    """MobileNetV3-Large, with a head strong enough for logits of about one."""
+    import torch
+
+    module = classifier("mobilenet_v3_large")
+    torch.nn.init.normal_(module.classifier[-1].weight, std=0.2)
+    return module
 
 
 def efficientnet_b0() -> torch.nn.Module:

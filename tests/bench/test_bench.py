@@ -1,0 +1,86 @@
+"""The benchmarks run: the roof, the count of operations, the comparison with a peer that fails."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from bench import flops, roofline
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def test_roof() -> None:
+    if roofline.program() is None:
+        pytest.skip("bench/roof is not built; tools/test.sh builds it, or tools/build.sh release")
+    roof = roofline.measure(threads=2, quick=True)
+    assert roof is not None
+    assert 0.3 < roof["clock_ghz"] < 10
+    assert roof["fma_gflops"]["1"] > 1
+    assert set(roof["read_gbps"]) == {"L1", "L2", "L3", "memory"}
+    assert all(speed > 0.1 for level in roof["read_gbps"].values() for speed in level.values())
+
+
+def test_operations_are_counted(tmp_path: Path) -> None:
+    weights = {"w": (8, 3, 3, 3), "v": (8, 5)}
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"], pads=[1, 1, 1, 1]),
+        helper.make_node("GlobalAveragePool", ["c"], ["p"]),
+        helper.make_node("Flatten", ["p"], ["f"]),
+        helper.make_node("MatMul", ["f", "v"], ["y"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "graph",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 3, "height", "width"])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 5])],
+        [onnx.numpy_helper.from_array(np.ones(shape, np.float32), name) for name, shape in weights.items()],
+    )
+    path = tmp_path / "model.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]), path)
+    counted = flops.count(path, {"x": np.zeros((2, 3, 10, 12), np.float32)})
+    assert counted.unknown == 0
+    assert counted.flops == 2 * (2 * 8 * 10 * 12) * 27 + 2 * (2 * 5) * 8
+
+
+def test_compare_writes_a_table_and_a_plot(tmp_path: Path) -> None:
+    command = [sys.executable, str(REPOSITORY / "bench" / "compare.py"), "mlp", "--out", str(tmp_path)]
+    command += ["--engines", "fastort", "torch", "onnxruntime", "--peer", "onnxruntime=/bin/false"]
+    command += ["--rounds", "1", "--slice", "0.01"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    table = (tmp_path / "compare.md").read_text()
+    rows = {cells[3].strip(): cells for cells in (line.split("|") for line in table.splitlines()) if len(cells) > 8}
+    assert float(rows["fastort"][4]) > 0
+    assert float(rows["torch"][4]) > 0
+    assert float(rows["fastort"][9]) < 1e-5
+    assert "failed" in rows["onnxruntime"][4]
+    assert (tmp_path / "compare.png").stat().st_size > 1000
+
+
+def test_models_are_timed() -> None:
+    command = [sys.executable, str(REPOSITORY / "bench" / "models.py"), "mlp", "--seconds", "0.05"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "mlp" in done.stdout
+    assert "failed" not in done.stdout
+
+
+def test_worker_answers_in_json() -> None:
+    from tests.models import export
+
+    model = export.path_of("mlp")
+    command = [sys.executable, str(REPOSITORY / "bench" / "worker.py"), "fastort", "mlp", str(model)]
+    command += [str(model.with_name("batch1.npz")), "--threads", "1"]
+    done = subprocess.run(command, input="run 3\nquit\n", capture_output=True, text=True, check=True, timeout=120)
+    ready, ran, ended = (json.loads(line) for line in done.stdout.splitlines())
+    assert ready["difference"] < 1e-5
+    assert len(ran["times"]) == 3
+    assert ended["peak_mb"] > 10
