@@ -170,16 +170,32 @@ std::unique_ptr<Kernel> with_byte(DataType type, F f) {
   not_implemented("a quantized product of " + std::string(name(type)));
 }
 
+// Kernels read an operand and its zero point as one type.
+void check_zero_point(InferContext& context, int operand, int zero) {
+  if (context.has_input(zero) && context.type(zero) != context.type(operand))
+    context.fail("a zero point has another type than its operand; insert a Cast");
+}
+
 }  // namespace
 
 void infer_integer(InferContext& context) {
+  check_zero_point(context, 0, 2);
+  check_zero_point(context, 1, 3);
   if (!context.has_shape(0) || !context.has_shape(1)) return context.out(0, DataType::Int32);
   context.out(0, DataType::Int32, product_shape(context, context.shape(0), context.shape(1), false, false));
 }
 
 void infer_qlinear(InferContext& context) {
+  for (int i = 0; i < 8; ++i)
+    if (!context.has_input(i)) context.fail("it takes eight inputs");
+  check_zero_point(context, 0, 2);
+  check_zero_point(context, 3, 5);
+  for (int i : {1, 4, 6}) {
+    const DataType scale = context.type(i);
+    if (scale != DataType::Float && scale != DataType::Float16 && scale != DataType::BFloat16)
+      context.fail("a scale must be of type float, float16 or bfloat16");
+  }
   const DataType type = context.type(7);
-  if (context.num_inputs() < 8) context.fail("it takes eight inputs");
   if (!context.has_shape(0) || !context.has_shape(3)) return context.out(0, type);
   context.out(0, type, product_shape(context, context.shape(0), context.shape(3), false, false));
 }
