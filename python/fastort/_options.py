@@ -78,8 +78,8 @@ class SessionOptions:
         enable_mem_reuse: Accepted; intermediates always share memory by lifetime.
         use_per_session_threads: Accepted; the process has one pool, of which a session uses at most
             ``intra_op_num_threads``.
-        enable_profiling: Whether a profile is written.
-        profile_file_prefix: How the profile's file name starts.
+        enable_profiling: Not supported; a session warns of it.
+        profile_file_prefix: How a profile's file name would start.
         optimized_model_filepath: Where the rewritten model is saved; empty for nowhere.
         log_severity_level: 0 (verbose) to 4 (fatal); -1 for the default.
         log_verbosity_level: Only used with ``log_severity_level`` 0.

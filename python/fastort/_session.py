@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import IO, Any, Self
@@ -144,6 +145,8 @@ class InferenceSession:
         self._model_bytes = source if isinstance(source, bytes) else None
         self._sess_options = options
         self._provider_options = providers
+        if options.enable_profiling:
+            warnings.warn("enable_profiling has no effect: no profile is written", UserWarning, stacklevel=3)
         if isinstance(source, str):
             self._sess = _engine.Session.from_file(os.fsencode(source), options)
         else:
