@@ -94,12 +94,13 @@ Session::Session(Model model, const SessionOptions& options) : options_(options)
   engine_.allow_winograd = flag("fastort.allow_winograd", true);
   engine_.allow_blocked_layouts = flag("fastort.allow_blocked_layouts", true) && options.optimization_level >= 3;
 
-  Graph& graph = *model_.graph;
+  // The graph as loaded is kept as it is: a variant with other inputs starts from it.
+  auto rewritten = deep_copy(*model_.graph);
+  Graph& graph = *rewritten;
   infer_graph(graph);
   for (ValueId id : graph.inputs) inputs_.push_back(arg_info(graph, id));
   for (ValueId id : graph.outputs) outputs_.push_back(arg_info(graph, id));
   for (ValueId id : graph.overridable) overridable_.push_back(arg_info(graph, id));
-  auto rewritten = deep_copy(graph);
   PassOptions pass_options{options.optimization_level,
                            {options.disabled_passes.begin(), options.disabled_passes.end()}};
   passes_ = optimize(*rewritten, pass_options);
@@ -128,7 +129,6 @@ std::shared_ptr<Executor> Session::overriding(const std::vector<int>& overridden
     graph->value(id).constant.reset();
     graph->inputs.push_back(id);
   }
-  // Other sizes than the default's may be fed, so that nothing inferred from it holds.
   infer_graph(*graph);
   optimize(*graph, {options_.optimization_level, {options_.disabled_passes.begin(), options_.disabled_passes.end()}});
   return executor = compile(std::move(graph));

@@ -65,7 +65,7 @@ class Session {
 
   SessionOptions options_;
   EngineOptions engine_;
-  Model model_;  // as loaded, types inferred
+  Model model_;  // as loaded
   std::vector<NodeArgInfo> inputs_, outputs_, overridable_;
   std::vector<PassReport> passes_;
   std::shared_ptr<Executor> executor_;
