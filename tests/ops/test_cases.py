@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 import pkgutil
 from collections.abc import Iterator
@@ -92,36 +91,33 @@ def latest_version(domain: str) -> int:
     return max(versions, default=1)
 
 
+def as_value(value: Any) -> Any:
+    return [as_array(item) for item in value] if isinstance(value, list) else as_array(value)
+
+
 def inputs_of(case: Case) -> list[Any]:
-    return [
-        None if value is None else [as_array(item) for item in value] if isinstance(value, list) else as_array(value)
-        for value in case.inputs
-    ]
+    return [value if value is None else as_value(value) for value in case.inputs]
 
 
-@functools.lru_cache(maxsize=None)
-def expected_by_id(case_key: int) -> list[Any]:
-    case = _CASES[case_key]
+_expected: dict[int, list[Any]] = {}
+
+
+def expected_of(case: Case) -> list[Any]:
+    if id(case) not in _expected:  # the tables keep the cases alive
+        _expected[id(case)] = compute_expected(case)
+    return _expected[id(case)]
+
+
+def compute_expected(case: Case) -> list[Any]:
     if case.expected is not None:
-        return [
-            [as_array(item) for item in value] if isinstance(value, list) else value if value is None else as_array(value)
-            for value in case.expected
-        ]
+        return [value if value is None else as_value(value) for value in case.expected]
     values = inputs_of(case)
     outputs = [helper.make_empty_tensor_value_info(f"y{i}") for i in range(case.outputs)]
     model = one_node_model(case, values, "shapes", outputs)
     feeds = {f"x{i}": value for i, value in enumerate(values) if value is not None}
     with np.errstate(all="ignore"):
         results = onnx.reference.ReferenceEvaluator(model).run(None, feeds)
-    return [[as_array(item) for item in value] if isinstance(value, list) else as_array(value) for value in results]
-
-
-_CASES: dict[int, Case] = {}
-
-
-def expected_of(case: Case) -> list[Any]:
-    _CASES[id(case)] = case
-    return expected_by_id(id(case))
+    return [as_value(value) for value in results]
 
 
 def plain(array: np.ndarray) -> np.ndarray:
