@@ -110,6 +110,7 @@ std::unique_ptr<Kernel> prepare_bit_shift(const OpContext& context) {
 }
 
 std::unique_ptr<Kernel> prepare_pow(const OpContext& context) {
+  if (!context.has_input(1)) context.fail("the exponent is missing");
   const DataType base = context.type(0), exponent = context.type(1);
   if (base == exponent) return prepare_binary(context, BinaryOp::Pow);
   const kernels::PowFn f = kernels::mixed_pow(base);
@@ -130,7 +131,7 @@ std::unique_ptr<Kernel> prepare_pow(const OpContext& context) {
 
 // The slope broadcasts to the input, never the other way.
 void infer_prelu(InferContext& context) {
-  if (context.type(1) != context.type(0)) context.fail("input and slope must have one type");
+  if (elementwise::differ(context.type(1), context.type(0))) context.fail("input and slope must have one type");
   if (context.has_shape(0) && context.has_shape(1) && context.shape(1).rank() > context.shape(0).rank())
     context.fail("the slope's shape " + to_string(context.shape(1)) + " does not broadcast to the input's " +
                  to_string(context.shape(0)));

@@ -216,6 +216,7 @@ struct SkipNorm {
 std::unique_ptr<Kernel> prepare_skip(const OpContext& context, bool rms) {
   const Shape& shape = context.shape(0);
   if (shape.rank() < 1) context.fail("the input must have at least one dimension");
+  if (!context.has_input(1) || !context.has_input(2)) context.fail("skip and gamma are required");
   const int64_t n = shape.back();
   const int64_t count = shape.count(), skip_count = context.shape(1).count();
   const int beta = rms ? -1 : 3, bias = rms ? 3 : 4;

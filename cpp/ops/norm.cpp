@@ -12,6 +12,8 @@ namespace {
 
 void check_channels(const OpContext& context, int first, int last, int64_t channels) {
   for (int i = first; i < last; ++i)
+    if (!context.has_input(i)) context.fail("input " + std::to_string(i) + " is missing");
+  for (int i = first; i < last; ++i)
     if (context.shape(i).count() != channels)
       context.fail("input " + std::to_string(i) + " must have one element for each of the " + std::to_string(channels) +
                    " channels, got " + to_string(context.shape(i)));

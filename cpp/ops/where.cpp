@@ -16,8 +16,8 @@ using kernels::Broadcast;
 // ---- Where --------------------------------------------------------------------------------------------------------
 
 void infer_where(InferContext& context) {
-  if (context.type(0) != DataType::Bool) context.fail("the condition must be bool");
-  if (context.type(1) != context.type(2))
+  if (elementwise::differ(context.type(0), DataType::Bool)) context.fail("the condition must be bool");
+  if (elementwise::differ(context.type(1), context.type(2)))
     context.fail("X and Y must have one type, got " + std::string(name(context.type(1))) + " and " +
                  std::string(name(context.type(2))));
   if (!context.has_shape(0) || !context.has_shape(1) || !context.has_shape(2)) return context.out(0, context.type(1));
@@ -82,7 +82,7 @@ std::unique_ptr<Kernel> prepare_where_strings(const OpContext& context) {
 void infer_clip(InferContext& context) {
   for (int i = 1; i < std::min(3, context.num_inputs()); ++i) {
     if (!context.has_input(i)) continue;
-    if (context.type(i) != context.type(0))
+    if (elementwise::differ(context.type(i), context.type(0)))
       context.fail("min and max must have the input's type " + std::string(name(context.type(0))));
   }
   infer_same(context);

@@ -100,10 +100,12 @@ void infer(InferContext& context, DataType type) {
 
 void require_same_types(InferContext& context) {
   if (context.num_inputs() == 0) context.fail("needs at least one input");
-  for (int i = 1; i < context.num_inputs(); ++i)
-    if (context.has_input(i) && context.has_input(0) && context.type(i) != context.type(0))
+  for (int i = 0; i < context.num_inputs(); ++i) {
+    if (!context.has_input(i)) context.fail("input " + std::to_string(i) + " is missing");
+    if (differ(context.type(i), context.type(0)))
       context.fail("inputs must have one type, got " + std::string(name(context.type(0))) + " and " +
                    std::string(name(context.type(i))));
+  }
 }
 
 // The result of the node's arithmetic on two sizes, or nothing.
@@ -149,6 +151,8 @@ void combine_sizes(InferContext& context) {
 
 }  // namespace
 
+bool differ(DataType a, DataType b) { return a != b && a != DataType::Undefined && b != DataType::Undefined; }
+
 void infer_arithmetic(InferContext& context) {
   require_same_types(context);
   infer(context, context.type(0));
@@ -163,6 +167,7 @@ void infer_predicate(InferContext& context) {
 void infer_mixed(InferContext& context) { infer(context, context.type(0)); }
 
 Refusal refuse_operands(const OpContext& context, int count) {
+  if (context.num_inputs() < count) return "inputs are missing";
   for (int i = 0; i < count; ++i) {
     Strides strides;
     if (Refusal why = operand_strides(context.in(i), context.out(0), strides)) return why;
@@ -201,6 +206,8 @@ kernels::Broadcast nest(const OpContext& context, int count) {
 }
 
 void check_same_type(const OpContext& context, int first, int last) {
+  for (int i = first; i < last; ++i)
+    if (!context.has_input(i)) context.fail("input " + std::to_string(i) + " is missing");
   for (int i = first + 1; i < last; ++i)
     if (context.type(i) != context.type(first))
       context.fail("inputs must have one type, got " + std::string(name(context.type(first))) + " and " +

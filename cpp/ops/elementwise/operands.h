@@ -16,6 +16,9 @@ void infer_predicate(InferContext& context);
 // Inputs of any types broadcast; the type of input 0.
 void infer_mixed(InferContext& context);
 
+// Both types are known and differ.
+bool differ(DataType a, DataType b);
+
 // Serves where inputs [0, count) are laid out so that `nest` can walk them beside output 0.
 Refusal refuse_operands(const OpContext& context, int count);
 Refusal refuse_one(const OpContext& context);  // input 0 alone; strings are refused
