@@ -86,6 +86,8 @@ constexpr Candidate kCandidates[] = {
     {"vector", conv::accepts_vector, conv::prepare_vector, kAnyLayout, conv::cost_vector, kLayoutInputs},
     {"winograd", conv::accepts_winograd, conv::prepare_winograd, kBlockedVariants, conv::cost_winograd, kLayoutInputs},
     {"onednn", conv::accepts_onednn, conv::prepare_onednn, kDnnlVariants, conv::cost_onednn, kLayoutInputs},
+    {"pointwise", conv::accepts_pointwise, conv::prepare_pointwise, kPlainOnly, conv::cost_pointwise, kLayoutInputs},
+    {"depthwise", conv::accepts_depthwise, conv::prepare_depthwise, kPlainOnly, conv::cost_depthwise, kLayoutInputs},
     {"reference", nullptr, conv::prepare_reference, kPlainOnly, conv::cost_reference, kLayoutInputs},
 };
 

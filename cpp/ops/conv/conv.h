@@ -45,6 +45,16 @@ Refusal accepts_onednn(const OpContext& context);
 double cost_onednn(const OpContext& context);
 std::unique_ptr<Kernel> prepare_onednn(const OpContext& context);
 
+// Matrix product, for 1x1 kernels on row-major maps.
+Refusal accepts_pointwise(const OpContext& context);
+double cost_pointwise(const OpContext& context);
+std::unique_ptr<Kernel> prepare_pointwise(const OpContext& context);
+
+// Depthwise on row-major maps.
+Refusal accepts_depthwise(const OpContext& context);
+double cost_depthwise(const OpContext& context);
+std::unique_ptr<Kernel> prepare_depthwise(const OpContext& context);
+
 // Plain loops.
 double cost_reference(const OpContext& context);
 std::unique_ptr<Kernel> prepare_reference(const OpContext& context);

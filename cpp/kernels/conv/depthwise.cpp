@@ -1,0 +1,141 @@
+#include "kernels/conv/depthwise.h"
+
+#include <atomic>
+#include <cstring>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/conv/depthwise.cpp"
+#include "hwy/foreach_target.h"  // IWYU pragma: keep
+#include "hwy/highway.h"
+#include "kernels/gemm/activation-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace fastort::kernels::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using Plane = DepthwiseConv::Plane;
+
+void PadPlane(const Plane& p, const float* src, float* padded) {
+  const int64_t row_size = p.phase_width * p.stride_x;
+  std::memset(padded, 0, static_cast<size_t>(p.rows * row_size) * sizeof(float));
+  for (int64_t y = 0; y < p.height; ++y, src += p.width) {
+    if (y + p.pad_top >= p.rows) break;
+    float* row = padded + (y + p.pad_top) * row_size;
+    if (p.stride_x == 1) {
+      std::memcpy(row + p.pad_left, src, static_cast<size_t>(std::min(p.width, row_size - p.pad_left)) * sizeof(float));
+      continue;
+    }
+    const int64_t last = std::min(p.width, row_size - p.pad_left);
+    int64_t phase = p.pad_left % p.stride_x, at = p.pad_left / p.stride_x;
+    for (int64_t x = 0; x < last; ++x) {
+      row[phase * p.phase_width + at] = src[x];
+      if (++phase == p.stride_x) phase = 0, ++at;
+    }
+  }
+}
+
+void DepthwisePlane(const Plane& p, const float* HWY_RESTRICT padded, const float* HWY_RESTRICT weights, float bias,
+                    const float* residual, float* HWY_RESTRICT dst) {
+  const hn::ScalableTag<float> d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  const int64_t row_size = p.phase_width * p.stride_x;
+  const auto shift = hn::Set(d, bias);
+  for (int64_t y = 0; y < p.out_height; ++y) {
+    float* out = dst + y * p.out_width;
+    for (int64_t x = 0; x < p.out_width; x += 4 * lanes) {
+      auto s0 = shift, s1 = shift, s2 = shift, s3 = shift;
+      const float* w = weights;
+      for (int64_t ky = 0; ky < p.kernel_height; ++ky) {
+        const float* row = padded + (y * p.stride_y + ky * p.dilation_y) * row_size + x;
+        for (int64_t kx = 0; kx < p.kernel_width; ++kx) {
+          const int64_t column = kx * p.dilation_x;
+          const float* from = row + column % p.stride_x * p.phase_width + column / p.stride_x;
+          const auto tap = hn::Set(d, *w++);
+          s0 = hn::MulAdd(tap, hn::LoadU(d, from), s0);
+          s1 = hn::MulAdd(tap, hn::LoadU(d, from + lanes), s1);
+          s2 = hn::MulAdd(tap, hn::LoadU(d, from + 2 * lanes), s2);
+          s3 = hn::MulAdd(tap, hn::LoadU(d, from + 3 * lanes), s3);
+        }
+      }
+      const auto store = [&](hn::Vec<decltype(d)> sum, int64_t at) {
+        if (at >= p.out_width) return;
+        const size_t n = static_cast<size_t>(std::min(lanes, p.out_width - at));
+        if (residual) sum = hn::Add(sum, hn::LoadN(d, residual + y * p.out_width + at, n));
+        hn::StoreN(sum, d, out + at, n);
+      };
+      store(s0, x);
+      store(s1, x + lanes);
+      store(s2, x + 2 * lanes);
+      store(s3, x + 3 * lanes);
+    }
+    activate_array(d, p.activation, out, p.out_width);
+  }
+}
+
+}  // namespace fastort::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace fastort::kernels {
+
+HWY_EXPORT(PadPlane);
+HWY_EXPORT(DepthwisePlane);
+
+namespace {
+
+// Outputs that are computed together, in the widest vectors.
+constexpr int64_t kRun = 64;
+
+constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+}  // namespace
+
+DepthwiseConv::DepthwiseConv(const ConvShape& shape, const ConvEpilogue& epilogue, int threads)
+    : epilogue_(epilogue),
+      planes_(shape.batch * shape.in_channels),
+      channels_(shape.in_channels),
+      threads_(static_cast<int>(std::min<int64_t>(threads, planes_))) {
+  const bool flat = shape.rank == 1;
+  const auto y = [&](const ConvShape::Spatial& s, int64_t one) { return flat ? one : s[0]; };
+  const auto x = [&](const ConvShape::Spatial& s) { return flat ? s[0] : s[1]; };
+  Plane& p = plane_;
+  p.height = y(shape.in, 1), p.width = x(shape.in), p.out_height = y(shape.out, 1), p.out_width = x(shape.out);
+  p.kernel_height = y(shape.kernel, 1), p.kernel_width = x(shape.kernel);
+  p.stride_y = y(shape.stride, 1), p.stride_x = x(shape.stride);
+  p.dilation_y = y(shape.dilation, 1), p.dilation_x = x(shape.dilation);
+  p.pad_top = y(shape.pad_begin, 0), p.pad_left = x(shape.pad_begin);
+  p.rows = (p.out_height - 1) * p.stride_y + (p.kernel_height - 1) * p.dilation_y + 1;
+  const int64_t columns = ceil_div(p.out_width, kRun) * kRun + (p.kernel_width - 1) * p.dilation_x / p.stride_x + 1;
+  p.phase_width = ceil_div(std::max(columns, ceil_div(p.pad_left + 1, p.stride_x)), 16) * 16;
+  p.activation = epilogue.activation;
+}
+
+size_t DepthwiseConv::workspace_bytes() const {
+  return static_cast<size_t>(threads_ * plane_.rows * plane_.phase_width * plane_.stride_x) * sizeof(float);
+}
+
+void DepthwiseConv::run(const float* src, const float* weights, const float* bias, const float* residual, float* dst,
+                        float* workspace, const Parallel& parallel) const {
+  const Plane& p = plane_;
+  const int64_t scratch = p.rows * p.phase_width * p.stride_x, taps = p.kernel_height * p.kernel_width;
+  const int64_t in_size = p.height * p.width, out_size = p.out_height * p.out_width;
+  // Planes taken at a time, about 10 us of work.
+  const int64_t some = std::max<int64_t>(1, 65536 / std::max<int64_t>(out_size * taps + scratch, 1));
+  std::atomic<int64_t> next{0};
+  const int64_t slots = std::min<int64_t>(threads_, ceil_div(planes_, some));
+  parallel.chunks(static_cast<int>(slots), [&](int slot) {
+    float* padded = workspace + slot * scratch;
+    for (int64_t first = next.fetch_add(some); first < planes_; first = next.fetch_add(some)) {
+      for (int64_t i = first; i < std::min(first + some, planes_); ++i) {
+        const int64_t c = i % channels_;
+        HWY_DYNAMIC_DISPATCH(PadPlane)(p, src + i * in_size, padded);
+        HWY_DYNAMIC_DISPATCH(DepthwisePlane)
+        (p, padded, weights + c * taps, epilogue_.bias ? bias[c] : 0.0f,
+         epilogue_.residual ? residual + i * out_size : nullptr, dst + i * out_size);
+      }
+    }
+  });
+}
+
+}  // namespace fastort::kernels
+#endif
