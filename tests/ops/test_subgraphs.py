@@ -21,7 +21,8 @@ def session(text: str) -> fastort.InferenceSession:
 def test_if_reads_outer_values() -> None:
     model = session("""agraph (bool c, float[N] x, float[N] y) => (float[N] z) {
       s = Add(x, y)
-      z = If <then_branch = t () => (float[N] r) { r = Mul(s, x) }, else_branch = e () => (float[N] r) { r = Identity(y) }> (c)
+      z = If <then_branch = t () => (float[N] r) { r = Mul(s, x) },
+              else_branch = e () => (float[N] r) { r = Identity(y) }> (c)
     }""")
     x, y = np.array([1, 2], np.float32), np.array([3, 5], np.float32)
     for _ in range(2):
