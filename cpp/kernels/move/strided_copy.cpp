@@ -6,6 +6,45 @@
 
 namespace fastort::kernels {
 
+namespace {
+
+// dst[c * dst_stride + r] = src[r * src_stride + c] for a number of rows that the compiler knows.
+template <int kRows, class T>
+void interleave_rows(const T* src, int64_t src_stride, T* dst, int64_t dst_stride, int64_t cols) {
+  for (int64_t c = 0; c < cols; ++c)
+    for (int r = 0; r < kRows; ++r) copy_one(src + r * src_stride + c, dst + c * dst_stride + r);
+}
+
+template <class T>
+void transpose_tile(const T* src, int64_t src_stride, T* dst, int64_t dst_stride, int64_t rows, int64_t cols) {
+  if (rows == 2) return interleave_rows<2>(src, src_stride, dst, dst_stride, cols);
+  if (rows == 3) return interleave_rows<3>(src, src_stride, dst, dst_stride, cols);
+  if (rows == 4) return interleave_rows<4>(src, src_stride, dst, dst_stride, cols);
+  if constexpr (std::is_same_v<T, uint32_t>) {
+    transpose_tile_32(src, src_stride, dst, dst_stride, rows, cols);
+  } else {
+    constexpr int64_t kBlock = sizeof(T) <= 4 ? 16 : 8;
+    const int64_t whole_rows = rows / kBlock * kBlock, whole_cols = cols / kBlock * kBlock;
+    // Through a buffer, so that every line of src and dst is touched once.
+    T block[kBlock][kBlock];
+    for (int64_t r = 0; r < whole_rows; r += kBlock) {
+      for (int64_t c = 0; c < whole_cols; c += kBlock) {
+        for (int64_t i = 0; i < kBlock; ++i) copy_run(src + (r + i) * src_stride + c, block[i], kBlock);
+        for (int64_t j = 0; j < kBlock; ++j) {
+          T line[kBlock];
+          for (int64_t i = 0; i < kBlock; ++i) line[i] = block[i][j];
+          copy_run(line, dst + (c + j) * dst_stride + r, kBlock);
+        }
+      }
+    }
+    for (int64_t c = 0; c < cols; ++c)
+      for (int64_t r = c < whole_cols ? whole_rows : 0; r < rows; ++r)
+        copy_one(src + r * src_stride + c, dst + c * dst_stride + r);
+  }
+}
+
+}  // namespace
+
 Strides strides_of(const Shape& shape) {
   Strides strides(shape.size(), 1);
   for (int i = shape.rank() - 2; i >= 0; --i) strides[i] = strides[i + 1] * shape[i + 1];
@@ -170,22 +209,23 @@ void StridedCopy::run_rows(const T* src, T* dst, const Parallel& parallel) const
   });
 }
 
-// Tiles as wide as a cache line of src; every other dimension is walked around them.
+// Tiles of about 4096 elements that are long where the other side is short; all other dimensions are walked around
+// them.
 template <class T>
 void StridedCopy::run_transpose(const T* src, T* dst, const Parallel& parallel) const {
-  constexpr int64_t kCols = std::max<int64_t>(4, 64 / static_cast<int64_t>(sizeof(T)));
-  constexpr int64_t kRows = 128;
+  constexpr int64_t kSide = sizeof(T) <= 4 ? 64 : 32, kTile = kSide * kSide;
   const int last = dims_.rank() - 1;
   const int64_t rows = dims_[last], cols = dims_[turned_];
-  const int64_t row_tiles = (rows + kRows - 1) / kRows, col_tiles = (cols + kCols - 1) / kCols;
-  const int64_t tile_elements = std::min(rows, kRows) * std::min(cols, kCols);
+  const int64_t tall = cols < kSide ? kTile / cols : kSide, wide = rows < kSide ? kTile / rows : kSide;
+  const int64_t row_tiles = (rows + tall - 1) / tall, col_tiles = (cols + wide - 1) / wide;
   const int64_t outer = dims_.count() / (rows * cols);
-  parallel.range(outer * col_tiles * row_tiles, move_grain<T>() / tile_elements, [&](int64_t begin, int64_t end) {
+  const int64_t grain = move_grain<T>() / std::max<int64_t>(1, std::min(rows, tall) * std::min(cols, wide));
+  parallel.range(outer * col_tiles * row_tiles, grain, [&](int64_t begin, int64_t end) {
     for (int64_t item = begin; item < end; ++item) {
       int64_t rest = item;
-      const int64_t row = rest % row_tiles * kRows;
+      const int64_t row = rest % row_tiles * tall;
       rest /= row_tiles;
-      const int64_t col = rest % col_tiles * kCols;
+      const int64_t col = rest % col_tiles * wide;
       rest /= col_tiles;
       const T* from = src + row * src_[last] + col;
       T* to = dst + row + col * dst_[turned_];
@@ -195,13 +235,8 @@ void StridedCopy::run_transpose(const T* src, T* dst, const Parallel& parallel) 
         to += rest % dims_[i] * dst_[i];
         rest /= dims_[i];
       }
-      const int64_t tile_rows = std::min(kRows, rows - row), tile_cols = std::min(kCols, cols - col);
-      if constexpr (std::is_same_v<T, uint32_t>) {
-        transpose_tile_32(from, src_[last], to, dst_[turned_], tile_rows, tile_cols);
-      } else {
-        for (int64_t c = 0; c < tile_cols; ++c)
-          for (int64_t r = 0; r < tile_rows; ++r) copy_one(from + r * src_[last] + c, to + c * dst_[turned_] + r);
-      }
+      const int64_t tile_rows = std::min(tall, rows - row), tile_cols = std::min(wide, cols - col);
+      transpose_tile(from, src_[last], to, dst_[turned_], tile_rows, tile_cols);
     }
   });
 }

@@ -55,9 +55,16 @@ HWY_INLINE void transpose_block(const uint32_t* src, int64_t src_stride, uint32_
 void transpose_tile(const uint32_t* src, int64_t src_stride, uint32_t* dst, int64_t dst_stride, int64_t rows,
                     int64_t cols) {
   const int64_t whole_rows = rows / kBlock * kBlock, whole_cols = cols / kBlock * kBlock;
-  for (int64_t r = 0; r < whole_rows; r += kBlock)
-    for (int64_t c = 0; c < whole_cols; c += kBlock)
-      transpose_block(src + r * src_stride + c, src_stride, dst + c * dst_stride + r, dst_stride);
+  // Whole cache lines of both sides at a time: strides that are powers of two would throw half a line out of the cache.
+  constexpr int64_t kLine = 16;
+  for (int64_t r = 0; r < whole_rows; r += kLine) {
+    for (int64_t c = 0; c < whole_cols; c += kLine) {
+      const int64_t row_end = HWY_MIN(r + kLine, whole_rows), col_end = HWY_MIN(c + kLine, whole_cols);
+      for (int64_t y = r; y < row_end; y += kBlock)
+        for (int64_t x = c; x < col_end; x += kBlock)
+          transpose_block(src + y * src_stride + x, src_stride, dst + x * dst_stride + y, dst_stride);
+    }
+  }
   for (int64_t c = 0; c < cols; ++c)
     for (int64_t r = c < whole_cols ? whole_rows : 0; r < rows; ++r) dst[c * dst_stride + r] = src[r * src_stride + c];
 }
