@@ -140,17 +140,26 @@ void check_cancelled(const KernelArgs& args) {
 
 void infer_if(InferContext& context) {
   const auto captured = captured_types(context);
+  const Tensor* condition = context.value(0);
+  const bool decided = condition && condition->type() == DataType::Bool && condition->count() == 1;
   std::vector<ValueType> merged(static_cast<size_t>(context.num_outputs()));
+  std::optional<Error> broken;
+  bool any = false;
   for (const char* branch : {"then_branch", "else_branch"}) {
-    const Tensor* condition = context.value(0);
-    if (condition && condition->type() == DataType::Bool && condition->count() == 1 &&
-        *condition->data<bool>() != (std::string_view(branch) == "then_branch"))
-      continue;
+    if (decided && *condition->data<bool>() != (std::string_view(branch) == "then_branch")) continue;
     const auto& body = context.attributes().get_graph(branch);
     require_arity(context, *body, captured.size(), merged.size());
-    const auto types = context.infer_body(*body, captured);
-    for (size_t i = 0; i < merged.size(); ++i) merged[i] = merge(context, merged[i], types[i]);
+    try {
+      const auto types = context.infer_body(*body, captured);
+      for (size_t i = 0; i < merged.size(); ++i) merged[i] = merge(context, merged[i], types[i]);
+      any = true;
+    } catch (const Error& error) {
+      // A branch may be there for other sizes than these: it is an error only where it is taken.
+      if (error.code() != ErrorCode::InvalidGraph) throw;
+      broken = error;
+    }
   }
+  if (!any && broken) throw *broken;
   context.outputs = std::move(merged);
 }
 
