@@ -65,8 +65,13 @@ if [ ${#missing[@]} -gt 0 ]; then
     exit 1
   fi
   say "installing ${missing[*]}"
-  "${as_root[@]}" apt-get update -q >&2
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}" >&2
+  log=$(mktemp)
+  apt() {
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q "$@" > "$log" 2>&1 || { cat "$log" >&2; exit 1; }
+  }
+  apt update
+  apt install -y --no-install-recommends "${missing[@]}"
+  rm "$log"
 fi
 
 # --- Python packages -----------------------------------------------------------------------------
@@ -77,8 +82,8 @@ fi
 wanted=$( (cat requirements-dev.txt; echo "torchvision $torchvision"; .venv/bin/python --version) | sha256sum)
 if [ "$(cat .venv/.requirements 2>/dev/null)" != "$wanted" ]; then
   say "installing the Python packages of requirements-dev.txt"
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt >&2
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps "torchvision==$torchvision" >&2
+  .venv/bin/python -m pip install -qq --disable-pip-version-check -r requirements-dev.txt >&2
+  .venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps "torchvision==$torchvision" >&2
   printf '%s' "$wanted" > .venv/.requirements
 fi
 export PATH="$PWD/.venv/bin:$PATH"
@@ -101,7 +106,7 @@ fresh() {
 if ! fresh; then
   say "building fastort (several minutes the first time)"
   touch "$stamp.new"
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+  .venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation \
     --force-reinstall -Cbuild-dir=build-wheel -Ccmake.define.FASTORT_BUILD_TESTS="$with_tests" \
     -Ccmake.define.FASTORT_BUILD_BENCH="$with_tests" . >&2
   printf '%s' "$state" > "$stamp"
