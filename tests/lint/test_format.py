@@ -50,7 +50,8 @@ def test_clang_format() -> None:
 
 def test_ruff_format() -> None:
     done = call(*module("ruff"), "format", "--check", ".")
-    assert done.returncode == 0, f"to mend it: ruff format .\n{done.stdout}"
+    names = sorted(set(re.findall(r"--> (\S+?):\d+", done.stdout)))
+    assert done.returncode == 0, f"to mend it: ruff format {' '.join(names) or done.stdout}"
 
 
 def test_ruff_check() -> None:
