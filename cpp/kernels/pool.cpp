@@ -92,6 +92,7 @@ Wide<T> pool_one(const PoolShape& s, const T* channel, const PoolShape::Reach& z
 PoolShape::Reach PoolShape::reach(int axis, int64_t at) const {
   const auto a = static_cast<size_t>(axis);
   const int64_t origin = at * stride[a] - pad_begin[a], step = dilation[a];
+  if (origin >= 0 && origin + (kernel[a] - 1) * step < in[a]) return {0, kernel[a], origin, kernel[a]};
   const auto taps_below = [&](int64_t limit) {
     return limit <= origin ? 0 : std::min(kernel[a], (limit - origin + step - 1) / step);
   };

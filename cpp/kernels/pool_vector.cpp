@@ -27,30 +27,50 @@ HWY_INLINE V Combine(DF, V sum, V value) {
     return hn::Add(sum, value);
 }
 
-template <bool kMax>
+// The taps of one output pixel in one vector of channels. kWidth is the kernel's width where it is known.
+template <bool kMax, int kWidth, class DF, class Load>
+HWY_INLINE hn::Vec<DF> PoolTaps(DF d, int64_t depth, int64_t height, int64_t width, const int64_t* steps, Load load) {
+  auto sum = hn::Set(d, kMax ? -std::numeric_limits<float>::infinity() : 0.0f);
+  for (int64_t kz = 0; kz < depth; ++kz)
+    for (int64_t ky = 0; ky < height; ++ky) {
+      const int64_t at = kz * steps[0] + ky * steps[1];
+      if constexpr (kWidth > 0) {
+#pragma GCC unroll 3
+        for (int64_t kx = 0; kx < kWidth; ++kx) sum = Combine<kMax>(d, sum, load(at + kx * steps[2]));
+      } else {
+        for (int64_t kx = 0; kx < width; ++kx) sum = Combine<kMax>(d, sum, load(at + kx * steps[2]));
+      }
+    }
+  return sum;
+}
+
+template <bool kMax, int kWidth>
 HWY_INLINE void PoolRow(const PoolShape& s, const VectorPlace& place, const float* src, float* dst,
                         const PoolShape::Reach& z, const PoolShape::Reach& y) {
   const hn::ScalableTag<float> d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d)), inner = place.inner, row = s.in[2] * inner;
-  const int64_t step = s.dilation[2] * inner;
+  const int64_t steps[3] = {s.dilation[0] * s.in[1] * row, s.dilation[1] * row, s.dilation[2] * inner};
+  const int64_t depth = z.last - z.first, height = y.last - y.first;
+  const float* first_row =
+      src + ((z.origin + z.first * s.dilation[0]) * s.in[1] + y.origin + y.first * s.dilation[1]) * row;
   for (int64_t i = 0; i < s.out[2]; ++i, dst += inner) {
     const auto x = s.reach(2, i);
-    const int64_t inside = (z.last - z.first) * (y.last - y.first) * (x.last - x.first);
-    const int64_t count = s.kind == PoolKind::AveragePadded ? z.padded * y.padded * x.padded : inside;
-    const float scale = count > 0 ? 1.0f / static_cast<float>(count) : 0.0f;
+    const int64_t width = x.last - x.first;
+    float scale = 1;
+    if constexpr (!kMax) {
+      const int64_t count = s.kind == PoolKind::AveragePadded ? z.padded * y.padded * x.padded : depth * height * width;
+      scale = count > 0 ? 1.0f / static_cast<float>(count) : 0.0f;
+    }
+    const float* first = first_row + (x.origin + x.first * s.dilation[2]) * inner;
     for (int64_t c = 0; c < inner; c += lanes) {
+      const float* from = first + c;
       const size_t n = static_cast<size_t>(std::min(lanes, inner - c));
       const bool full = n == static_cast<size_t>(lanes);
-      auto sum = hn::Set(d, kMax ? -std::numeric_limits<float>::infinity() : 0.0f);
-      for (int64_t kz = z.first; kz < z.last; ++kz)
-        for (int64_t ky = y.first; ky < y.last; ++ky) {
-          const int64_t line = (z.origin + kz * s.dilation[0]) * s.in[1] + y.origin + ky * s.dilation[1];
-          const float* p = src + line * row + x.origin * inner + x.first * step + c;
-          if (full)
-            for (int64_t k = x.first; k < x.last; ++k, p += step) sum = Combine<kMax>(d, sum, hn::LoadU(d, p));
-          else
-            for (int64_t k = x.first; k < x.last; ++k, p += step) sum = Combine<kMax>(d, sum, hn::LoadN(d, p, n));
-        }
+      const auto load = [&](int64_t at) { return hn::LoadU(d, from + at); };
+      const auto load_some = [&](int64_t at) { return hn::LoadN(d, from + at, n); };
+      auto sum = !full             ? PoolTaps<kMax, 0>(d, depth, height, width, steps, load_some)
+                 : width == kWidth ? PoolTaps<kMax, kWidth>(d, depth, height, width, steps, load)
+                                   : PoolTaps<kMax, 0>(d, depth, height, width, steps, load);
       if constexpr (!kMax) sum = hn::Mul(sum, hn::Set(d, scale));
       if (full)
         hn::StoreU(sum, d, dst + c);
@@ -67,10 +87,12 @@ void PoolRows(const PoolShape& s, int64_t inner, const float* src, float* dst, i
     const auto z = s.reach(0, job % rows / s.out[1]), y = s.reach(1, job % s.out[1]);
     const float* from = src + job / rows * place.src_outer;
     float* to = dst + job * s.out[2] * inner;
-    if (s.kind == PoolKind::Max)
-      PoolRow<true>(s, place, from, to, z, y);
+    if (s.kind != PoolKind::Max)
+      PoolRow<false, 2>(s, place, from, to, z, y);
+    else if (s.kernel[2] == 2)
+      PoolRow<true, 2>(s, place, from, to, z, y);
     else
-      PoolRow<false>(s, place, from, to, z, y);
+      PoolRow<true, 3>(s, place, from, to, z, y);
   }
 }
 

@@ -25,51 +25,68 @@ void PadPlane(const Plane& p, const float* src, float* padded) {
       std::memcpy(row + p.pad_left, src, static_cast<size_t>(std::min(p.width, row_size - p.pad_left)) * sizeof(float));
       continue;
     }
-    const int64_t last = std::min(p.width, row_size - p.pad_left);
-    int64_t phase = p.pad_left % p.stride_x, at = p.pad_left / p.stride_x;
-    for (int64_t x = 0; x < last; ++x) {
-      row[phase * p.phase_width + at] = src[x];
-      if (++phase == p.stride_x) phase = 0, ++at;
+    for (int64_t phase = 0; phase < p.stride_x; ++phase) {
+      // The first column with this remainder, and where it goes.
+      const int64_t x = (phase + p.stride_x - p.pad_left % p.stride_x) % p.stride_x;
+      const int64_t at = (x + p.pad_left) / p.stride_x;
+      const int64_t count = std::min((p.width - x + p.stride_x - 1) / p.stride_x, p.phase_width - at);
+      float* to = row + phase * p.phase_width + at;
+      if (p.stride_x == 2)
+        for (int64_t i = 0; i < count; ++i) to[i] = src[x + 2 * i];
+      else
+        for (int64_t i = 0; i < count; ++i) to[i] = src[x + i * p.stride_x];
+    }
+  }
+}
+
+// A strip of `kVectors` vectors of outputs.
+template <int kVectors>
+HWY_INLINE void DepthwiseRow(const Plane& p, const float* HWY_RESTRICT padded, const float* HWY_RESTRICT weights,
+                             float bias, const float* residual, float* HWY_RESTRICT dst) {
+  const hn::ScalableTag<float> d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d)), row_size = p.phase_width * p.stride_x;
+  for (int64_t x = 0; x < p.out_width; x += kVectors * lanes) {
+    hn::Vec<decltype(d)> sums[kVectors];
+    for (int v = 0; v < kVectors; ++v) sums[v] = hn::Set(d, bias);
+    const float* w = weights;
+    for (int64_t ky = 0; ky < p.kernel_height; ++ky) {
+      const float* row = padded + ky * p.dilation_y * row_size + x;
+      for (int64_t kx = 0; kx < p.kernel_width; ++kx) {
+        const float* from = row + p.offsets[static_cast<size_t>(kx)];
+        const auto tap = hn::Set(d, *w++);
+#pragma GCC unroll 4
+        for (int v = 0; v < kVectors; ++v) sums[v] = hn::MulAdd(tap, hn::LoadU(d, from + v * lanes), sums[v]);
+      }
+    }
+    for (int v = 0; v < kVectors; ++v) {
+      const int64_t at = x + v * lanes;
+      if (at >= p.out_width) break;
+      const size_t n = static_cast<size_t>(std::min(lanes, p.out_width - at));
+      if (residual) sums[v] = hn::Add(sums[v], hn::LoadN(d, residual + at, n));
+      if (n == static_cast<size_t>(lanes))
+        hn::StoreU(sums[v], d, dst + at);
+      else
+        hn::StoreN(sums[v], d, dst + at, n);
     }
   }
 }
 
 void DepthwisePlane(const Plane& p, const float* HWY_RESTRICT padded, const float* HWY_RESTRICT weights, float bias,
                     const float* residual, float* HWY_RESTRICT dst) {
-  const hn::ScalableTag<float> d;
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  const int64_t row_size = p.phase_width * p.stride_x;
-  const auto shift = hn::Set(d, bias);
+  const int64_t vectors = (p.out_width + static_cast<int64_t>(hn::Lanes(hn::ScalableTag<float>())) - 1) /
+                          static_cast<int64_t>(hn::Lanes(hn::ScalableTag<float>()));
   for (int64_t y = 0; y < p.out_height; ++y) {
+    const float* row = padded + y * p.stride_y * p.phase_width * p.stride_x;
+    const float* add = residual ? residual + y * p.out_width : nullptr;
     float* out = dst + y * p.out_width;
-    for (int64_t x = 0; x < p.out_width; x += 4 * lanes) {
-      auto s0 = shift, s1 = shift, s2 = shift, s3 = shift;
-      const float* w = weights;
-      for (int64_t ky = 0; ky < p.kernel_height; ++ky) {
-        const float* row = padded + (y * p.stride_y + ky * p.dilation_y) * row_size + x;
-        for (int64_t kx = 0; kx < p.kernel_width; ++kx) {
-          const int64_t column = kx * p.dilation_x;
-          const float* from = row + column % p.stride_x * p.phase_width + column / p.stride_x;
-          const auto tap = hn::Set(d, *w++);
-          s0 = hn::MulAdd(tap, hn::LoadU(d, from), s0);
-          s1 = hn::MulAdd(tap, hn::LoadU(d, from + lanes), s1);
-          s2 = hn::MulAdd(tap, hn::LoadU(d, from + 2 * lanes), s2);
-          s3 = hn::MulAdd(tap, hn::LoadU(d, from + 3 * lanes), s3);
-        }
-      }
-      const auto store = [&](hn::Vec<decltype(d)> sum, int64_t at) {
-        if (at >= p.out_width) return;
-        const size_t n = static_cast<size_t>(std::min(lanes, p.out_width - at));
-        if (residual) sum = hn::Add(sum, hn::LoadN(d, residual + y * p.out_width + at, n));
-        hn::StoreN(sum, d, out + at, n);
-      };
-      store(s0, x);
-      store(s1, x + lanes);
-      store(s2, x + 2 * lanes);
-      store(s3, x + 3 * lanes);
-    }
-    activate_array(d, p.activation, out, p.out_width);
+    if (vectors == 1)
+      DepthwiseRow<1>(p, row, weights, bias, add, out);
+    else if (vectors == 2)
+      DepthwiseRow<2>(p, row, weights, bias, add, out);
+    else
+      DepthwiseRow<4>(p, row, weights, bias, add, out);
   }
+  activate_array(hn::ScalableTag<float>(), p.activation, dst, p.out_height * p.out_width);
 }
 
 }  // namespace fastort::kernels::HWY_NAMESPACE
@@ -83,8 +100,8 @@ HWY_EXPORT(DepthwisePlane);
 
 namespace {
 
-// Outputs that are computed together, in the widest vectors.
-constexpr int64_t kRun = 64;
+// Outputs that are computed together, in the widest vectors; narrow rows take one or two vectors.
+constexpr int64_t kRun = 64, kVector = 16;
 
 constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -105,8 +122,11 @@ DepthwiseConv::DepthwiseConv(const ConvShape& shape, const ConvEpilogue& epilogu
   p.dilation_y = y(shape.dilation, 1), p.dilation_x = x(shape.dilation);
   p.pad_top = y(shape.pad_begin, 0), p.pad_left = x(shape.pad_begin);
   p.rows = (p.out_height - 1) * p.stride_y + (p.kernel_height - 1) * p.dilation_y + 1;
-  const int64_t columns = ceil_div(p.out_width, kRun) * kRun + (p.kernel_width - 1) * p.dilation_x / p.stride_x + 1;
-  p.phase_width = ceil_div(std::max(columns, ceil_div(p.pad_left + 1, p.stride_x)), 16) * 16;
+  const int64_t run = p.out_width <= kVector ? 2 * kVector : kRun;
+  const int64_t columns = ceil_div(p.out_width, run) * run + (p.kernel_width - 1) * p.dilation_x / p.stride_x + 1;
+  p.phase_width = ceil_div(std::max(columns, ceil_div(p.pad_left + 1, p.stride_x)), kVector) * kVector;
+  for (int64_t kx = 0; kx < p.kernel_width; ++kx)
+    p.offsets.push_back(kx * p.dilation_x % p.stride_x * p.phase_width + kx * p.dilation_x / p.stride_x);
   p.activation = epilogue.activation;
 }
 

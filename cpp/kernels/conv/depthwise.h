@@ -2,6 +2,7 @@
 
 #include <cstddef>
 
+#include "base/inline_vector.h"
 #include "base/parallel.h"
 #include "kernels/conv/conv_shape.h"
 
@@ -23,8 +24,9 @@ class DepthwiseConv {
   struct Plane {
     int64_t height, width, out_height, out_width, kernel_height, kernel_width;
     int64_t stride_y, stride_x, dilation_y, dilation_x, pad_top, pad_left;
-    int64_t rows;         // of the padded form
-    int64_t phase_width;  // columns of each remainder, with room to read beyond the last output
+    int64_t rows;                      // of the padded form
+    int64_t phase_width;               // columns of each remainder, with room to read beyond the last output
+    InlineVector<int64_t, 8> offsets;  // of each column of the kernel in a padded row
     ActivationSpec activation;
   };
 

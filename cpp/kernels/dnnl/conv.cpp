@@ -1,5 +1,8 @@
 #include "kernels/dnnl/conv.h"
 
+#include <mutex>
+#include <optional>
+#include <unordered_map>
 #include <vector>
 
 #include "kernels/dnnl/engine.h"
@@ -75,8 +78,57 @@ class ConvMemory final : public DnnlConv::Memory {
 DnnlConv::DnnlConv(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 DnnlConv::~DnnlConv() = default;
 
+// What was found for a problem before: planning asks for the same one several times, and models repeat their layers.
+class DnnlConv::Found {
+ public:
+  struct Entry {
+    std::shared_ptr<const Impl> impl;
+    std::string refusal;
+  };
+  static std::string key(const ConvShape& s, Layout src, Layout dst, const ConvEpilogue& e, int threads) {
+    std::string key;
+    const auto add = [&key](const auto& value) { key.append(reinterpret_cast<const char*>(&value), sizeof(value)); };
+    for (const int64_t value : {s.batch, s.in_channels, s.out_channels, s.groups}) add(value);
+    for (const auto& spatial : {s.in, s.out, s.kernel, s.stride, s.dilation, s.pad_begin, s.pad_end}) add(spatial);
+    for (const int value : {s.rank, static_cast<int>(src), static_cast<int>(dst), threads, int{e.bias}, int{e.residual},
+                            static_cast<int>(e.activation.kind)})
+      add(value);
+    add(e.activation.alpha);
+    add(e.activation.beta);
+    return key;
+  }
+  std::optional<Entry> get(const std::string& key) {
+    const std::lock_guard lock(mutex_);
+    const auto at = entries_.find(key);
+    return at == entries_.end() ? std::nullopt : std::optional(at->second);
+  }
+  void put(const std::string& key, Entry entry) {
+    const std::lock_guard lock(mutex_);
+    if (entries_.size() >= kCapacity) entries_.clear();
+    entries_[key] = std::move(entry);
+  }
+
+ private:
+  static constexpr size_t kCapacity = 512;
+  std::mutex mutex_;
+  std::unordered_map<std::string, Entry> entries_;
+};
+
 std::unique_ptr<DnnlConv> DnnlConv::create(const ConvShape& shape, Layout src, Layout dst, const ConvEpilogue& epilogue,
-                                           int threads, std::string* refusal, std::string_view only) try {
+                                           int threads, std::string* refusal) {
+  static Found found;
+  const std::string key = Found::key(shape, src, dst, epilogue, threads);
+  if (const std::optional<Found::Entry> entry = found.get(key)) {
+    *refusal = entry->refusal;
+    return entry->impl ? std::unique_ptr<DnnlConv>(new DnnlConv(std::make_unique<Impl>(*entry->impl))) : nullptr;
+  }
+  std::unique_ptr<DnnlConv> conv = search(shape, src, dst, epilogue, threads, refusal);
+  found.put(key, {conv ? std::make_shared<const Impl>(*conv->impl_) : nullptr, *refusal});
+  return conv;
+}
+
+std::unique_ptr<DnnlConv> DnnlConv::search(const ConvShape& shape, Layout src, Layout dst, const ConvEpilogue& epilogue,
+                                           int threads, std::string* refusal) try {
   const onednn::Concurrency concurrency(threads);
   const int rank = shape.rank;
   Dims weights_dims = dims_of(shape.out_channels, shape.in_group(), shape.kernel, rank);
@@ -110,7 +162,7 @@ std::unique_ptr<DnnlConv> DnnlConv::create(const ConvShape& shape, Layout src, L
   do {
     std::string name = desc.impl_info_str();
     seen += seen.empty() ? name : ", " + name;
-    if (contains(name, "ref") || (!only.empty() && name != only)) continue;
+    if (contains(name, "ref")) continue;
     auto impl = std::make_unique<Impl>(Impl{shape, epilogue, dst, threads, desc, {}, std::move(name)});
     return std::unique_ptr<DnnlConv>(new DnnlConv(std::move(impl)));
   } while (desc.next_impl());

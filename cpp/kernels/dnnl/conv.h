@@ -3,7 +3,6 @@
 #include <cstddef>
 #include <memory>
 #include <string>
-#include <string_view>
 
 #include "base/parallel.h"
 #include "kernels/conv/conv_shape.h"
@@ -14,10 +13,9 @@ namespace fastort::kernels {
 // A float32 convolution by oneDNN for fixed sizes, layouts and number of threads.
 class DnnlConv {
  public:
-  // Without a value where oneDNN has no fast implementation; `refusal` then says why. `only` restricts the choice to
-  // implementations of that name.
+  // Without a value where oneDNN has no fast implementation; `refusal` then says why.
   static std::unique_ptr<DnnlConv> create(const ConvShape& shape, Layout src, Layout dst, const ConvEpilogue& epilogue,
-                                          int threads, std::string* refusal, std::string_view only = {});
+                                          int threads, std::string* refusal);
   ~DnnlConv();
 
   // oneDNN's name of the implementation: "jit_1x1:avx2".
@@ -47,6 +45,9 @@ class DnnlConv {
 
  private:
   struct Impl;
+  class Found;
+  static std::unique_ptr<DnnlConv> search(const ConvShape& shape, Layout src, Layout dst, const ConvEpilogue& epilogue,
+                                          int threads, std::string* refusal);
   explicit DnnlConv(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

@@ -20,7 +20,7 @@ Refusal accepts_vector(const OpContext& context) {
 }
 
 double cost_vector(const OpContext& context) {
-  constexpr double kWeightsBandwidth = 20;
+  constexpr double kWeightsBandwidth = 50;
   const kernels::ConvShape shape = read_problem(context).shape;
   return 300 + static_cast<double>(shape.batch) * 4 * static_cast<double>(shape.in_channels * shape.out_channels) /
                    kWeightsBandwidth;

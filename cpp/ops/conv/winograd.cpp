@@ -34,7 +34,7 @@ Refusal accepts_winograd(const OpContext& context) {
 double cost_winograd(const OpContext& context) {
   // GFLOP/s of the products; nanoseconds to transform 8 channels of a tile, in and out; bytes a nanosecond of weights,
   // of which there are four times as many as in the direct method.
-  constexpr double kRate = 75, kInput = 70, kOutput = 60, kWeightsBandwidth = 25;
+  constexpr double kRate = 75, kInput = 70, kOutput = 60, kWeightsBandwidth = 12;
   const Problem problem = read_problem(context);
   const WinogradConv conv = make(context, problem);
   const WinogradConv::Sizes sizes = conv.sizes();
