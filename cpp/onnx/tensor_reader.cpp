@@ -68,8 +68,9 @@ size_t alignment_of(DataType type) {
 // `raw` holds exactly the tensor's bytes.
 Tensor from_raw(DataType type, const Shape& shape, const RawData& raw) {
   const bool packed = packed_bits(type) < 8;
+  const bool as_stored = !packed && type != DataType::Bool;  // a bool may be stored as any nonzero byte
   const auto address = reinterpret_cast<uintptr_t>(raw.bytes.data());
-  if (raw.keep_alive && !packed && !raw.bytes.empty() && address % alignment_of(type) == 0) {
+  if (raw.keep_alive && as_stored && !raw.bytes.empty() && address % alignment_of(type) == 0) {
     const auto base = reinterpret_cast<uintptr_t>(raw.keep_alive->data());
     return Tensor(type, shape, raw.keep_alive, address - base);
   }
