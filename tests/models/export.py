@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,11 +74,20 @@ def cache_root() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fastort" / "models"
 
 
+def called_by(*functions: Callable[..., Any]) -> list[Callable[..., Any]]:
+    """Returns functions of the zoo and all of the zoo's functions that they name, however far away."""
+    found = list(functions)
+    for function in found:
+        names = {node.id for node in ast.walk(ast.parse(inspect.getsource(function))) if isinstance(node, ast.Name)}
+        others = [getattr(zoo, name) for name in sorted(names) if inspect.isfunction(getattr(zoo, name, None))]
+        found += [other for other in others if other not in found]
+    return found
+
+
 def folder_of(model: zoo.Model) -> Path:
     """Returns the cache folder of a model."""
     parts = [f"{name} {importlib.metadata.version(name)}" for name in PACKAGES]
-    helpers = (zoo.picture_batch, zoo.preprocess, zoo.calibrate, zoo.classifier, zoo.bert)
-    codes = (model.build, model.feeds, *helpers, write_variant, write_outputs)
+    codes = (*called_by(model.build, model.feeds), write_variant, write_outputs)
     # As a syntax tree, so that neither a comment nor a formatter's taste exports everything anew.
     parts += [ast.dump(ast.parse(inspect.getsource(code))) for code in codes]
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]

@@ -136,6 +136,8 @@ TOKENS = 128
 def bert(layers: int) -> torch.nn.Module:
     """Returns a BERT encoder with seeded random weights; its output is the last hidden state."""
     import torch
+
+    allow_torchvision()  # transformers imports it where it is installed
     from transformers import BertConfig, BertModel
 
     class Encoder(torch.nn.Module):
