@@ -8,9 +8,6 @@
 
 #include "base/cpu_info.h"
 
-// A float32 product gains nothing from the targets between SSE2, AVX2 and the first AVX-512; vectors of unknown length
-// cannot stand in arrays.
-#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL | HWY_AVX3_ZEN4 | HWY_AVX3_SPR | HWY_ALL_SVE | HWY_RVV)
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/gemm/sgemm_kernels.cpp"
 #include "hwy/foreach_target.h"
