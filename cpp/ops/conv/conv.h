@@ -15,6 +15,13 @@ struct Problem {
   kernels::ConvEpilogue epilogue;
 };
 
+// The sizes of the output of any convolution whose input, weights and bias are the inputs `x`, `w` and `b`; nothing
+// where not even its rank is known. Throws InvalidGraph where they do not fit each other.
+std::optional<Shape> infer_output(const InferContext& context, int x, int w, int b);
+
+// The attributes of any convolution with concrete sizes.
+kernels::ConvShape read_shape(const Attributes& attributes, const Shape& x, const Shape& w, const Shape& y);
+
 // Throws InvalidGraph, or NotImplemented for more than three spatial dimensions.
 Problem read_problem(const OpContext& context);
 

@@ -37,19 +37,17 @@ ActivationSpec read_activation(const Attributes& attributes) {
   not_implemented("the fused activation '" + name + "'");
 }
 
-Problem read_problem(const OpContext& context) {
-  const Shape &x = context.shape(kX), &w = context.shape(kW), &y = context.out(0).shape;
+kernels::ConvShape read_shape(const Attributes& attributes, const Shape& x, const Shape& w, const Shape& y) {
   const int rank = x.rank() - 2;
   if (rank > kernels::ConvShape::kMaxRank)
     not_implemented("a convolution over " + std::to_string(rank) + " spatial dimensions; three are the most");
-  Problem problem;
-  kernels::ConvShape& shape = problem.shape;
+  kernels::ConvShape shape;
   shape.rank = rank;
   shape.batch = x[0];
   shape.in_channels = x[1];
   shape.out_channels = w[0];
-  shape.groups = context.attributes().get_int("group", 1);
-  Window window = Window::parse(context.attributes(), rank, std::span<const Dim>(w).subspan(2));
+  shape.groups = attributes.get_int("group", 1);
+  Window window = Window::parse(attributes, rank, std::span<const Dim>(w).subspan(2));
   window.resolve(std::span<const Dim>(x).subspan(2));
   for (size_t i = 0; i < static_cast<size_t>(rank); ++i) {
     shape.in[i] = x[i + 2];
@@ -60,6 +58,12 @@ Problem read_problem(const OpContext& context) {
     shape.pad_begin[i] = window.pad_begin[i];
     shape.pad_end[i] = window.pad_end[i];
   }
+  return shape;
+}
+
+Problem read_problem(const OpContext& context) {
+  Problem problem;
+  problem.shape = read_shape(context.attributes(), context.shape(kX), context.shape(kW), context.out(0).shape);
   problem.epilogue.bias = context.has_input(kB);
   problem.epilogue.residual = context.has_input(kZ);
   problem.epilogue.activation = read_activation(context.attributes());
