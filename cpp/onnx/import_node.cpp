@@ -125,7 +125,8 @@ void Importer::import_node(const onnx::NodeProto& proto, Scope& scope) {
   import_attributes(proto, scope, node);
   node.outputs = declare_outputs(proto, scope);
   std::string label = node.name;
-  if (label.empty()) label = node.outputs.empty() ? node.op_type : scope.builder.graph().value(node.outputs[0]).name;
+  for (const ValueId id : node.outputs)
+    if (label.empty() && id != kNoValue) label = scope.builder.graph().value(id).name;
   Lift lift(*this, node, std::move(label));
   lift_node(lift, form);
   if (node.captures == 0) trim(node.inputs);
