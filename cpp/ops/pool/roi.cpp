@@ -139,6 +139,7 @@ void infer_max_roi_pool(InferContext& context) {
 }
 
 std::unique_ptr<Kernel> prepare_max_roi_pool(const OpContext& context) {
+  if (context.type(1) != context.type(0)) context.fail("X and rois have different types");
   const Shape &x = context.shape(0), &y = context.out(0).shape;
   const RoiShape shape{x[0], x[1], x[2], x[3],
                        y[0], y[2], y[3], static_cast<double>(context.attributes().get_float("spatial_scale", 1.0f))};
@@ -189,6 +190,7 @@ std::unique_ptr<Kernel> prepare_max_unpool(const OpContext& context) {
   } catch (const Error& error) {
     context.fail(error.what());
   }
+  if (context.type(1) != DataType::Int64) context.fail("I is not int64");
   if (context.shape(1).count() != count) context.fail("X and I have different sizes");
   bool fits = inner.rank() == outer.rank();
   for (size_t i = 0; fits && i < inner.size(); ++i) fits = inner[i] <= outer[i];

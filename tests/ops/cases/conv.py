@@ -263,3 +263,75 @@ conv_transpose((1, 5, 4, 6), (5, 2, 3, 3), strides=[2, 2], output_shape=[8, 11],
 for _t in ("float64", "float16", "bfloat16"):
     conv_transpose((2, 3, 5, 4), (3, 4, 3, 3), dtype=_t, strides=[2, 2], pads=[1, 1, 1, 1], id=_t)
 conv_transpose((0, 3, 4, 4), (3, 2, 3, 3), strides=[2, 2], id="empty-batch")
+
+
+def conv_integer(
+    x: tuple[int, ...],
+    w: tuple[int, ...],
+    types: tuple[str, str],
+    *,
+    per_channel: bool = False,
+    bias: bool = False,
+    id: str = "",
+    **attributes: Any,
+) -> None:
+    """Adds a row of ConvInteger and one of QLinearConv; sums in float64 are exact."""
+    rank = len(x) - 2
+    rng = np.random.default_rng(7)
+    src, weights = (
+        rng.integers(np.iinfo(t).min, np.iinfo(t).max + 1, s).astype(t) for s, t in zip((x, w), types, strict=True)
+    )
+    src_zero = np.array(3, types[0])
+    weights_zero = rng.integers(0, 9, w[0]).astype(types[1]) if per_channel else np.array(2, types[1])
+    flat = attributes.get("pads", [0] * (2 * rank))
+    centred = functional.pad(
+        _double(src) - float(src_zero), [p for i in reversed(range(rank)) for p in (flat[i], flat[rank + i])]
+    )
+    sums = _CONV[rank](
+        centred,
+        _double(weights) - _double(weights_zero).reshape(-1, *[1] * (rank + 1)),
+        stride=attributes.get("strides", [1] * rank),
+        dilation=attributes.get("dilations", [1] * rank),
+        groups=attributes.get("group", 1),
+    ).numpy()
+    CASES.append(
+        Case(
+            "ConvInteger",
+            [src, weights, src_zero, weights_zero],
+            dict(attributes),
+            expected=[sums.astype(np.int32)],
+            rtol=0,
+            atol=0,
+            id=id,
+        )
+    )
+    shift = rng.integers(-5000, 5000, w[0]).astype(np.int32)
+    src_scale, dst_scale = np.float32(0.02), np.float32(0.5)
+    weights_scale = rng.uniform(0.001, 0.01, w[0]).astype(np.float32) if per_channel else np.array(0.004, np.float32)
+    dst_zero = np.array(5, types[0])
+    if bias:
+        sums = sums + shift.reshape(1, -1, *[1] * rank)
+    scale = src_scale * weights_scale.reshape(-1, *[1] * rank) / dst_scale
+    limits = np.iinfo(types[0])
+    # One step apart where the products round differently at a tie.
+    quantized = np.clip(np.rint(sums * scale.astype(np.float64)) + int(dst_zero), limits.min, limits.max)
+    inputs = [src, np.array(src_scale), src_zero, weights, weights_scale, weights_zero, np.array(dst_scale), dst_zero]
+    CASES.append(
+        Case(
+            "QLinearConv",
+            [*inputs, shift] if bias else inputs,
+            dict(attributes),
+            expected=[quantized.astype(types[0])],
+            rtol=0,
+            atol=1,
+            id=id,
+        )
+    )
+
+
+for _x in ("uint8", "int8"):
+    for _w in ("uint8", "int8"):
+        conv_integer((2, 5, 7, 9), (4, 5, 3, 3), (_x, _w), pads=[1, 1, 1, 1], id=f"{_x}-{_w}")
+        conv_integer((1, 6, 7, 5), (8, 3, 3, 2), (_x, _w), group=2, per_channel=True, bias=True, id=f"{_x}-{_w}-groups")
+conv_integer((1, 3, 11), (4, 3, 3), ("uint8", "int8"), strides=[2], dilations=[2], bias=True, id="1d")
+conv_integer((1, 2, 4, 5, 6), (3, 2, 2, 3, 2), ("uint8", "int8"), pads=[1, 0, 1, 0, 1, 0], id="3d")

@@ -1,0 +1,138 @@
+#include <cmath>
+#include <limits>
+
+#include "kernels/conv/integer.h"
+#include "ops/conv/conv.h"
+
+namespace fastort {
+namespace {
+
+using kernels::ConvShape;
+
+constexpr TypeMask kBytes{DataType::Int8, DataType::UInt8};
+
+// Calls f(T{}, W{}) with the element types of the inputs `x` and `w`.
+template <class F>
+auto with_types(const OpContext& context, int x, int w, F f) {
+  const DataType left = context.type(x), right = context.type(w);
+  if (!kBytes.has(left) || !kBytes.has(right))
+    not_implemented("an integer convolution of " + std::string(name(left)) + " and " + std::string(name(right)));
+  if (left == DataType::UInt8) return right == DataType::UInt8 ? f(uint8_t{}, uint8_t{}) : f(uint8_t{}, int8_t{});
+  return right == DataType::UInt8 ? f(int8_t{}, uint8_t{}) : f(int8_t{}, int8_t{});
+}
+
+void expect_type(const OpContext& context, int input, DataType type) {
+  if (context.has_input(input) && context.type(input) != type)
+    context.fail("input " + std::to_string(input) + " is " + std::string(name(context.type(input))) + " instead of " +
+                 std::string(name(type)));
+}
+
+// A scale or zero point is one value, or one for each of `channels`; true for the latter.
+bool is_per_channel(const OpContext& context, int input, int64_t channels) {
+  const int64_t count = context.shape(input).count();
+  if (count == 1) return false;
+  if (count != channels)
+    context.fail("input " + std::to_string(input) + " has " + std::to_string(count) + " elements, one or " +
+                 std::to_string(channels) + " are needed");
+  return true;
+}
+
+// ---- ConvInteger ---------------------------------------------------------------------------------------------------
+
+void infer_conv_integer(InferContext& context) {
+  constexpr int kNoBias = 64;
+  std::optional<Shape> y = conv::infer_output(context, 0, 1, kNoBias);
+  if (!y) return context.out(0, DataType::Int32);
+  context.out(0, DataType::Int32, std::move(*y));
+}
+
+std::unique_ptr<Kernel> prepare_conv_integer(const OpContext& context) {
+  const ConvShape shape =
+      conv::read_shape(context.attributes(), context.shape(0), context.shape(1), context.out(0).shape);
+  expect_type(context, 2, context.type(0));
+  expect_type(context, 3, context.type(1));
+  const bool has_x_zero = context.has_input(2), has_w_zero = context.has_input(3);
+  if (has_x_zero && context.shape(2).count() != 1) context.fail("x_zero_point is not a single value");
+  const bool per_channel = has_w_zero && is_per_channel(context, 3, shape.out_channels);
+  return with_types(context, 0, 1, [&]<class T, class W>(T, W) -> std::unique_ptr<Kernel> {
+    return make_kernel([=](const KernelArgs& args) {
+      kernels::ConvZeroPoints<W> zero;
+      zero.src = has_x_zero ? *args.in<T>(2) : 0;
+      zero.weights = has_w_zero ? args.in<W>(3) : nullptr;
+      zero.per_channel = per_channel;
+      int32_t* dst = args.out<int32_t>(0);
+      auto store = [dst](int64_t, int64_t at, const int32_t* sums, int64_t count) {
+        std::copy(sums, sums + count, dst + at);
+      };
+      kernels::conv_integer<T, W>(shape, args.in<T>(0), args.in<W>(1), zero, store, args.parallel);
+    });
+  });
+}
+
+// ---- QLinearConv ---------------------------------------------------------------------------------------------------
+
+enum Input { kX, kXScale, kXZero, kW, kWScale, kWZero, kYScale, kYZero, kB };
+
+void infer_qlinear_conv(InferContext& context) {
+  const DataType type = context.has_input(kYZero) ? context.type(kYZero) : context.type(kX);
+  std::optional<Shape> y = conv::infer_output(context, kX, kW, kB);
+  if (!y) return context.out(0, type);
+  context.out(0, type, std::move(*y));
+}
+
+template <class T, class W, class Y>
+std::unique_ptr<Kernel> make_qlinear_conv(const OpContext& context, const ConvShape& shape) {
+  for (const int input : {kXScale, kWScale, kYScale}) expect_type(context, input, DataType::Float);
+  expect_type(context, kXZero, context.type(kX));
+  expect_type(context, kWZero, context.type(kW));
+  expect_type(context, kYZero, kDataTypeOf<Y>);
+  expect_type(context, kB, DataType::Int32);
+  for (const int input : {kXScale, kXZero, kYScale, kYZero})
+    if (context.shape(input).count() != 1) context.fail("input " + std::to_string(input) + " is not a single value");
+  const bool scales = is_per_channel(context, kWScale, shape.out_channels);
+  const bool zeros = is_per_channel(context, kWZero, shape.out_channels);
+  const bool bias = context.has_input(kB);
+  return make_kernel([=](const KernelArgs& args) {
+    const kernels::ConvZeroPoints<W> zero{*args.in<T>(kXZero), args.in<W>(kWZero), zeros};
+    const float* w_scale = args.in<float>(kWScale);
+    const float x_scale = *args.in<float>(kXScale), y_scale = *args.in<float>(kYScale);
+    const auto y_zero = static_cast<float>(*args.in<Y>(kYZero));
+    const int32_t* shift = bias ? args.in<int32_t>(kB) : nullptr;
+    Y* dst = args.out<Y>(0);
+    auto store = [=](int64_t m, int64_t at, const int32_t* sums, int64_t count) {
+      const float scale = x_scale * w_scale[scales ? m : 0] / y_scale;
+      const uint32_t add = shift ? static_cast<uint32_t>(shift[m]) : 0;
+      constexpr float kLow = std::numeric_limits<Y>::lowest(), kHigh = std::numeric_limits<Y>::max();
+      for (int64_t i = 0; i < count; ++i) {
+        const auto sum = static_cast<int32_t>(static_cast<uint32_t>(sums[i]) + add);
+        const float value = std::nearbyint(static_cast<float>(sum) * scale) + y_zero;
+        // A scale of zero or NaN must not reach the conversion.
+        dst[at + i] = static_cast<Y>(value >= kLow ? std::min(value, kHigh) : kLow);
+      }
+    };
+    kernels::conv_integer<T, W>(shape, args.in<T>(kX), args.in<W>(kW), zero, store, args.parallel);
+  });
+}
+
+std::unique_ptr<Kernel> prepare_qlinear_conv(const OpContext& context) {
+  const ConvShape shape =
+      conv::read_shape(context.attributes(), context.shape(kX), context.shape(kW), context.out(0).shape);
+  return with_types(context, kX, kW, [&]<class T, class W>(T, W) {
+    return context.out(0).type == DataType::UInt8 ? make_qlinear_conv<T, W, uint8_t>(context, shape)
+                                                  : make_qlinear_conv<T, W, int8_t>(context, shape);
+  });
+}
+
+constexpr Candidate kConvInteger[] = {{"reference", nullptr, prepare_conv_integer}};
+constexpr Candidate kQLinearConv[] = {{"reference", nullptr, prepare_qlinear_conv}};
+
+constexpr OpDef kOps[] = {
+    {.domain = "", .name = "ConvInteger", .infer = infer_conv_integer, .cpu = kConvInteger, .types = kBytes},
+    {.domain = "", .name = "QLinearConv", .infer = infer_qlinear_conv, .cpu = kQLinearConv, .types = kBytes},
+};
+
+}  // namespace
+
+std::span<const OpDef> conv_integer_ops() { return kOps; }
+
+}  // namespace fastort
