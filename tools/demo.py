@@ -40,10 +40,12 @@ def pretrained() -> torch.nn.Module:
     return resnet50(weights=ResNet50_Weights.IMAGENET1K_V1).eval()
 
 
-def load_model() -> tuple[zoo.Model, torch.nn.Module, bool]:
+def load_model(download: bool) -> tuple[zoo.Model, torch.nn.Module, bool]:
     """Returns the model's row, the module, and whether its weights are trained."""
     socket.setdefaulttimeout(10)
     try:
+        if not download:
+            raise OSError("no download wanted")
         return zoo.Model("resnet50_pretrained", pretrained, zoo.picture_feeds), pretrained(), True
     except (OSError, RuntimeError):
         model = zoo.by_name("resnet50")
@@ -139,19 +141,20 @@ def draw(panels: Sequence[Panel], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def resnet50(threads: int, rounds: int, names: list[str]) -> tuple[Panel, bool]:
+def resnet50(threads: int, rounds: int, download: bool, names: list[str]) -> tuple[Panel, bool]:
     """Runs ResNet-50 on the cat with both engines; returns what to draw, and whether they agree."""
     import torch
 
     torch.set_num_threads(threads)
-    model, module, trained = load_model()
+    model, module, trained = load_model(download)
     if trained:
         print("ResNet-50 with torchvision's pretrained weights (IMAGENET1K_V1).")
     else:
         print(
-            "The pretrained weights could not be downloaded here. ResNet-50 therefore has seeded random weights, with\n"
-            "BatchNorm statistics calibrated on the picture so that activations stay in range. The classes that it\n"
-            "names mean nothing; that both engines name the same, with the same probabilities, is what is shown."
+            f"The pretrained weights {'could not be downloaded' if download else 'were not asked for'}. ResNet-50 therefore\n"
+            "has seeded random weights, with BatchNorm statistics calibrated on the picture so that activations stay in\n"
+            "range. The classes that it names mean nothing; that both engines name the same, with the same\n"
+            "probabilities, is what is shown."
         )
     folder = export.ensure(model, VARIANTS)
     x = zoo.preprocess(zoo.cat_picture())
@@ -224,11 +227,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--rounds", type=int, default=15, help="rounds of the latency measurement")
+    parser.add_argument("--no-download", action="store_true", help="do not try to download pretrained weights")
     parser.add_argument("--out", type=Path, default=REPOSITORY / "demo_output" / "resnet50.png")
     options = parser.parse_args()
 
     names = class_names()
-    panel, agree = resnet50(options.threads, options.rounds, names)
+    panel, agree = resnet50(options.threads, options.rounds, not options.no_download, names)
     panels = [panel]
     real = REPOSITORY.parent / "shared" / "models"
     if (real / "mobilenet_v2_qdq.onnx").exists():

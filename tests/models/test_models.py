@@ -59,6 +59,18 @@ def test_quantised_mobilenet(real_models: Path) -> None:
     assert np.corrcoef(got.ravel(), want.ravel())[0, 1] > 0.99
 
 
+def test_kitten_is_a_tabby(real_models: Path) -> None:
+    from PIL import Image
+
+    picture = np.asarray(Image.open(real_models / "kitten_224.png").convert("RGB"))
+    session = fastort.InferenceSession(real_models / "mobilenet_v2_qdq.onnx", providers=["CPUExecutionProvider"])
+    (scores,) = session.run(None, {"image": zoo.preprocess(picture, size=244, resize=244)})
+    powers = np.exp(scores[0] - scores[0].max())
+    probabilities = powers / powers.sum()
+    assert np.argmax(probabilities) == 281  # tabby
+    assert probabilities[281] == pytest.approx(0.77, abs=0.05)
+
+
 def test_digits_model_of_opset_7(real_models: Path) -> None:
     session = fastort.InferenceSession(real_models / "mnist.onnx", providers=["CPUExecutionProvider"])
     (source,) = session.get_inputs()
