@@ -335,3 +335,69 @@ for _x in ("uint8", "int8"):
         conv_integer((1, 6, 7, 5), (8, 3, 3, 2), (_x, _w), group=2, per_channel=True, bias=True, id=f"{_x}-{_w}-groups")
 conv_integer((1, 3, 11), (4, 3, 3), ("uint8", "int8"), strides=[2], dilations=[2], bias=True, id="1d")
 conv_integer((1, 2, 4, 5, 6), (3, 2, 2, 3, 2), ("uint8", "int8"), pads=[1, 0, 1, 0, 1, 0], id="3d")
+
+
+def deform_conv(
+    x: tuple[int, ...],
+    w: tuple[int, ...],
+    *,
+    dtype: str = "float32",
+    offset_group: int = 1,
+    bias: bool = True,
+    mask: bool = True,
+    id: str = "",
+    **attributes: Any,
+) -> None:
+    """Adds a row, computed tap by tap with PyTorch's bilinear grid_sample."""
+    strides = attributes.get("strides", [1, 1])
+    dilations = attributes.get("dilations", [1, 1])
+    pads = attributes.get("pads", [0, 0, 0, 0])
+    group = attributes.get("group", 1)
+    size = [(x[i + 2] + pads[i] + pads[i + 2] - dilations[i] * (w[i + 2] - 1) - 1) // strides[i] + 1 for i in (0, 1)]
+    taps = w[2] * w[3]
+    src = _random(x, dtype, 0)
+    weights = _random(w, dtype, 1, 1 / np.sqrt(np.prod(w[1:])))
+    offset = _random((x[0], offset_group * taps * 2, *size), dtype, 2)
+    shift = _random((w[0],), dtype, 3) if bias else None
+    scale = np.abs(_random((x[0], offset_group * taps, *size), dtype, 4)) if mask else None
+    per_group = x[1] // offset_group
+    columns = torch.zeros((x[0], x[1], taps, *size), dtype=torch.float64)
+    rows, cols = torch.meshgrid(*(torch.arange(n, dtype=torch.float64) for n in size), indexing="ij")
+    for g in range(offset_group):
+        for k in range(taps):
+            at = (g * taps + k) * 2
+            y = rows * strides[0] - pads[0] + k // w[3] * dilations[0] + _double(offset)[:, at]
+            z = cols * strides[1] - pads[1] + k % w[3] * dilations[1] + _double(offset)[:, at + 1]
+            grid = torch.stack((z / (x[3] - 1) * 2 - 1, y / (x[2] - 1) * 2 - 1), -1)
+            part = slice(g * per_group, (g + 1) * per_group)
+            values = functional.grid_sample(_double(src)[:, part], grid, align_corners=True)
+            if scale is not None:
+                values = values * _double(scale)[:, g * taps + k].unsqueeze(1)
+            columns[:, part, k] = values
+    grouped = columns.reshape(x[0], group, w[1] * taps, *size)
+    result = torch.einsum("ngkhw,gmk->ngmhw", grouped, _double(weights).reshape(group, w[0] // group, -1))
+    result = result.reshape(x[0], w[0], *size)
+    inputs: list[np.ndarray | None] = [src, weights, offset, shift, scale]
+    if shift is not None:
+        result = result + _double(shift).reshape(1, -1, 1, 1)
+    while inputs[-1] is None:
+        inputs.pop()
+    tolerance = _TOLERANCE[dtype]
+    CASES.append(
+        Case(
+            "DeformConv",
+            inputs,
+            {"offset_group": offset_group, **attributes},
+            expected=[result.numpy().astype(_dtype(dtype))],
+            rtol=tolerance,
+            atol=tolerance * 2,
+            id=id,
+        )
+    )
+
+
+deform_conv((2, 3, 7, 6), (4, 3, 3, 3), pads=[1, 1, 1, 1], id="mask-and-bias")
+deform_conv((1, 4, 7, 6), (6, 2, 3, 2), group=2, offset_group=2, strides=[2, 1], mask=False, id="groups")
+deform_conv((1, 4, 9, 9), (3, 4, 2, 2), dilations=[2, 3], bias=False, mask=False, id="dilations")
+deform_conv((1, 4, 6, 6), (3, 4, 3, 3), offset_group=4, pads=[0, 1, 2, 1], bias=False, id="offset-groups")
+deform_conv((1, 2, 5, 5), (2, 2, 3, 3), dtype="float64", id="float64")
