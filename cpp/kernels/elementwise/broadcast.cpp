@@ -10,7 +10,7 @@ namespace {
 constexpr int64_t kShortRow = 64;
 constexpr int64_t kTileItems = 512;
 constexpr size_t kMaxItem = 16;
-constexpr size_t kMaxTiled = 3;
+constexpr size_t kMaxTiled = 6;
 
 void gather(const std::byte* src, size_t item, int64_t rows, int64_t columns, int64_t row_stride, int64_t column_stride,
             std::byte* dst) {

@@ -199,6 +199,32 @@ HWY_INLINE V Mish(D d, V x) {
   return hn::Mul(x, hn::Div(n, hn::Add(n, two)));
 }
 
+inline constexpr float kSinCosLimit = 8192.0f;
+
+// sin(x + quarter_turns pi/2) for |x| <= kSinCosLimit.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V SinShifted(D d, V x, int quarter_turns) {
+  static constexpr float kSin[] = {-0.1666666664f, 0.008333329144f, -0.0001983925664f, 2.717564496e-6f};
+  static constexpr float kCos[] = {0.04166666662f, -0.001388888344f, 2.479943645e-5f, -2.7203307e-7f};
+  const hn::RebindToSigned<D> di;
+  const auto n = hn::NearestInt(hn::Mul(x, hn::Set(d, 0.636619772f)));
+  const V nf = hn::ConvertTo(d, n);
+  // pi/2 in parts whose products with n are exact for the first two.
+  V r = hn::NegMulAdd(nf, hn::Set(d, 1.5703125f), x);
+  r = hn::NegMulAdd(nf, hn::Set(d, 4.83751296997e-4f), r);
+  r = hn::NegMulAdd(nf, hn::Set(d, 7.549790126e-8f), r);
+  r = hn::NegMulAdd(nf, hn::Set(d, -1.7151245e-15f), r);
+  const V r2 = hn::Mul(r, r);
+  const V sine = hn::MulAdd(hn::Mul(r, r2), Polynomial(d, r2, kSin, 3), r);
+  const V cosine =
+      hn::MulAdd(hn::Mul(r2, r2), Polynomial(d, r2, kCos, 3), hn::NegMulAdd(hn::Set(d, 0.5f), r2, hn::Set(d, 1.0f)));
+  const auto quadrant = hn::Add(n, hn::Set(di, quarter_turns));
+  const auto one = hn::Set(di, 1);
+  const V y = hn::IfThenElse(hn::RebindMask(d, hn::Eq(hn::And(quadrant, one), one)), cosine, sine);
+  const auto sign = hn::ShiftLeft<30>(hn::And(quadrant, hn::Set(di, 2)));
+  return hn::Xor(y, hn::BitCast(d, sign));
+}
+
 }  // namespace fastort::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 

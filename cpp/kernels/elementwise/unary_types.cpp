@@ -183,6 +183,7 @@ UnaryFn scalar_unary(UnaryOp op, DataType type) {
 UnaryFn unary_f32(UnaryOp op) {
   if (UnaryFn fn = simple_unary_f32(op)) return fn;
   if (UnaryFn fn = exp_unary_f32(op)) return fn;
+  if (UnaryFn fn = trigonometric_unary_f32(op)) return fn;
   return scalar_unary(op, DataType::Float);
 }
 

@@ -1,0 +1,38 @@
+// fastort.ElementwiseChain: several elementwise operators as one pass over the data, made by the optimizer.
+#include "kernels/elementwise/chain.h"
+#include "ops/elementwise/operands.h"
+
+namespace fastort {
+namespace {
+
+std::unique_ptr<Kernel> prepare_chain(const OpContext& context) {
+  const int inputs = context.num_inputs();
+  elementwise::check_same_type(context, 0, inputs);
+  const kernels::Chain chain = kernels::Chain::parse(context.attributes().get_ints("program"),
+                                                     context.attributes().get_floats("params"), inputs);
+  const kernels::Broadcast loops = elementwise::nest(context, inputs);
+  const elementwise::Padding padding(context.out(0));
+  InlineVector<uint8_t, 8> vector;
+  for (int i = 0; i < inputs; ++i) vector.push_back(loops.is_vector(i));
+  return make_kernel([=](const KernelArgs& args) {
+    InlineVector<kernels::Broadcast::Operand, 8> operands;
+    for (int i = 0; i < inputs; ++i) operands.push_back({args.in<std::byte>(i), sizeof(float)});
+    loops.run(args.parallel, chain.grain(), args.out<std::byte>(0), sizeof(float), operands,
+              [&](std::byte* dst, const std::byte* const* src, int64_t n) {
+                chain.run(vector, src, reinterpret_cast<float*>(dst), n);
+              });
+    padding.clear(args.out<std::byte>(0), args.parallel);
+  });
+}
+
+constexpr Candidate kChain[] = {{"elementwise", elementwise::refuse_all, prepare_chain, kAnyLayout}};
+
+constexpr OpDef kOps[] = {
+    {"fastort", "ElementwiseChain", elementwise::infer_arithmetic, kChain, kFloat32, kInPlace},
+};
+
+}  // namespace
+
+std::span<const OpDef> elementwise_chain_ops() { return kOps; }
+
+}  // namespace fastort
