@@ -150,11 +150,11 @@ def resnet50(threads: int, rounds: int, download: bool, names: list[str]) -> tup
     if trained:
         print("ResNet-50 with torchvision's pretrained weights (IMAGENET1K_V1).")
     else:
+        why = "could not be downloaded here" if download else "were not asked for"
         print(
-            f"The pretrained weights {'could not be downloaded' if download else 'were not asked for'}. ResNet-50 therefore\n"
-            "has seeded random weights, with BatchNorm statistics calibrated on the picture so that activations stay in\n"
-            "range. The classes that it names mean nothing; that both engines name the same, with the same\n"
-            "probabilities, is what is shown."
+            f"The pretrained weights {why}. ResNet-50 therefore has seeded random weights,\n"
+            "with BatchNorm statistics calibrated on the picture so that activations stay in range. The classes that\n"
+            "it names mean nothing; that both engines name the same, with the same probabilities, is what is shown."
         )
     folder = export.ensure(model, VARIANTS)
     x = zoo.preprocess(zoo.cat_picture())
