@@ -1,6 +1,8 @@
 #include "kernels/attention/attention.h"
 
+#include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <string>
 #include <type_traits>
 
@@ -21,31 +23,42 @@ enum Output { kY, kPresentK, kPresentV, kQk, kOutputs };
 
 // ---- how tensors of heads lie ------------------------------------------------------------------------------------
 
-// [batch, heads, rows, size] in any of the layouts: "BHSD", "BSHD" (also with the last two dimensions as one), and
-// "BHDS" for transposed keys.
+// [batch, heads, rows, size] in any of the layouts: "BHSD", "BSHD" and "SBHD" (also with the last two dimensions as
+// one), and "BHDS" for transposed keys. A tensor of three dimensions may hold several parts side by side in its last
+// one (Q, K and V of one product).
 struct Heads {
   Dim batch = 0, heads = 0, rows = 0, size = 0;
   HeadStrides strides;  // of concrete sizes
+  int64_t offset = 0;   // of the part
+};
+
+struct Part {
+  int64_t parts = 1, index = 0;
 };
 
 template <class Context>
-Heads read_heads(const Context& context, int input, const std::string& layout, int64_t heads) {
+Heads read_heads(const Context& context, int input, const std::string& layout, int64_t heads, Part part = {}) {
   const Shape& shape = context.shape(input);
   const auto fail = [&](const std::string& what) { context.fail("input " + std::to_string(input) + " " + what); };
   Heads h;
-  h.batch = shape.rank() > 0 ? shape[0] : 0;
-  if (layout == "BSHD" && shape.rank() == 3) {
-    if (heads <= 0) fail("has three dimensions: the number of heads must be given");
-    if (is_known(shape[2]) && shape[2] % heads != 0)
-      fail("has " + std::to_string(shape[2]) + " items, which " + std::to_string(heads) + " heads do not divide");
-    h.rows = shape[1];
+  const bool tokens_first = layout == "BSHD" || layout == "SBHD";
+  const size_t batch_axis = layout == "SBHD" ? 1 : 0, row_axis = 1 - batch_axis;
+  h.batch = shape.rank() > 1 ? shape[batch_axis] : 0;
+  if (part.parts < 1 || part.index < 0 || part.index >= part.parts || (part.parts > 1 && shape.rank() != 3))
+    fail("cannot be part " + std::to_string(part.index) + " of " + std::to_string(part.parts));
+  if (tokens_first && shape.rank() == 3) {
+    if (heads <= 0 || heads > INT64_MAX / part.parts) fail("has three dimensions: the number of heads must be given");
+    const int64_t pieces = heads * part.parts;
+    if (is_known(shape[2]) && shape[2] % pieces != 0)
+      fail("has " + std::to_string(shape[2]) + " items, which " + std::to_string(pieces) + " heads do not divide");
+    h.rows = shape[row_axis];
     h.heads = heads;
-    h.size = is_known(shape[2]) ? shape[2] / heads : shape[2];
+    h.size = is_known(shape[2]) ? shape[2] / pieces : shape[2];
   } else if (shape.rank() != 4) {
-    fail("must have " + std::string(layout == "BSHD" ? "three or four" : "four") + " dimensions, not " +
+    fail("must have " + std::string(tokens_first ? "three or four" : "four") + " dimensions, not " +
          std::to_string(shape.rank()));
-  } else if (layout == "BSHD") {
-    h.rows = shape[1];
+  } else if (tokens_first) {
+    h.rows = shape[row_axis];
     h.heads = shape[2];
     h.size = shape[3];
   } else if (layout == "BHSD" || layout == "BHDS") {
@@ -56,9 +69,12 @@ Heads read_heads(const Context& context, int input, const std::string& layout, i
     not_implemented("the layout '" + layout + "' of heads");
   }
   h.strides.batch = h.heads * h.rows * h.size;
-  if (layout == "BSHD") {
-    h.strides.row = h.heads * h.size;
+  if (tokens_first) {
+    const int64_t row = h.heads * h.size * part.parts;
+    h.strides.row = layout == "BSHD" ? row : row * h.batch;
+    h.strides.batch = layout == "BSHD" ? row * h.rows : row;
     h.strides.head = h.size;
+    h.offset = part.index * h.heads * h.size;
   } else {
     h.strides.head = h.rows * h.size;
     h.strides.row = layout == "BHSD" ? h.size : 1;
@@ -69,9 +85,12 @@ Heads read_heads(const Context& context, int input, const std::string& layout, i
 
 HeadStrides dense(int64_t heads, int64_t rows, int64_t size) { return {heads * rows * size, rows * size, size, 1}; }
 
-// A mask of any rank up to 4, broadcast to [batch, heads, queries, keys]. Its last dimension may be shorter than keys.
-void read_mask(const OpContext& context, AttentionProblem& p) {
+// A mask of any rank up to 4, broadcast to [batch, heads, queries, keys]. With `pad` its last dimension may be shorter
+// than keys: what lies behind is masked then, and a single item is not broadcast.
+void read_mask(const OpContext& context, bool pad, AttentionProblem& p) {
   const Shape& shape = context.shape(kMask);
+  const bool repeats = context.attributes().get_int("mask_repeats", 0) != 0;
+  p.mask_batches = std::max<int64_t>(1, p.batch);
   if (shape.rank() > 4) context.fail("the mask has more than four dimensions");
   const int64_t want[] = {p.batch, p.heads, p.queries, p.keys};
   int64_t* const strides[] = {&p.mask.batch, &p.mask.head, &p.mask.row, &p.mask.item};
@@ -82,11 +101,13 @@ void read_mask(const OpContext& context, AttentionProblem& p) {
   int64_t stride = 1;
   for (int d = 3, own = shape.rank() - 1; own >= 0; --d, --own) {
     const int64_t size = shape[static_cast<size_t>(own)];
-    const bool short_keys = d == 3 && size != 1 && size < p.keys;
-    if (size != want[d] && size != 1 && !short_keys)
+    const bool short_keys = pad && d == 3 && size < p.keys;
+    const bool repeated = repeats && d == 0 && size > 0 && want[0] % size == 0;
+    if (repeated) p.mask_batches = size;
+    if (size != want[d] && size != 1 && !short_keys && !repeated)
       context.fail("the mask " + to_string(shape) + " does not broadcast to [" + std::to_string(want[0]) + "," +
                    std::to_string(want[1]) + "," + std::to_string(want[2]) + "," + std::to_string(want[3]) + "]");
-    if (size != 1) *strides[d] = stride;
+    if (size != 1 || short_keys) *strides[d] = stride;
     if (short_keys) p.mask_keys = size;
     stride *= size;
   }
@@ -110,7 +131,13 @@ int64_t heads_of(const Context& context, int input) {
 
 template <class Context>
 Heads heads_at(const Context& context, int input) {
-  return read_heads(context, input, layout_of(context, input), heads_of(context, input));
+  Part part;
+  if (context.node.op_type == "FusedAttention") {
+    static constexpr const char* kParts[] = {"q_parts", "k_parts", "v_parts"};
+    static constexpr const char* kPart[] = {"q_part", "k_part", "v_part"};
+    part = {context.attributes().get_int(kParts[input], 1), context.attributes().get_int(kPart[input], 0)};
+  }
+  return read_heads(context, input, layout_of(context, input), heads_of(context, input), part);
 }
 
 // ---- inference ---------------------------------------------------------------------------------------------------
@@ -188,8 +215,10 @@ void infer_fused(InferContext& context) {
   const Heads q = heads_at(context, kQ), k = heads_at(context, kK), v = heads_at(context, kV);
   check_heads(context, q, k, v);
   const std::string layout = context.attributes().get_string("output_layout", "BSHD");
-  if (layout != "BSHD" && layout != "BHSD") not_implemented("the output layout '" + layout + "'");
-  context.out(kY, context.type(kQ), output_shape(context, q, v, layout == "BSHD", true));
+  if (layout != "BSHD" && layout != "BHSD" && layout != "SBHD") not_implemented("the output layout '" + layout + "'");
+  Shape shape = output_shape(context, q, v, layout != "BHSD", true);
+  if (layout == "SBHD") std::swap(shape[0], shape[1]);
+  context.out(kY, context.type(kQ), std::move(shape));
 }
 
 // ---- kernels -----------------------------------------------------------------------------------------------------
@@ -231,12 +260,14 @@ class AttentionKernel final : public Kernel {
     p_.k = has_past_ ? dense(k_.heads, p_.keys, k_.size) : k_.strides;
     p_.v = has_past_ ? dense(v_.heads, p_.keys, v_.size) : v_.strides;
     const bool attention = context.node.op_type == "Attention";
-    const bool rows_first =
-        attention ? context.shape(kQ).rank() == 3 : attributes.get_string("output_layout", "BSHD") == "BSHD";
-    p_.y = rows_first ? HeadStrides{q_.rows * q_.heads * v_.size, v_.size, q_.heads * v_.size, 1}
-                      : dense(q_.heads, q_.rows, v_.size);
-    p_.scale = attributes.has("scale") ? attributes.get_float("scale", 1)
-                                       : 1 / std::sqrt(static_cast<float>(std::max<int64_t>(1, q_.size)));
+    const std::string layout =
+        attention ? (context.shape(kQ).rank() == 3 ? "BSHD" : "BHSD") : attributes.get_string("output_layout", "BSHD");
+    const int64_t token = q_.heads * v_.size;
+    if (layout == "BSHD") p_.y = {q_.rows * token, v_.size, token, 1};
+    if (layout == "SBHD") p_.y = {token, v_.size, q_.batch * token, 1};
+    if (layout == "BHSD") p_.y = dense(q_.heads, q_.rows, v_.size);
+    p_.scale = attributes.has("scale") ? static_cast<double>(attributes.get_float("scale", 1))
+                                       : 1 / std::sqrt(static_cast<double>(std::max<int64_t>(1, q_.size)));
     p_.softcap = attributes.get_float("softcap", 0);
     p_.causal = attributes.get_int("is_causal", 0) != 0;
     p_.left_window = attributes.get_int("left_window_size", -1);
@@ -245,7 +276,7 @@ class AttentionKernel final : public Kernel {
     p_.has_lengths = context.has_input(kLengths);
     p_.lengths_shift = !has_past_;
     p_.masked_rows_are_zero = attention;
-    if (context.has_input(kMask)) read_mask(context, p_);
+    if (context.has_input(kMask)) read_mask(context, attention, p_);
     if (context.has_output(kQk)) p_.qk_output = read_qk_mode(context);
     for (int i = 0; i < kInputs; ++i) in_counts_[i] = context.has_input(i) ? context.shape(i).count() : -1;
     for (int i = 0; i < kOutputs; ++i) out_counts_[i] = context.has_output(i) ? context.out(i).shape.count() : -1;
@@ -257,9 +288,9 @@ class AttentionKernel final : public Kernel {
 
   void run(const KernelArgs& args) const override {
     AttentionTensors<T> t{};
-    t.q = in(args, kQ);
-    t.k = in(args, kK);
-    t.v = in(args, kV);
+    t.q = in(args, kQ) + q_.offset;
+    t.k = in(args, kK) + k_.offset;
+    t.v = in(args, kV) + v_.offset;
     if (p_.has_mask) {
       if (p_.mask_is_bool) {
         t.bool_mask = args.in<bool>(kMask);

@@ -26,7 +26,7 @@ struct Cut {
   Cut(const AttentionProblem& p, int threads) {
     const int64_t fitting = static_cast<int64_t>(cache_sizes().l2) / 3 / (4 * std::max<int64_t>(1, p.keys));
     const int64_t tile = sgemm_tile_rows();
-    rows = std::clamp(fitting / tile * tile, 2 * tile, 60 / tile * tile);
+    rows = std::clamp(fitting / tile * tile, 2 * tile, 66 / tile * tile);
     // Blocks of even height, so that no short one is left over.
     const int64_t count = std::max<int64_t>(1, (p.queries + rows - 1) / rows);
     rows = std::max<int64_t>(1, (p.queries + count - 1) / count);
@@ -102,7 +102,7 @@ class Run {
     product.b_panel_stride = product.b_stride * p_.size;
     product.c = scores;
     product.c_stride = p_.keys;
-    product.alpha = p_.scale;
+    product.alpha = static_cast<float>(p_.scale);
     if (limit > 0) sgemm_block(product);
 
     for (int64_t i = 0; i < rows; ++i) sums[i] = softmax(b, h, first + i, scores + i * p_.keys, limit, bias);
@@ -170,7 +170,7 @@ class Run {
   // The additive mask of a query for all keys, or nullptr.
   const float* mask_row(int64_t b, int64_t h, int64_t i, float* scratch) const {
     if (!p_.has_mask) return nullptr;
-    const int64_t at = b * p_.mask.batch + h * p_.mask.head + i * p_.mask.row;
+    const int64_t at = b % p_.mask_batches * p_.mask.batch + h * p_.mask.head + i * p_.mask.row;
     const int64_t count = std::min(p_.keys, p_.mask_keys);
     if (p_.mask_is_bool) {
       for (int64_t k = 0; k < count; ++k) scratch[k] = t_.bool_mask[at + k * p_.mask.item] ? 0.0f : kMasked;
@@ -248,7 +248,7 @@ void run_attention_reference(const AttentionProblem& p, const AttentionTensors<T
     }
     give(QkOutput::Capped);
     const KeyRange range = visible_keys(p, t.lengths, b, i);
-    const int64_t mask_at = b * p.mask.batch + h * p.mask.head + i * p.mask.row;
+    const int64_t mask_at = b % p.mask_batches * p.mask.batch + h * p.mask.head + i * p.mask.row;
     bool all_masked = true;
     T most = kMinus;
     for (int64_t k = 0; k < p.keys; ++k) {

@@ -19,10 +19,12 @@ struct AttentionProblem {
   int64_t batch = 0, heads = 0, kv_heads = 0;
   int64_t queries = 0, keys = 0, size = 0, value_size = 0;  // tokens of Q, tokens of K and V, items of a head
   HeadStrides q, k, v, y;                                   // y's items are adjacent, q's too
-  float scale = 1, softcap = 0;
+  double scale = 1;
+  float softcap = 0;
   bool has_mask = false, mask_is_bool = false;
-  HeadStrides mask;       // 0 where the mask is broadcast; `row` for queries, `item` (0 or 1) for keys
-  int64_t mask_keys = 0;  // keys behind these are masked
+  HeadStrides mask;          // 0 where the mask is broadcast; `row` for queries, `item` (0 or 1) for keys
+  int64_t mask_batches = 1;  // the mask repeats along the batch after so many
+  int64_t mask_keys = 0;     // keys behind these are masked
   // Query i stands at position i + offset among the keys; with sequence lengths at i + length - queries.
   int64_t offset = 0;
   bool causal = false;

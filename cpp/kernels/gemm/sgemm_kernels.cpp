@@ -101,7 +101,7 @@ constexpr int kDeep = kM * kN <= 2   ? 4
                                      : 1;
 
 template <int kM, int kN>
-HWY_NOINLINE void compute_tile(const Tile& t) {
+HWY_INLINE void compute_tile(const Tile& t) {
   const D d;
   constexpr int kU = kDeep<kM, kN>;
   V sum[kU][kM][kN];
@@ -130,17 +130,34 @@ HWY_NOINLINE void compute_tile(const Tile& t) {
   finish<kM, kN>(t, sum[0]);
 }
 
-using TileFn = void (*)(const Tile&);
-template <int kN, int... kM>
-constexpr auto tile_table(std::integer_sequence<int, kM...>) {
-  return std::array<TileFn, sizeof...(kM)>{compute_tile<kM + 1, kN>...};
+// `count` tiles below one another; afterwards `t` stands below them.
+template <int kM, int kN>
+HWY_NOINLINE void compute_tiles(Tile& t, int64_t count) {
+  for (; count > 0; --count) {
+    compute_tile<kM, kN>(t);
+    t.a += kM * t.a_stride;
+    t.c += kM * t.c_stride;
+    if (t.row_bias) t.row_bias += kM;
+    if (t.residual) t.residual += kM * t.residual_stride;
+  }
 }
 
-// Rows of the next tile where `left` rows are left: as many as possible, but a short rest is shared by two tiles.
-HWY_INLINE int64_t next_rows(int64_t left) {
-  if (left <= kRows) return left;
-  if (left < 2 * kRows && left < kRows + kRows / 2 + 1) return (left + 1) / 2;
-  return kRows;
+using TilesFn = void (*)(Tile&, int64_t);
+template <int kN, int... kM>
+constexpr auto tiles_table(std::integer_sequence<int, kM...>) {
+  return std::array<TilesFn, sizeof...(kM)>{compute_tiles<kM + 1, kN>...};
+}
+
+// Tiles of equal height at the top of `left` rows: as high as possible, but a short rest is shared by two tiles.
+struct Run {
+  int64_t tiles, rows;
+};
+HWY_INLINE Run next_run(int64_t left) {
+  if (left <= kRows) return {1, left};
+  const int64_t rest = left % kRows;
+  const int64_t full = left / kRows - (rest > 0 && rest <= kRows / 2 ? 1 : 0);
+  if (full > 0) return {full, kRows};
+  return {1, (left + 1) / 2};
 }
 
 // Rows of an incomplete panel of an unpacked B, as the inner loop wants them.
@@ -158,24 +175,65 @@ int64_t even_step(int64_t total, int64_t limit, int64_t unit) {
   return std::max<int64_t>(1, ((total + parts - 1) / parts + unit - 1) / unit * unit);
 }
 
-void Block(const SgemmBlock& block) {
-  static constexpr auto kNarrow = tile_table<1>(std::make_integer_sequence<int, kRows>());
-  static constexpr auto kWide = tile_table<2>(std::make_integer_sequence<int, kRows>());
+constexpr auto kNarrow = tiles_table<1>(std::make_integer_sequence<int, kRows>());
+constexpr auto kWide = tiles_table<2>(std::make_integer_sequence<int, kRows>());
+
+// What all tiles of a block share.
+struct Common {
+  bool bounded, curved;
+  Tile tile{};
+
+  explicit Common(const SgemmBlock& block) {
+    const ActivationSpec& activation = block.epilogue.activation;
+    bounded = activation.kind == Activation::Relu || activation.kind == Activation::Clip;
+    curved = activation.kind != Activation::None && !bounded;
+    tile.a_stride = block.a_stride;
+    tile.c_stride = block.c_stride;
+    tile.alpha = block.alpha;
+    tile.residual_stride = block.epilogue.residual_stride;
+    if (bounded) {
+      const bool clip = activation.kind == Activation::Clip;
+      tile.lower = clip ? activation.alpha : 0;
+      tile.upper = clip ? activation.beta : std::numeric_limits<float>::infinity();
+    }
+  }
+};
+
+// A block of one row of tiles: B is read once, so nothing is gained by cutting its depth.
+void block_of_one(const SgemmBlock& block) {
   const Epilogue& e = block.epilogue;
-  const bool bounded = e.activation.kind == Activation::Relu || e.activation.kind == Activation::Clip;
-  const bool curved = e.activation.kind != Activation::None && !bounded;
-  constexpr float kInf = std::numeric_limits<float>::infinity();
-  Tile t{};
-  t.a_stride = block.a_stride;
-  t.c_stride = block.c_stride;
-  t.alpha = block.alpha;
-  t.residual_stride = e.residual_stride;
-  t.lower = !bounded ? -kInf : e.activation.kind == Activation::Relu ? 0 : e.activation.alpha;
-  t.upper = e.activation.kind == Activation::Clip ? e.activation.beta : kInf;
+  Common common(block);
+  Tile& t = common.tile;
+  t.b_stride = block.b_stride;
+  t.depth = block.depth;
+  t.bounded = common.bounded;
+  const size_t rows = static_cast<size_t>(block.rows - 1);
+  const float* panel = block.b;
+  for (int64_t j = 0; j < block.cols; j += kPanel, panel += block.b_panel_stride) {
+    t.cols = std::min<int64_t>(kPanel, block.cols - j);
+    t.a = block.a;
+    t.b = panel;
+    t.c = block.c + j;
+    t.bias = e.bias && !e.bias_per_row ? e.bias + j : nullptr;
+    t.row_bias = e.bias_per_row ? e.bias : nullptr;
+    t.residual = e.residual ? e.residual + j : nullptr;
+    (t.cols <= kLanes ? kNarrow : kWide)[rows](t, 1);
+  }
+  if (common.curved)
+    for (int64_t r = 0; r < block.rows; ++r)
+      activate_array(D(), e.activation, block.c + r * block.c_stride, block.cols);
+}
+
+void Block(const SgemmBlock& block) {
+  if (block.rows <= 0) return;
+  const bool single = block.rows <= kRows;
+  if (single && (block.b_padded || block.cols % kLanes == 0)) return block_of_one(block);
+  const Epilogue& e = block.epilogue;
+  Common common(block);
+  Tile& t = common.tile;
 
   // The rows of a panel in one inner depth block share the first cache with the tile's rows of A; the rows of A of one
-  // outer depth block stay in the second cache while the panels go by. A single tile reads B once: no blocks.
-  const bool single = block.rows <= kRows;
+  // outer depth block stay in the second cache while the panels go by.
   const CacheSizes& cache = cache_sizes();
   const int64_t inner = single ? std::max<int64_t>(1, block.depth)
                                : even_step(block.depth, static_cast<int64_t>(cache.l1d) / 2 / (kPanel * 4), 8);
@@ -199,7 +257,7 @@ void Block(const SgemmBlock& block) {
           t.depth = std::min(step, k1 - k);
           t.accumulate = k > 0;
           const bool last = k + t.depth >= block.depth;
-          t.bounded = bounded && last;
+          t.bounded = common.bounded && last;
           t.b = panel + k * block.b_stride;
           t.b_stride = block.b_stride;
           if (copied) {
@@ -209,14 +267,16 @@ void Block(const SgemmBlock& block) {
           }
           t.bias = last && e.bias && !e.bias_per_row ? e.bias + j : nullptr;
           for (int64_t i = i0; i < i1;) {
-            const int64_t rows = next_rows(i1 - i);
+            const Run run = next_run(i1 - i);
             t.a = block.a + i * block.a_stride + k;
-            t.c = block.c + i * block.c_stride + j;
+            float* const c = block.c + i * block.c_stride + j;
+            t.c = c;
             t.row_bias = last && e.bias && e.bias_per_row ? e.bias + i : nullptr;
             t.residual = last && e.residual ? e.residual + i * e.residual_stride + j : nullptr;
-            table[static_cast<size_t>(rows - 1)](t);
-            if (curved && last)
-              for (int64_t r = 0; r < rows; ++r) activate_array(D(), e.activation, t.c + r * t.c_stride, t.cols);
+            table[static_cast<size_t>(run.rows - 1)](t, run.tiles);
+            const int64_t rows = run.tiles * run.rows;
+            if (common.curved && last)
+              for (int64_t r = 0; r < rows; ++r) activate_array(D(), e.activation, c + r * t.c_stride, t.cols);
             i += rows;
           }
         }
