@@ -165,7 +165,7 @@ def assert_close(actual: Any, expected: Any, case: Case, what: str) -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("provider", PROVIDERS)
-@pytest.mark.parametrize("case", tables())
+@pytest.mark.parametrize("case", list(tables()))
 def test_case(case: Case, provider: str, form: str) -> None:
     values = inputs_of(case)
     if form == "constants" and not any(isinstance(value, np.ndarray) for value in values[1:]):

@@ -26,11 +26,11 @@ _coordinates = ["half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "ali
 
 
 def _scales(name: str, *scales: float, x: np.ndarray = _x, **attributes: object) -> Case:
-    return Case("Resize", [x, None, _s(*scales)], attributes, id=name)
+    return Case("Resize", [x, None, _s(*scales)], attributes, atol=1e-5, id=name)
 
 
 def _sizes(name: str, *sizes: int, x: np.ndarray = _x, **attributes: object) -> Case:
-    return Case("Resize", [x, None, None, _i(*sizes)], attributes, id=name)
+    return Case("Resize", [x, None, None, _i(*sizes)], attributes, atol=1e-5, id=name)
 
 
 _resizes = [

@@ -40,5 +40,5 @@ CASES = [
     Case("OptionalHasElement", [], expected=[np.array(False)], id="none"),
     Case("OptionalGetElement", [_x], expected=[_x]),
     Case("OptionalGetElement", [_items], expected=[_items], id="sequence"),
-    Case("SequenceEmpty", [], {"dtype": TensorProto.INT64}, expected=[[]]),
+    Case("SequenceEmpty", [], {"dtype": TensorProto.FLOAT}, expected=[[]]),
 ]
