@@ -28,8 +28,8 @@ void set_logger(const py::object& function) {
     if (!Py_IsInitialized()) return;
     const py::gil_scoped_acquire acquired;
     // A raising logger must not change what the engine does.
-    PyObject* result = PyObject_CallFunction(callable, "is#", static_cast<int>(severity), message.data(),
-                                             static_cast<Py_ssize_t>(message.size()));
+    PyObject* text = PyUnicode_DecodeUTF8(message.data(), static_cast<Py_ssize_t>(message.size()), "replace");
+    PyObject* result = PyObject_CallFunction(callable, "iN", static_cast<int>(severity), text);
     if (!result) PyErr_WriteUnraisable(callable);
     Py_XDECREF(result);
   });

@@ -122,6 +122,11 @@ void Importer::import_node(const onnx::NodeProto& proto, Scope& scope) {
   node.origin.node_name = node.name;
   node.origin.op_type = proto.op_type();
   node.inputs = resolve_inputs(proto, scope);
+  for (size_t i = 0; schema != nullptr && i < node.inputs.size(); ++i) {
+    if (node.inputs[i] == kNoValue) continue;
+    const ValueType& type = scope.builder.graph().value(node.inputs[i]).type;
+    if (type.is_tensor()) check_input_type(proto, *schema, static_cast<int>(i), type.element);
+  }
   import_attributes(proto, scope, node);
   node.outputs = declare_outputs(proto, scope);
   std::string label = node.name;

@@ -1,7 +1,11 @@
 #include "onnx/schemas.h"
 
+#include <algorithm>
+#include <array>
+#include <limits>
 #include <mutex>
 
+#include <onnx/defs/data_type_utils.h>
 #include <onnx/defs/operator_sets.h>
 #include <onnx/defs/operator_sets_ml.h>
 #include <onnx/defs/operator_sets_preview.h>
@@ -68,6 +72,28 @@ void check_attributes(const onnx::NodeProto& node, const onnx::OpSchema& schema)
   }
 }
 
+// onnx's unique name of "tensor(float)" and so on.
+onnx::DataType tensor_of(DataType element) {
+  static const auto names = [] {
+    std::array<onnx::DataType, kDataTypes> all = {};
+    for (int i = 1; i < kDataTypes; ++i) {
+      onnx::TypeProto type;
+      type.mutable_tensor_type()->set_elem_type(i);
+      all[static_cast<size_t>(i)] = onnx::Utils::DataTypeUtils::ToType(type);
+    }
+    return all;
+  }();
+  return names[static_cast<size_t>(element)];
+}
+
+// Nothing is known where the schema lists no types.
+bool takes(const onnx::OpSchema& schema, int i, DataType element) {
+  const auto& formals = schema.inputs();
+  if (formals.empty()) return true;
+  const auto& types = formals[std::min(static_cast<size_t>(i), formals.size() - 1)].GetTypes();
+  return types.empty() || types.contains(tensor_of(element));
+}
+
 }  // namespace
 
 std::string canonical_domain(const std::string& domain) { return domain == "ai.onnx" ? std::string() : domain; }
@@ -90,6 +116,14 @@ void check_node(const onnx::NodeProto& node, const onnx::OpSchema& schema) {
     refuse(node, "it has output size " + std::to_string(count) + " not in range " +
                      range(schema.min_output(), schema.max_output()));
   check_attributes(node, schema);
+}
+
+void check_input_type(const onnx::NodeProto& node, const onnx::OpSchema& schema, int i, DataType element) {
+  if (takes(schema, i, element)) return;
+  const onnx::OpSchema* newest = find_schema(schema.domain(), schema.Name(), newest_opset(schema.domain()));
+  if (newest != nullptr && takes(*newest, i, element)) return;
+  invalid_graph("This is an invalid model. Type Error: Type '" + *tensor_of(element) + "' of input parameter (" +
+                node.input(i) + ") of operator (" + node.op_type() + ") in node (" + node.name() + ") is invalid.");
 }
 
 onnx::AttributeProto_AttributeType attribute_type(const onnx::AttributeProto& attribute) {

@@ -5,6 +5,8 @@
 #include <onnx/defs/schema.h>
 #include <onnx/onnx_pb.h>
 
+#include "tensor/data_type.h"
+
 namespace fastort {
 
 // onnx's operator schemas, all versions of all operators; made on first use.
@@ -20,6 +22,10 @@ const onnx::OpSchema* find_schema(const std::string& domain, const std::string& 
 
 // Checks counts of inputs and outputs, names and types of attributes. Throws InvalidGraph naming the node.
 void check_node(const onnx::NodeProto& node, const onnx::OpSchema& schema);
+
+// Checks that input `i`, a tensor of this element type, is one that the operator takes, at `schema`'s version or at the
+// newest. Throws InvalidGraph naming the node.
+void check_input_type(const onnx::NodeProto& node, const onnx::OpSchema& schema, int i, DataType element);
 
 // An attribute's type, taken from the field that is set where an old model leaves it out.
 onnx::AttributeProto_AttributeType attribute_type(const onnx::AttributeProto& attribute);

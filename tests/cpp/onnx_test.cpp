@@ -347,7 +347,9 @@ TEST_CASE("old operators are lifted") {
   CHECK(lifted(13, node("Softmax", {"x"}, {"y"})) == Ops{"Softmax"});
   CHECK(lifted(9, node("Clip", {"x"}, {"y"}, {float_attribute("min", 0)})) == Ops{"Clip"});
   CHECK(lifted(9, node("Upsample", {"x", "s"}, {"y"}), {floats("s", {3}, {1, 2, 2})}) == Ops{"Resize"});
-  CHECK(lifted(9, node("Scatter", {"x", "x", "x"}, {"y"})) == Ops{"ScatterElements"});
+  const std::vector<Message> scatter = {node("Cast", {"x"}, {"i"}, {int_attribute("to", 7)}),
+                                        node("Scatter", {"x", "i", "x"}, {"y"})};
+  CHECK(ops(*load(model(graph_of(scatter), 9)).graph) == Ops{"Cast", "ScatterElements"});
   CHECK(lifted(6, node("Add", {"x", "b"}, {"y"}, {int_attribute("broadcast", 1), int_attribute("axis", 1)}),
                {floats("b", {3}, {1, 2, 3})}) == Ops{"Unsqueeze", "Add"});
   CHECK(lifted(12, node("Dropout", {"x"}, {"y"})) == Ops{"Dropout"});
