@@ -5,7 +5,6 @@
 #include <limits>
 #include <numbers>
 #include <random>
-#include <vector>
 
 #include "ops/core/move.h"
 
@@ -19,7 +18,9 @@ class Stream {
   explicit Stream(uint64_t key) : key_(key) {}
   uint64_t bits(int64_t i) const { return mix(key_ + static_cast<uint64_t>(i) * 0x9e3779b97f4a7c15u); }
   double uniform(int64_t i) const { return static_cast<double>(bits(i) >> 11) * 0x1p-53; }  // [0, 1)
-  double normal(int64_t i) const {                                                          // Box and Muller
+  // With few enough bits that the conversion to float never gives 1.
+  double uniform_single(int64_t i) const { return static_cast<double>(bits(i) >> 40) * 0x1p-24; }
+  double normal(int64_t i) const {  // Box and Muller
     const double u = static_cast<double>((bits(2 * i) >> 11) + 1) * 0x1p-53, v = uniform(2 * i + 1);
     return std::sqrt(-2 * std::log(u)) * std::cos(2 * std::numbers::pi * v);
   }
@@ -124,11 +125,12 @@ void infer_random_like(InferContext& context) {
 std::unique_ptr<Kernel> prepare_uniform(const OpContext& context) {
   const double low = context.attributes().get_float("low", 0), high = context.attributes().get_float("high", 1);
   const DataType type = context.out(0).type;
+  const bool wide = type == DataType::Double;
   const int64_t count = context.out(0).shape.count();
   return make_kernel([=, streams = Streams(context.node)](const KernelArgs& args) {
     const Stream stream = streams.next();
     fill(type, args.pointers[args.num_inputs], count, args.parallel,
-         [&](int64_t i) { return low + (high - low) * stream.uniform(i); });
+         [&](int64_t i) { return low + (high - low) * (wide ? stream.uniform(i) : stream.uniform_single(i)); });
   });
 }
 
@@ -189,27 +191,27 @@ std::unique_ptr<Kernel> prepare_multinomial(const OpContext& context) {
   const DataType type = context.type(0), out_type = context.out(0).type;
   const int64_t batches = context.shape(0)[0], classes = context.shape(0)[1], samples = context.out(0).shape[1];
   if (classes == 0 && batches * samples > 0) context.fail("there are no classes to draw from");
-  return make_kernel([=, streams = Streams(context.node)](const KernelArgs& args) {
+  auto run = [=, streams = Streams(context.node)](const KernelArgs& args) {
     const Stream stream = streams.next();
+    double* below = reinterpret_cast<double*>(args.workspace);
     for (int64_t b = 0; b < batches; ++b) {
       double largest = -std::numeric_limits<double>::infinity();
       for (int64_t c = 0; c < classes; ++c)
         largest = std::max(largest, probability(type, args.pointers[0], b * classes + c));
-      std::vector<double> below(static_cast<size_t>(classes));
       double sum = 0;
       for (int64_t c = 0; c < classes; ++c) {
         const double weight = std::exp(probability(type, args.pointers[0], b * classes + c) - largest);
-        below[static_cast<size_t>(c)] = sum += weight > 0 ? weight : 0;
+        below[c] = sum += weight > 0 ? weight : 0;
       }
       const size_t size = element_size(out_type);
       fill(out_type, args.pointers[args.num_inputs] + static_cast<size_t>(b * samples) * size, samples, args.parallel,
            [&](int64_t i) {
              const double drawn = stream.uniform(b * samples + i) * sum;
-             const auto at = std::upper_bound(below.begin(), below.end(), drawn) - below.begin();
-             return std::min<int64_t>(at, classes - 1);
+             return std::min<int64_t>(std::upper_bound(below, below + classes, drawn) - below, classes - 1);
            });
     }
-  });
+  };
+  return make_kernel(std::move(run), static_cast<size_t>(classes) * sizeof(double));
 }
 
 constexpr Candidate kUniform[] = {{"hash", nullptr, prepare_uniform}};
