@@ -134,7 +134,7 @@ UnaryFn double_unary(UnaryOp op) {
     case UnaryOp::Gelu:
       FASTORT_MAP(x * 0.5 * std::erfc(-x * 0.70710678118654752));
     case UnaryOp::GeluTanh:
-      FASTORT_MAP(x * sigmoid(x * (1.5957691216057308 + 0.07135481627159982 * x * x)));
+      FASTORT_MAP(x * sigmoid(x * (1.5957691216057308 + 0.07135481627260025 * x * x)));
     case UnaryOp::Silu:
       FASTORT_MAP(x * sigmoid(a * x));
     default:

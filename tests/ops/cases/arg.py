@@ -38,7 +38,7 @@ def top_k(x: np.ndarray, k: int, axis: int, largest: bool) -> list[np.ndarray]:
 CASES = []
 for dtype in FLOATS + INTS:
     name = np.dtype(dtype).name
-    for shape, axis in SHAPES if dtype is np.float32 else SHAPES[2:5]:
+    for shape, axis in SHAPES if dtype is np.float32 else SHAPES[3:4]:
         x = data(shape, dtype)
         wide = x.astype(np.float64)
         for op, largest in (("ArgMax", True), ("ArgMin", False)):
@@ -96,7 +96,7 @@ CASES.append(
 
 for dtype in [*FLOATS, np.int32, np.int64, np.uint32, np.uint64]:
     name = np.dtype(dtype).name
-    for shape, axis in SHAPES:
+    for shape, axis in SHAPES if dtype in (np.float32, np.int64) else SHAPES[2:4]:
         x = rng.integers(1, 3, shape).astype(dtype)
         if shape[axis] > 500 and dtype in (np.float16, ml_dtypes.bfloat16):
             continue
@@ -124,7 +124,7 @@ for dtype in [*FLOATS, np.int32, np.int64, np.uint32, np.uint64]:
                     )
 
 for dtype in FLOATS:
-    for shape, axis in SHAPES:
+    for shape, axis in SHAPES if dtype is np.float32 else SHAPES[2:4]:
         x = data(shape, dtype)
         index = np.argmax(x.astype(np.float64), axis)
         expected = np.arange(shape[axis]).reshape(

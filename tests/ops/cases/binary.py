@@ -55,10 +55,17 @@ def apply(f, *inputs: np.ndarray) -> np.ndarray:
         return np.asarray(f(*inputs))
 
 
+def shapes_of(op: str, dtype: type) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """All shapes where the loops differ, a few where only the function does."""
+    if op == "Sub" and dtype in (np.float32, np.float16, np.int64):
+        return SHAPES
+    return SHAPES[3:15:3] if dtype is np.float32 else [SHAPES[7], SHAPES[12]]
+
+
 def arithmetic_cases(op: str, f, dtypes: list, attributes: dict | None = None, low: float = -4) -> list[Case]:
     rows = []
     for dtype in dtypes:
-        for a_shape, b_shape in SHAPES if dtype in (np.float32, np.int64) else SHAPES[3:15:3]:
+        for a_shape, b_shape in shapes_of(op, dtype):
             a, b = numbers(dtype, a_shape, low), numbers(dtype, b_shape, low)
             expected = apply(f, a, b).astype(dtype)
             rtol, atol = TOLERANCE.get(a.dtype.name, (0, 0))
@@ -175,6 +182,8 @@ for dtype in FLOATS:
         with np.errstate(all="ignore"):
             special = SPECIAL.astype(dtype)
             expected = np.power(special.astype(np.float64), float(e)).astype(dtype)
+            if exponent == 0.5:  # NumPy takes the root of -infinity; C's pow and IEEE 754 give infinity
+                expected[special == -np.inf] = np.inf
         CASES.append(
             Case("Pow", [special, e], expected=[expected], rtol=rtol, id=f"{x.dtype.name}-special-to-{exponent}")
         )
@@ -221,7 +230,7 @@ for a_shape, b_shape in [
         )
 
 for op, f in (("And", np.logical_and), ("Or", np.logical_or), ("Xor", np.logical_xor), ("Equal", np.equal)):
-    for a_shape, b_shape in SHAPES[:12]:
+    for a_shape, b_shape in SHAPES[:12] if op == "And" else SHAPES[7:9]:
         a, b = rng.integers(0, 2, a_shape).astype(bool), rng.integers(0, 2, b_shape).astype(bool)
         CASES.append(Case(op, [a, b], expected=[f(a, b)], id=f"bool-{label(a_shape, b_shape)}"))
 
@@ -234,7 +243,7 @@ COMPARISONS = {
 }
 for op, f in COMPARISONS.items():
     for dtype in FLOATS + INTS:
-        for a_shape, b_shape in SHAPES[3:15:4]:
+        for a_shape, b_shape in SHAPES[3:15:4] if dtype is np.float32 else SHAPES[7:8]:
             a, b = (rng.integers(0, 4, shape).astype(dtype) for shape in (a_shape, b_shape))
             CASES.append(Case(op, [a, b], expected=[f(a, b)], id=f"{np.dtype(dtype).name}-{label(a_shape, b_shape)}"))
 words = np.array([["a", "bc", ""], ["a", "β", "bc"]], object)

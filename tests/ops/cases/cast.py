@@ -42,6 +42,8 @@ CASES = []
 
 # Every pair of types, over numbers that both can hold.
 for src, dst in itertools.product(NATIVE + HALF + FLOAT8 + NARROW, repeat=2):
+    if src in FLOAT8 + NARROW and dst in FLOAT8 + NARROW and src is not FLOAT8[0]:
+        continue
     small = {ml_dtypes.int2, ml_dtypes.uint2, np.bool_} & {src, dst}
     low = (
         0
@@ -269,11 +271,11 @@ CASES.append(
 )
 
 for dtype in NATIVE[:-1] + HALF:
-    for shape in [(), (0,), (1031,), (3, 5, 7)]:
+    for shape in [(), (0,), (1031,), (3, 5, 7)] if dtype is np.float32 else [(1031,)]:
         x = rng.integers(0, 100, shape).astype(dtype)
         low, high = np.array(20, dtype), np.array(70, dtype)
         name = f"{np.dtype(dtype).name}-{shape}"
-        CASES.append(exact("Clip", [x, low, high], {}, np.asarray(np.clip(x, low, high)), name))
+        CASES.append(exact("Clip", [x, low, high], {}, np.asarray(np.clip(x, low, high)).astype(dtype), name))
         CASES.append(exact("Clip", [x, None, high], {}, np.asarray(np.minimum(x, high)), f"{name}-max"))
         CASES.append(exact("Clip", [x, low], {}, np.asarray(np.maximum(x, low)), f"{name}-min"))
         CASES.append(exact("Clip", [x, high, low], {}, np.full(shape, low), f"{name}-crossed"))

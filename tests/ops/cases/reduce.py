@@ -51,14 +51,22 @@ SHAPES = [
 ]
 TOLERANCE = {"float32": 3e-6, "float64": 1e-12, "float16": 2e-3, "bfloat16": 1.6e-2}
 
+
+def shapes_of(op: str, dtype: type) -> list[tuple[tuple[int, ...], list[int] | None]]:
+    """All shapes where the loops differ, a few where only the function does."""
+    if dtype is np.float32:
+        return SHAPES if op in ("ReduceSum", "ReduceL1", "ReduceLogSumExp") else SHAPES[0:17:2]
+    return SHAPES[5:13] if op == "ReduceMean" else SHAPES[9:11]
+
+
 CASES = []
 for op, f in FUNCTIONS.items():
     for dtype in FLOATS:
-        for shape, axes in SHAPES if dtype is np.float32 else SHAPES[5:13]:
+        for shape, axes in shapes_of(op, dtype):
             low, high = (0.9, 1.1) if op == "ReduceProd" else (0.1, 2) if op == "ReduceLogSum" else (-2, 2)
             x = rng.uniform(low, high, shape).astype(dtype)
             axis = tuple(range(len(shape))) if axes is None else tuple(axes)
-            for keepdims in (0, 1):
+            for keepdims in (0, 1) if op == "ReduceSum" else (len(shape) % 2,):
                 expected = np.asarray(f(x.astype(np.float64), axis=axis, keepdims=bool(keepdims))).astype(dtype)
                 inputs = [x] if axes is None else [x, np.array(axes, np.int64)]
                 rtol = TOLERANCE[x.dtype.name]
