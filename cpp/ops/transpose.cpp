@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "kernels/reorder.h"
 #include "ops/core/move.h"
 
 namespace fastort {
@@ -47,6 +48,45 @@ std::unique_ptr<Kernel> prepare_transpose(const OpContext& context) {
   kernels::Strides from;
   for (int axis : permutation(context.node, context.shape(0).rank())) from.push_back(strides[axis]);
   return copy_kernel(kernels::StridedCopy(context.type(0), dst, from, kernels::strides_of(dst)));
+}
+
+double cost_transpose(const OpContext& context) {
+  return static_cast<double>(2 * context.shape(0).count()) * static_cast<double>(element_size(context.type(0))) / 6 +
+         500;
+}
+
+// Channels to the back or to the front, where the other side lies in blocks of channels or already has them last: one
+// pass instead of a reorder and a transposition.
+Refusal accepts_move_channels(const OpContext& context) {
+  const Layout in = context.in(0).layout, out = context.out(0).layout;
+  const int rank = context.shape(0).rank();
+  if (rank < 3 || context.type(0) == DataType::String) return "only tensors with channels";
+  if ((in == Layout::Plain) == (out == Layout::Plain)) return "only between plain and another layout";
+  const InlineVector<int, 8> perm = permutation(context.node, rank);
+  // [0, 2, ..., rank - 1, 1], or its inverse where the output is not plain.
+  for (int i = 1; i < rank; ++i) {
+    const int expected = out == Layout::Plain ? i % (rank - 1) + 1 : i == 1 ? rank - 1 : i - 1;
+    if (perm[0] != 0 || perm[static_cast<size_t>(i)] != expected) return "only permutations that move the channels";
+  }
+  return {};
+}
+
+double cost_move_channels(const OpContext& context) {
+  const bool copy = context.in(0).layout == Layout::Nhwc || context.out(0).layout == Layout::Nhwc;
+  return static_cast<double>(2 * context.shape(0).count()) * static_cast<double>(element_size(context.type(0))) /
+             (copy ? 12 : 8) +
+         500;
+}
+
+std::unique_ptr<Kernel> prepare_move_channels(const OpContext& context) {
+  // The plain side read as a tensor with channels last.
+  const bool to_back = context.out(0).layout == Layout::Plain;
+  const Layout from = to_back ? context.in(0).layout : Layout::Nhwc;
+  const Layout to = to_back ? Layout::Nhwc : context.out(0).layout;
+  const Shape shape = to_back ? context.shape(0) : context.out(0).shape;
+  return make_kernel([=, size = element_size(context.type(0))](const KernelArgs& args) {
+    kernels::reorder(args.pointers[0], from, args.pointers[args.num_inputs], to, shape, size, args.parallel);
+  });
 }
 
 // ---- DepthToSpace, SpaceToDepth ------------------------------------------------------------------------------------
@@ -132,7 +172,12 @@ std::unique_ptr<Kernel> prepare_space_to_depth(const OpContext& context) {
   return prepare_blocks(context, context.shape(0), context.out(0).shape, false);
 }
 
-constexpr Candidate kTranspose[] = {{"strided_copy", nullptr, prepare_transpose}};
+constexpr Variant kMoveChannels[] = {{Layout::Nhwc, Layout::Plain}, {Layout::C8, Layout::Plain},
+                                     {Layout::C16, Layout::Plain},  {Layout::Plain, Layout::Nhwc},
+                                     {Layout::Plain, Layout::C8},   {Layout::Plain, Layout::C16}};
+constexpr Candidate kTranspose[] = {
+    {"move_channels", accepts_move_channels, prepare_move_channels, kMoveChannels, cost_move_channels},
+    {"strided_copy", nullptr, prepare_transpose, kPlainOnly, cost_transpose}};
 constexpr Candidate kDepthToSpace[] = {{"strided_copy", nullptr, prepare_depth_to_space}};
 constexpr Candidate kSpaceToDepth[] = {{"strided_copy", nullptr, prepare_space_to_depth}};
 
