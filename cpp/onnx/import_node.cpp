@@ -1,4 +1,4 @@
-#include <limits>
+#include <algorithm>
 
 #include "base/error.h"
 #include "onnx/attribute_reader.h"
@@ -12,9 +12,6 @@ namespace {
 
 // Function bodies that call each other can grow without bound out of a small file.
 constexpr size_t kMaxNodes = 2'000'000;
-
-// An operator without a schema has no older forms.
-constexpr int kNoOlderForm = std::numeric_limits<int>::max();
 
 void trim(std::vector<ValueId>& ids) {
   while (!ids.empty() && ids.back() == kNoValue) ids.pop_back();
@@ -99,9 +96,15 @@ void Importer::import_node(const onnx::NodeProto& proto, Scope& scope) {
   const std::string domain = canonical_domain(proto.domain());
   const int version = opset_of(proto, domain, scope);
   const onnx::OpSchema* schema = find_schema(domain, proto.op_type(), version);
+  // An operator that was withdrawn keeps its last meaning.
+  while (schema != nullptr && schema->deprecated())
+    schema = find_schema(domain, proto.op_type(), schema->since_version() - 1);
+  // One without a schema never had versions: it has the form of any opset.
+  const int form = schema != nullptr ? schema->since_version() : version;
   if (schema != nullptr) {
     check_node(proto, *schema);
-  } else if (newest_opset(domain) != 0 && !(options_.has_op && options_.has_op(domain, proto.op_type()))) {
+  } else if (newest_opset(domain) != 0 && !needs_lift(domain, proto.op_type(), form) &&
+             !(options_.has_op && options_.has_op(domain, proto.op_type()))) {
     invalid_graph("This is an invalid model. In " + describe_node(proto) + ": No Op registered for " + proto.op_type() +
                   " with domain_version of " + std::to_string(version));
   }
@@ -109,7 +112,6 @@ void Importer::import_node(const onnx::NodeProto& proto, Scope& scope) {
     import_constant(proto, scope);
     return;
   }
-  const int form = schema == nullptr ? kNoOlderForm : schema->since_version();
   if (!needs_lift(domain, proto.op_type(), form) && !has_op(domain, proto.op_type())) {
     expand_proto(proto, version, scope);
     return;

@@ -6,8 +6,9 @@ namespace fastort {
 namespace {
 
 std::span<const std::span<const LiftRow>> all_lifts() {
-  static const std::span<const LiftRow> kLists[] = {axes_lifts(), broadcast_lifts(), norm_lifts(), resize_lifts(),
-                                                    misc_lifts(), scan_lifts(),      ml_lifts()};
+  static const std::span<const LiftRow> kLists[] = {axes_lifts(),         broadcast_lifts(), norm_lifts(),
+                                                    resize_lifts(),       misc_lifts(),      scan_lifts(),
+                                                    experimental_lifts(), ml_lifts()};
   return kLists;
 }
 

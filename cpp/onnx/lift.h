@@ -84,6 +84,7 @@ std::span<const LiftRow> norm_lifts();       // Softmax, BatchNormalization, Gro
 std::span<const LiftRow> resize_lifts();     // Upsample, Resize, RoiAlign, GridSample
 std::span<const LiftRow> misc_lifts();       // renamed attributes, changed defaults
 std::span<const LiftRow> scan_lifts();
-std::span<const LiftRow> ml_lifts();  // ai.onnx.ml
+std::span<const LiftRow> experimental_lifts();  // operators that never had a schema
+std::span<const LiftRow> ml_lifts();            // ai.onnx.ml
 
 }  // namespace fastort

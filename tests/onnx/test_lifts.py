@@ -283,6 +283,37 @@ CASES = [
         {"classes_strings": ["a", "b"]},
         domain="ai.onnx.ml",
     ),
+    Case("affine", 7, "Affine", [X], [2 * X + 1], {"alpha": 2.0, "beta": 1.0}),
+    Case("scaled_tanh", 7, "ScaledTanh", [X], [2 * np.tanh(3 * X)], {"alpha": 2.0, "beta": 3.0}),
+    Case(
+        "parametric_softplus", 7, "ParametricSoftplus", [X], [2 * np.log1p(np.exp(3 * X))], {"alpha": 2.0, "beta": 3.0}
+    ),
+    Case(
+        "image_scaler",
+        7,
+        "ImageScaler",
+        [PICTURE],
+        [PICTURE / 2 + C3[:2].reshape(1, 2, 1, 1)],
+        {"scale": 0.5, "bias": C3[:2].tolist()},
+    ),
+    Case("crop", 7, "Crop", [PICTURE], [PICTURE[:, :, 1:, 2:-1]], {"border": [2, 1, 1, 0]}),
+    Case("crop_to_size", 7, "Crop", [PICTURE], [PICTURE[:, :, 1:3, 2:5]], {"border": [2, 1, 0, 0], "scale": [2, 3]}),
+    Case(
+        "mean_variance_normalization_7",
+        7,
+        "MeanVarianceNormalization",
+        [X4],
+        [(X4 - X4.mean((2, 3), keepdims=True)) / X4.std((2, 3), keepdims=True)],
+    ),
+    Case("scatter_11_withdrawn", 11, "Scatter", [C34, IDS, UPDATES], [SCATTERED]),
+    Case(
+        "upsample_10_withdrawn",
+        10,
+        "Upsample",
+        [PICTURE, np.array([1, 1, 2, 2], np.float32)],
+        [nearest(PICTURE, (1, 1, 2, 2))],
+        constants=(1,),
+    ),
 ]
 
 
