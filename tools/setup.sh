@@ -106,9 +106,10 @@ fresh() {
 if ! fresh; then
   say "building fastort (several minutes the first time)"
   touch "$stamp.new"
-  .venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation \
-    --force-reinstall -Cbuild-dir=build-wheel -Ccmake.define.FASTORT_BUILD_TESTS="$with_tests" \
-    -Ccmake.define.FASTORT_BUILD_BENCH="$with_tests" . >&2
+  .venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --force-reinstall \
+    --config-settings=build-dir=build-wheel \
+    --config-settings=cmake.define.FASTORT_BUILD_TESTS="$with_tests" \
+    --config-settings=cmake.define.FASTORT_BUILD_BENCH="$with_tests" . >&2
   printf '%s' "$state" > "$stamp"
   touch -r "$stamp.new" "$stamp"
   rm "$stamp.new"
