@@ -68,9 +68,16 @@ bool fuse_bias(Sweep& sweep, int index) {
     if (conv_index < 0) continue;
     const Node& conv = sweep.node(conv_index);
     const Shape* weight = sweep.shape(conv.inputs[1]);
-    if (has_activation(conv) || conv.has_input(2) || conv.has_input(3) || !weight || !is_known((*weight)[0])) continue;
-    const auto bias = per_channel(graph, add.inputs[1 - k], weight->rank(), (*weight)[0]);
+    if (has_activation(conv) || conv.has_input(3) || !weight || !is_known((*weight)[0])) continue;
+    auto bias = per_channel(graph, add.inputs[1 - k], weight->rank(), (*weight)[0]);
     if (!bias) continue;
+    if (conv.has_input(2)) {
+      const Tensor* own = graph.constant(conv.inputs[2]);
+      if (!own || own->type() != DataType::Float || own->count() != bias->count()) continue;
+      Tensor sum(DataType::Float, bias->shape());
+      for (int64_t c = 0; c < sum.count(); ++c) sum.data<float>()[c] = own->data<float>()[c] + bias->data<float>()[c];
+      bias = std::move(sum);
+    }
     Node fused = conv;
     fused.origin = {};
     fused.inputs.resize(3, kNoValue);

@@ -11,8 +11,13 @@ int remove_dead_nodes(Graph& graph);
 int remove_identities(Graph& graph);
 int fold_constants(Graph& graph);
 int merge_equal_nodes(Graph& graph);
+int merge_views(Graph& graph);
 int fold_batch_normalization(Graph& graph);
+int fuse_layer_normalization(Graph& graph);
 int recognize_activations(Graph& graph);
+int fuse_attention(Graph& graph);
+int move_transposes(Graph& graph);
+int fold_scales(Graph& graph);
 int fuse_conv(Graph& graph);
 int fuse_matmul(Graph& graph);
 

@@ -20,10 +20,18 @@ constexpr Pass kPasses[] = {
     {"remove_identities", 1, remove_identities},
     {"fold_constants", 1, fold_constants},
     {"merge_equal_nodes", 1, merge_equal_nodes},
+    {"merge_views", 1, merge_views},
     {"fold_batch_normalization", 1, fold_batch_normalization},
+    {"fuse_layer_normalization", 2, fuse_layer_normalization},
     {"recognize_activations", 2, recognize_activations},
+    {"fuse_attention", 2, fuse_attention},
+    {"move_transposes", 2, move_transposes},
+    {"merge_views", 1, merge_views},
+    {"fold_scales", 2, fold_scales},
     {"fuse_conv", 2, fuse_conv},
     {"fuse_matmul", 2, fuse_matmul},
+    {"remove_identities", 1, remove_identities},
+    {"merge_equal_nodes", 1, merge_equal_nodes},
     {"remove_dead_nodes", 1, remove_dead_nodes},
 };
 

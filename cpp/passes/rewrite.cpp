@@ -2,13 +2,43 @@
 
 #include <algorithm>
 #include <cmath>
-#include <unordered_map>
+
+#include "ops/core/infer.h"
+#include "ops/op.h"
 
 namespace fastort {
 
+Sweep::Sweep(Graph& graph)
+    : graph_(graph),
+      count_(static_cast<int>(graph.nodes.size())),
+      readers_(graph.values.size()),
+      producers_(graph.values.size(), -1),
+      removed_(graph.nodes.size(), false) {
+  for (int i = 0; i < count_; ++i) register_node(i);
+  for (ValueId id : graph.outputs) readers_[static_cast<size_t>(id)].push_back(-1);
+  for (const auto& readers : readers_) was_read_.push_back(!readers.empty());
+}
+
+void Sweep::register_node(int index) {
+  const Node& own = node(index);
+  for (ValueId id : own.inputs)
+    if (id != kNoValue) readers_[static_cast<size_t>(id)].push_back(index);
+  for (ValueId id : own.outputs)
+    if (id != kNoValue) producers_[static_cast<size_t>(id)] = index;
+}
+
+void Sweep::forget(int index) {
+  for (ValueId id : node(index).inputs) {
+    if (id == kNoValue) continue;
+    auto& readers = readers_[static_cast<size_t>(id)];
+    const auto own = std::find(readers.begin(), readers.end(), index);
+    if (own != readers.end()) readers.erase(own);
+  }
+}
+
 int Sweep::producer_index(ValueId id) const {
-  if (id == kNoValue) return -1;
-  const int index = uses_.producer(id);
+  if (id == kNoValue || static_cast<size_t>(id) >= producers_.size()) return -1;
+  const int index = producers_[static_cast<size_t>(id)];
   return index >= 0 && !removed(index) ? index : -1;
 }
 
@@ -22,11 +52,12 @@ Node* Sweep::producer(ValueId id, std::string_view op_type, std::string_view dom
   return maker && maker->op_type == op_type && maker->domain == domain ? maker : nullptr;
 }
 
-int Sweep::only_reader(ValueId id) const {
-  if (!uses_.single(id)) return -1;
-  const int index = uses_.of(id)[0];
-  return removed(index) ? -1 : index;
+const std::vector<int>& Sweep::readers(ValueId id) const {
+  static const std::vector<int> kNone;  // of a constant that was added meanwhile
+  return static_cast<size_t>(id) < readers_.size() ? readers_[static_cast<size_t>(id)] : kNone;
 }
+
+int Sweep::only_reader(ValueId id) const { return single(id) ? readers(id)[0] : -1; }
 
 std::optional<float> Sweep::scalar(ValueId id) const {
   const Tensor* constant = graph_.constant(id);
@@ -72,43 +103,114 @@ bool Sweep::same_shape(ValueId a, ValueId b) const {
   return first && second && *first == *second;
 }
 
+void Sweep::remove(int index) {
+  if (!removed(index)) forget(index);
+  removed_[static_cast<size_t>(index)] = true;
+  ++changes_;
+}
+
 void Sweep::become(int index, Node replacement, std::vector<std::string> fused) {
+  forget(index);
   Node& old = node(index);
   replacement.outputs = old.outputs;
   if (replacement.name.empty()) replacement.name = old.name;
   replacement.origin = std::move(old.origin);
   replacement.origin.fused.insert(replacement.origin.fused.end(), fused.begin(), fused.end());
+  // A constant that was added meanwhile has no readers yet.
+  readers_.resize(graph_.values.size());
+  producers_.resize(graph_.values.size(), -1);
   old = std::move(replacement);
+  register_node(index);
   ++changes_;
+}
+
+ValueId Sweep::emit(int before, Node added) {
+  const OpDef* op = find_op(added.domain, added.op_type);
+  if (!op) fail(ErrorCode::Fail, "a pass makes '" + added.op_type + "', which is no operator");
+  std::vector<ValueType> types(added.inputs.size());
+  std::vector<KnownValue> known(added.inputs.size());
+  for (size_t i = 0; i < added.inputs.size(); ++i) {
+    if (added.inputs[i] == kNoValue) continue;
+    types[i] = graph_.value(added.inputs[i]).type;
+    known[i].tensor = graph_.constant(added.inputs[i]);
+  }
+  added.outputs = {kNoValue};
+  const Node& anchor = node(before);
+  const std::string base = anchor.outputs.empty() ? anchor.name : graph_.value(anchor.outputs[0]).name;
+  const ValueId out = graph_.add_value(base + "_" + added.op_type + std::to_string(graph_.values.size()));
+  added.outputs[0] = out;
+  graph_.value(out).type = infer_node(*op, added, types, known, *graph_.symbols).types[0];
+  if (added.origin.op_type.empty()) {
+    added.origin.op_type = added.op_type;
+    added.origin.node_name = anchor.origin.node_name;
+  }
+  readers_.resize(graph_.values.size());
+  producers_.resize(graph_.values.size(), -1);
+  const int index = count_ + static_cast<int>(added_.size());
+  // In front of an added node: where that node stands, because it was added earlier.
+  while (before >= count_) before = added_[static_cast<size_t>(before - count_)].before;
+  added_.push_back({before, std::move(added)});
+  removed_.push_back(false);
+  register_node(index);
+  ++changes_;
+  return out;
 }
 
 void Sweep::redirect(ValueId from, ValueId to) {
-  redirects_.emplace_back(from, to);
+  std::vector<int>& readers = readers_[static_cast<size_t>(from)];
+  for (int reader : readers) {
+    std::vector<ValueId>& ids = reader < 0 ? graph_.outputs : node(reader).inputs;
+    std::replace(ids.begin(), ids.end(), from, to);
+    readers_[static_cast<size_t>(to)].push_back(reader);
+  }
+  readers.clear();
   ++changes_;
 }
 
-int Sweep::finish() {
-  if (!redirects_.empty()) {
-    std::unordered_map<ValueId, ValueId> target;
-    for (const auto& [from, to] : redirects_) target[from] = to;
-    auto follow = [&](ValueId id) {
-      for (auto entry = target.find(id); entry != target.end(); entry = target.find(id)) id = entry->second;
-      return id;
-    };
-    for (size_t i = 0; i < graph_.nodes.size(); ++i) {
-      if (i < removed_.size() && removed_[i]) continue;
-      for (ValueId& id : graph_.nodes[i].inputs) id = follow(id);
+void Sweep::remove_unread() {
+  std::vector<bool> read(graph_.values.size(), false);
+  for (ValueId id : graph_.outputs) read[static_cast<size_t>(id)] = true;
+  std::vector<bool> dead(graph_.nodes.size(), false);
+  for (size_t i = graph_.nodes.size(); i-- > 0;) {
+    const Node& own = graph_.nodes[i];
+    bool any_read = false, lost_readers = false;
+    for (ValueId id : own.outputs) {
+      if (id == kNoValue) continue;
+      const auto at = static_cast<size_t>(id);
+      any_read |= read[at];
+      lost_readers |= at >= was_read_.size() || was_read_[at];
     }
-    for (ValueId& id : graph_.outputs) id = follow(id);
+    dead[i] = !any_read && lost_readers;
+    if (dead[i]) continue;
+    for (ValueId id : own.inputs)
+      if (id != kNoValue) read[static_cast<size_t>(id)] = true;
   }
-  size_t kept = 0;
-  for (size_t i = 0; i < graph_.nodes.size(); ++i) {
-    if (i < removed_.size() && removed_[i]) continue;
-    if (kept != i) graph_.nodes[kept] = std::move(graph_.nodes[i]);
-    ++kept;
+  std::erase_if(graph_.nodes, [&](const Node& own) { return dead[static_cast<size_t>(&own - graph_.nodes.data())]; });
+}
+
+int Sweep::finish() {
+  if (changes_ == 0) return 0;
+  std::vector<std::vector<Added*>> in_front(static_cast<size_t>(count_));
+  for (size_t k = 0; k < added_.size(); ++k) {
+    if (!removed_[static_cast<size_t>(count_) + k])
+      in_front[static_cast<size_t>(added_[k].before)].push_back(&added_[k]);
   }
-  graph_.nodes.resize(kept);
+  std::vector<Node> nodes;
+  nodes.reserve(graph_.nodes.size() + added_.size());
+  for (int i = 0; i < count_; ++i) {
+    for (Added* added : in_front[static_cast<size_t>(i)]) nodes.push_back(std::move(added->node));
+    if (!removed(i)) nodes.push_back(std::move(graph_.nodes[static_cast<size_t>(i)]));
+  }
+  graph_.nodes = std::move(nodes);
+  remove_unread();
   return changes_;
+}
+
+Node make_node(std::string op_type, std::vector<ValueId> inputs) {
+  Node node;
+  node.op_type = std::move(op_type);
+  node.inputs = std::move(inputs);
+  return node;
 }
 
 std::string fused_name(const Node& node) {
