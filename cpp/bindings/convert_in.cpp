@@ -115,7 +115,7 @@ Tensor convert_tensor(PyObject* object, DataType expected, const InputSlot& slot
   if (PyList_Check(object)) return convert_list(object, expected, slot);
   if (PyDict_Check(object))
     fail_type("map", "tensor(" + std::string(name(expected)) + ")", slot, "; pass a NumPy array");
-  if (PyUnicode_Check(object) || PyTuple_Check(object) || PyObject_CheckBuffer(object))
+  if (PyUnicode_Check(object) || PyTuple_Check(object) || PyBytes_Check(object) || PyByteArray_Check(object))
     raise(PyExc_RuntimeError, "Input must be a list of dictionaries or a single numpy array for input '" + slot.name +
                                   "', not " + type_name_of(object));
   fail_object(object, slot);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 #include <utility>
 
 #include "base/error.h"
@@ -67,6 +68,24 @@ class References {
   InlineVector<PyObject*, 16> objects_;
 };
 
+// Puts a result into the memory that the caller bound, unless the engine has written it there.
+void write_bound(const Value& result, const Tensor& target, const NodeArgInfo& info) {
+  if (!result.is_tensor()) invalid_argument("output '" + info.name + "' is no tensor and cannot be bound to memory");
+  const Tensor& tensor = result.tensor();
+  if (tensor.type() != target.type())
+    invalid_argument("Unexpected output data type for output '" + info.name + "'. Actual: (tensor(" +
+                     std::string(name(target.type())) + ")) , expected: (tensor(" + std::string(name(tensor.type())) +
+                     ")): bind memory of the output's type");
+  if (tensor.shape() != target.shape())
+    invalid_argument("Got invalid dimensions for output: " + info.name + " : the bound memory is " + describe(target) +
+                     ", the result is " + describe(tensor));
+  if (tensor.raw() == target.raw() || tensor.count() == 0) return;
+  if (tensor.type() == DataType::String)
+    std::copy_n(tensor.data<std::string>(), tensor.count(), target.data<std::string>());
+  else
+    std::memcpy(target.raw(), tensor.raw(), tensor.bytes());
+}
+
 }  // namespace
 
 struct PySession::Call {
@@ -95,7 +114,13 @@ struct PySession::Call {
 
   void run_without_gil(const RunOptions* run_options) {
     const WithoutGil released;
-    session->run(inputs, feeds, outputs, results, run_options);
+    try {
+      session->run(inputs, feeds, outputs, results, run_options);
+    } catch (const Error& error) {
+      // The model was found valid when the session was made: it is the fed sizes that an operator cannot take.
+      if (error.code() != ErrorCode::InvalidGraph) throw;
+      fail(ErrorCode::Fail, std::string("Non-zero status code returned while running ") + error.what());
+    }
   }
 
   void run_interruptible() {
@@ -251,8 +276,13 @@ py::list PySession::run_values(const py::object& output_names, const py::object&
   for (size_t i = 0; i < call.results.size() && i < bound.size(); ++i) {
     if (const Value* value = held_value(py::object(bound[i]).ptr())) call.results[i] = *value;
   }
+  const std::vector<Value> targets = call.results;
   call.run(last_run_ns_);
   separate(call);
+  for (size_t i = 0; i < targets.size(); ++i) {
+    if (targets[i].is_tensor())
+      write_bound(call.results[i], targets[i].tensor(), call.session->outputs()[static_cast<size_t>(call.outputs[i])]);
+  }
   py::list list;
   for (Value& result : call.results) list.append(py::cast(OrtValue{std::move(result)}));
   return list;

@@ -83,7 +83,7 @@ RUNS: dict[str, tuple[bytes, Any, Any, type[Exception], list[str]]] = {
         InvalidArgument,
         ["Invalid rank for input: x Got: 1 Expected: 2 Please fix either the inputs/outputs or the model.", "[3]"],
     ),
-    "scalar": (models.negate(), None, {"x": np.float32(1).reshape(())}, InvalidArgument, ["Got: 0 Expected: 2"]),
+    "scalar": (models.negate(), None, {"x": np.array(1, np.float32)}, InvalidArgument, ["Got: 0 Expected: 2"]),
     "one dimension": (
         models.negate(),
         None,
@@ -144,9 +144,8 @@ def test_a_session_survives_errors() -> None:
 
 def test_inputs_that_disagree_name_the_node() -> None:
     session = fastort.InferenceSession(models.add((None, 3)))
-    with pytest.raises((InvalidArgument, Fail, onnxruntime_pybind11_state.RuntimeException)) as caught:
+    with pytest.raises(Fail, match=r"Non-zero status code returned while running .*Add.*\[2,3\].*\[5,3\]"):
         session.run(None, {"a": X, "b": np.ones((5, 3), np.float32)})
-    assert "Add" in str(caught.value)
 
 
 def test_run_options_of_another_type() -> None:
@@ -208,5 +207,5 @@ def test_an_unknown_operator() -> None:
 def test_a_cycle() -> None:
     nodes = [helper.make_node("Add", ["x", "b"], ["a"]), helper.make_node("Neg", ["a"], ["b"])]
     model = models.model(nodes, [models.tensor("x", dims=[3])], [models.tensor("b", TensorProto.FLOAT, [3])])
-    with pytest.raises(InvalidGraph):
+    with pytest.raises(Fail, match=r"This is an invalid model. Error: the graph is not acyclic"):
         fastort.InferenceSession(model.SerializeToString())

@@ -90,7 +90,7 @@ def test_stays_silent() -> None:
     assert (result.stdout, result.stderr) == ("", "")
 
 
-NEIGHBOURS = ["onnx", "torch", "onnxruntime", "onnx, torch"]
+NEIGHBOURS = ["onnx, torch", "onnxruntime"]
 
 
 @pytest.mark.parametrize("order", ["first", "last"])
