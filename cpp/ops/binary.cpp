@@ -35,8 +35,12 @@ bool keeps_zero(BinaryOp op) {
 }
 
 bool both_padded(const OpContext& context) {
-  return context.in(0).layout == context.out(0).layout && context.in(1).layout == context.out(0).layout &&
-         context.in(0).shape[1] == context.out(0).shape[1] && context.in(1).shape[1] == context.out(0).shape[1];
+  const TensorDesc& out = context.out(0);
+  auto padded = [&](const TensorDesc& operand) {
+    // One element is read as a number, not as a vector of channels.
+    return operand.layout == out.layout && operand.shape[1] == out.shape[1] && operand.shape.count() != 1;
+  };
+  return padded(context.in(0)) && padded(context.in(1));
 }
 
 Binary find(const OpContext& context, BinaryOp op) {
