@@ -11,6 +11,10 @@ namespace {
 ValueType merge(const InferContext& context, const ValueType& a, const ValueType& b, Shape* forgotten = nullptr) {
   if (a.kind == ValueKind::Unknown) return b;
   if (b.kind == ValueKind::Unknown) return a;
+  if ((a.kind == ValueKind::Optional) != (b.kind == ValueKind::Optional)) {
+    const ValueType &optional = a.kind == ValueKind::Optional ? a : b, &plain = a.kind == ValueKind::Optional ? b : a;
+    return ValueType::optional(optional.inner ? merge(context, *optional.inner, plain, forgotten) : plain);
+  }
   const bool same_element =
       a.element == b.element || a.element == DataType::Undefined || b.element == DataType::Undefined;
   if (a.kind != b.kind || !same_element) {
@@ -32,6 +36,8 @@ ValueType merge(const InferContext& context, const ValueType& a, const ValueType
 
 // Whether every value of type `inner` is one of type `outer`, whose forgotten sizes may be any.
 bool covers(const ValueType& outer, const ValueType& inner, const Shape& forgotten) {
+  if (outer.kind == ValueKind::Optional && inner.kind != ValueKind::Optional)
+    return outer.inner && covers(*outer.inner, inner, forgotten);
   if (outer.kind != inner.kind || outer.element != inner.element) return false;
   if (outer.inner && inner.inner && !covers(*outer.inner, *inner.inner, forgotten)) return false;
   if (!outer.has_shape) return true;
@@ -192,8 +198,11 @@ void infer_loop(InferContext& context) {
   const auto types = infer_turns(context, *body, inputs, 2, 1, carried);
   const Dim turns = context.unknown();
   for (size_t i = 0; i < outputs; ++i) {
-    // After no turn at all a carried value is what came in.
-    ValueType type = i < carried ? inputs[2 + i] : types[1 + i];
+    // After no turn at all a carried value is what came in. An optional one may become whole by a turn, and is then
+    // declared so.
+    const bool whole = i < carried && inputs[2 + i].kind == ValueKind::Optional &&
+                       types[1 + i].kind != ValueKind::Optional && types[1 + i].kind != ValueKind::Unknown;
+    ValueType type = i < carried && !whole ? inputs[2 + i] : types[1 + i];
     if (i >= carried && type.is_tensor() && type.has_shape) type.shape.insert(0, turns);
     context.outputs[i] = std::move(type);
   }
