@@ -1,0 +1,123 @@
+#include "kernels/quantize.h"
+#include "ops/op.h"
+
+namespace fastort {
+namespace {
+
+constexpr TypeMask kQuantized{DataType::Int8,           DataType::UInt8,          DataType::Int16,
+                              DataType::UInt16,         DataType::Int32,          DataType::Int4,
+                              DataType::UInt4,          DataType::Int2,           DataType::UInt2,
+                              DataType::Float8E4M3FN,   DataType::Float8E4M3FNUZ, DataType::Float8E5M2,
+                              DataType::Float8E5M2FNUZ, DataType::Float4E2M1};
+constexpr TypeMask kReal = TypeMask{DataType::Float, DataType::Float16, DataType::BFloat16, DataType::Int32};
+
+// The type that an attribute names, or `fallback` where it is 0.
+DataType named_type(const Attributes& attributes, std::string_view attribute, DataType fallback) {
+  const int64_t value = attributes.get_int(attribute, 0);
+  if (value < 0 || value >= kDataTypes) invalid_graph("attribute " + std::string(attribute) + " names no type");
+  return value ? static_cast<DataType>(value) : fallback;
+}
+
+void check_scales(InferContext& context) {
+  if (!context.has_shape(0) || !context.has_shape(1)) return;
+  const Shape& x = context.shape(0);
+  const Shape& scale = context.shape(1);
+  const int64_t block = context.attributes().get_int("block_size", 0);
+  if (block < 0) context.fail("block_size is negative");
+  if (scale.is_concrete() && scale.count() == 1 && block == 0) return;
+  const int axis = normalize_axis(context, context.attributes().get_int("axis", 1), x.rank());
+  if (block == 0) {
+    const Dim size = x[static_cast<size_t>(axis)];
+    if (scale.rank() != 1 || (is_known(scale[0]) && is_known(size) && scale[0] != size)) {
+      context.fail("the scale has the shape " + to_string(scale) + "; one element, or one for each of axis " +
+                   std::to_string(axis) + " is needed");
+    }
+    return;
+  }
+  if (scale.rank() != x.rank()) context.fail("with block_size the scale needs the rank of the input");
+  for (int i = 0; i < x.rank(); ++i) {
+    const Dim size = x[static_cast<size_t>(i)], given = scale[static_cast<size_t>(i)];
+    if (!is_known(size) || !is_known(given)) continue;
+    const Dim wanted = i == axis ? (size + block - 1) / block : size;
+    if (given != wanted) {
+      context.fail("the scale has the shape " + to_string(scale) + ", which does not fit blocks of " +
+                   std::to_string(block) + " along axis " + std::to_string(axis));
+    }
+  }
+}
+
+void infer_quantize(InferContext& context) {
+  const DataType fallback = named_type(context.attributes(), "output_dtype", DataType::UInt8);
+  const DataType type = context.has_input(2) ? context.type(2) : fallback;
+  if (type != DataType::Undefined && !kQuantized.has(type)) {
+    context.fail("cannot quantize to " + std::string(name(type)));
+  }
+  check_scales(context);
+  if (!context.has_shape(0)) return context.out(0, type);
+  context.out(0, type, context.shape(0));
+}
+
+void infer_dequantize(InferContext& context) {
+  const DataType type = named_type(context.attributes(), "output_dtype", context.type(1));
+  check_scales(context);
+  if (!context.has_shape(0)) return context.out(0, type);
+  context.out(0, type, context.shape(0));
+}
+
+kernels::ScaleGrid grid_of(const OpContext& context) {
+  kernels::ScaleGrid grid;
+  const Shape& x = context.shape(0);
+  const int64_t block = context.attributes().get_int("block_size", 0);
+  if (block == 0 && context.shape(1).count() == 1) {
+    grid.inner = x.count();
+    return grid;
+  }
+  const int axis = normalize_axis(context.node, context.attributes().get_int("axis", 1), x.rank());
+  grid.outer = x.count(0, axis);
+  grid.axis = x[static_cast<size_t>(axis)];
+  grid.inner = x.count(axis + 1, x.rank());
+  grid.axis_block = block ? block : 1;
+  grid.per_inner = block != 0;
+  return grid;
+}
+
+std::unique_ptr<Kernel> prepare_quantize(const OpContext& context) {
+  const DataType precision = named_type(context.attributes(), "precision", context.type(1));
+  const kernels::Quantizer quantizer(context.type(0), context.type(1), context.out(0).type, precision,
+                                     context.attributes().get_int("saturate", 1) != 0, grid_of(context));
+  const bool has_zero = context.has_input(2);
+  return make_kernel([quantizer, has_zero](const KernelArgs& args) {
+    quantizer.quantize(args.in<std::byte>(0), args.in<std::byte>(1), has_zero ? args.in<std::byte>(2) : nullptr,
+                       args.out<std::byte>(0), args.parallel);
+  });
+}
+
+std::unique_ptr<Kernel> prepare_dequantize(const OpContext& context) {
+  const kernels::Quantizer quantizer(context.out(0).type, context.type(1), context.type(0), DataType::Float, true,
+                                     grid_of(context));
+  const bool has_zero = context.has_input(2);
+  return make_kernel([quantizer, has_zero](const KernelArgs& args) {
+    quantizer.dequantize(args.in<std::byte>(0), args.in<std::byte>(1), has_zero ? args.in<std::byte>(2) : nullptr,
+                         args.out<std::byte>(0), args.parallel);
+  });
+}
+
+constexpr Candidate kQuantize[] = {{"linear", nullptr, prepare_quantize}};
+constexpr Candidate kDequantize[] = {{"linear", nullptr, prepare_dequantize}};
+
+constexpr OpDef kOps[] = {
+    {.domain = "", .name = "QuantizeLinear", .infer = infer_quantize, .cpu = kQuantize, .types = kReal},
+    {.domain = "", .name = "DequantizeLinear", .infer = infer_dequantize, .cpu = kDequantize, .types = kQuantized},
+    {.domain = "com.microsoft", .name = "QuantizeLinear", .infer = infer_quantize, .cpu = kQuantize, .types = kReal},
+    {.domain = "com.microsoft",
+     .name = "DequantizeLinear",
+     .infer = infer_dequantize,
+     .cpu = kDequantize,
+     .types = kQuantized},
+};
+
+}  // namespace
+
+std::span<const OpDef> quantize_ops() { return kOps; }
+
+}  // namespace fastort
