@@ -1,6 +1,7 @@
 // Operators that choose elements: Where, Clip and Dropout.
 #include <atomic>
 #include <cstring>
+#include <random>
 
 #include "kernels/elementwise/binary.h"
 #include "kernels/elementwise/clip.h"
@@ -125,17 +126,22 @@ void infer_dropout(InferContext& context) {
     context.out(1, DataType::Bool);
 }
 
-// A well-mixed function of a seed and an index (the finaliser of splitmix64), as a number in [0, 1).
-double uniform(uint64_t seed, uint64_t index) {
-  uint64_t z = seed + (index + 1) * 0x9e3779b97f4a7c15u;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-  return static_cast<double>((z ^ (z >> 31)) >> 11) * 0x1p-53;
-}
+// Numbers in [0, 1) as NumPy's RandomState draws them, so that a seed means what it means there.
+class Uniform {
+ public:
+  explicit Uniform(uint32_t seed) : bits_(seed) {}
+  double next() {
+    const uint32_t high = static_cast<uint32_t>(bits_()) >> 5, low = static_cast<uint32_t>(bits_()) >> 6;
+    return (high * 67108864.0 + low) / 9007199254740992.0;
+  }
 
-uint64_t next_seed() {
-  static std::atomic<uint64_t> calls{0};
-  return 0x2545f4914f6cdd1du * (calls.fetch_add(1, std::memory_order_relaxed) + 1);
+ private:
+  std::mt19937 bits_;
+};
+
+uint32_t next_seed() {
+  static std::atomic<uint32_t> calls{0};
+  return 0x9e3779b9u * (calls.fetch_add(1, std::memory_order_relaxed) + 1);
 }
 
 struct Dropout {
@@ -143,7 +149,7 @@ struct Dropout {
   DataType ratio_type;
   bool has_ratio, has_training_mode, has_mask;
   int64_t count;
-  std::optional<uint64_t> seed;
+  std::optional<uint32_t> seed;
   std::optional<kernels::Convert> widen, narrow, ratio_to_float;
 
   void run(const KernelArgs& args) const {
@@ -159,23 +165,22 @@ struct Dropout {
       return;
     }
     if (!(ratio > 0 && ratio < 1)) invalid_argument("Dropout: the ratio must lie in [0, 1)");
-    const uint64_t base = seed ? *seed : next_seed();
-    const float scale = 1 / (1 - ratio);
+    // Drawn in the order of the elements, on one thread: the result depends on nothing but the seed.
+    Uniform uniform(seed ? *seed : next_seed());
+    const double scale = 1 / (1 - static_cast<double>(ratio));
     const int64_t item = static_cast<int64_t>(element_size(type));
-    args.parallel.range(count, 4096, [&](int64_t begin, int64_t end) {
-      constexpr int64_t kBlock = 256;
-      double block[kBlock];
-      for (int64_t i = begin; i < end; i += kBlock) {
-        const int64_t n = std::min(kBlock, end - i);
-        (*widen)(src + i * item, block, n);
-        for (int64_t k = 0; k < n; ++k) {
-          const bool keep = uniform(base, static_cast<uint64_t>(i + k)) >= ratio;
-          block[k] = keep ? block[k] * scale : 0;
-          if (mask) mask[i + k] = keep;
-        }
-        (*narrow)(block, dst + i * item, n);
+    constexpr int64_t kBlock = 256;
+    double block[kBlock];
+    for (int64_t i = 0; i < count; i += kBlock) {
+      const int64_t n = std::min(kBlock, count - i);
+      (*widen)(src + i * item, block, n);
+      for (int64_t k = 0; k < n; ++k) {
+        const bool keep = uniform.next() >= static_cast<double>(ratio);
+        block[k] = keep ? block[k] * scale : 0;
+        if (mask) mask[i + k] = keep;
       }
-    });
+      (*narrow)(block, dst + i * item, n);
+    }
   }
 };
 
@@ -186,7 +191,7 @@ std::unique_ptr<Kernel> prepare_dropout(const OpContext& context) {
   dropout.has_training_mode = context.has_input(2);
   dropout.has_mask = context.has_output(1);
   dropout.count = elementwise::elements(context.out(0));
-  if (context.attributes().has("seed")) dropout.seed = static_cast<uint64_t>(context.attributes().get_int("seed", 0));
+  if (context.attributes().has("seed")) dropout.seed = static_cast<uint32_t>(context.attributes().get_int("seed", 0));
   dropout.widen = kernels::Convert::find(dropout.type, DataType::Double);
   dropout.narrow = kernels::Convert::find(DataType::Double, dropout.type);
   if (dropout.has_ratio) dropout.ratio_to_float = kernels::Convert::find(context.type(1), DataType::Float);
