@@ -21,7 +21,7 @@ size_t floats(int64_t count) { return (static_cast<size_t>(count) * sizeof(float
 // How the work is cut: blocks of query rows whose scores stay in the second cache; pieces of them, each with scratch.
 struct Cut {
   int64_t rows, blocks, pieces;
-  size_t packed_k, packed_v, scores, bias, sums, piece;
+  size_t packed_k, packed_v, scores, bias, sums, queries, piece;
 
   Cut(const AttentionProblem& p, int threads) {
     const int64_t fitting = static_cast<int64_t>(cache_sizes().l2) / 3 / (4 * std::max<int64_t>(1, p.keys));
@@ -37,7 +37,8 @@ struct Cut {
     scores = floats(rows * p.keys);
     bias = floats(p.keys);
     sums = floats(rows);
-    piece = scores + bias + sums;
+    queries = p.q.item == 1 ? 0 : floats(rows * p.size);  // copied where their items are not adjacent
+    piece = scores + bias + sums + queries;
   }
   size_t packed_bytes(const AttentionProblem& p) const {
     return static_cast<size_t>(p.batch * p.kv_heads) * (packed_k + packed_v);
@@ -98,6 +99,13 @@ class Run {
     product.depth = p_.size;
     product.a = t_.q + b * p_.q.batch + h * p_.q.head + first * p_.q.row;
     product.a_stride = p_.q.row;
+    if (p_.q.item != 1) {
+      float* const copy = sums + cut_.sums / sizeof(float);
+      for (int64_t i = 0; i < rows; ++i)
+        for (int64_t j = 0; j < p_.size; ++j) copy[i * p_.size + j] = product.a[i * p_.q.row + j * p_.q.item];
+      product.a = copy;
+      product.a_stride = p_.size;
+    }
     product.b = packed_k(b, kv);
     product.b_panel_stride = product.b_stride * p_.size;
     product.c = scores;
@@ -238,7 +246,7 @@ void run_attention_reference(const AttentionProblem& p, const AttentionTensors<T
     for (int64_t k = 0; k < p.keys; ++k) {
       const T* const key = t.k + b * p.k.batch + kv * p.k.head + k * p.k.row;
       T sum = 0;
-      for (int64_t j = 0; j < p.size; ++j) sum += q[j] * key[j * p.k.item];
+      for (int64_t j = 0; j < p.size; ++j) sum += q[j * p.q.item] * key[j * p.k.item];
       row[k] = sum * static_cast<T>(p.scale);
     }
     give(QkOutput::Raw);

@@ -18,7 +18,7 @@ enum class QkOutput : uint8_t { None, Raw, Capped, Biased, Probabilities };
 struct AttentionProblem {
   int64_t batch = 0, heads = 0, kv_heads = 0;
   int64_t queries = 0, keys = 0, size = 0, value_size = 0;  // tokens of Q, tokens of K and V, items of a head
-  HeadStrides q, k, v, y;                                   // y's items are adjacent, q's too
+  HeadStrides q, k, v, y;                                   // y's items are adjacent
   double scale = 1;
   float softcap = 0;
   bool has_mask = false, mask_is_bool = false;

@@ -313,6 +313,7 @@ void Transpose(const float* src, int64_t src_stride, int64_t rows, int64_t cols,
 
 void PackPanels(const float* b, int64_t row_stride, int64_t col_stride, int64_t depth, int64_t cols, int64_t first,
                 int64_t last, float* dst) {
+  if (depth == 0) return;
   const D d;
   for (int64_t p = first; p < last; ++p) {
     const int64_t width = std::min<int64_t>(kPanel, cols - p * kPanel);

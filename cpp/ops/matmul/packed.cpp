@@ -62,6 +62,7 @@ class PackedKernel final : public Kernel {
   size_t workspace_bytes() const override { return regions_.bytes(); }
 
   void run(const KernelArgs& args) const override {
+    if (c_count_ == 0) return;
     const Problem& p = problem_;
     const float* a = operand(args, 0, a_floats_, a_count_);
     const float* b = packed_ ? reinterpret_cast<const float*>(packed_->data()) : operand(args, 1, b_floats_, b_count_);
