@@ -206,7 +206,9 @@ def run(command: Iterable[str | Path], cwd: Path, logfile: Path) -> None:
 def compiler_id() -> str:
     """Returns the C++ compiler's own version string."""
     cxx = os.environ.get("CXX", "c++")
-    return subprocess.run([cxx, "--version"], capture_output=True, text=True, check=True).stdout.split("\n")[0]
+    line = subprocess.run([cxx, "--version"], capture_output=True, text=True, check=True).stdout.split("\n")[0]
+    # The same compiler goes by several names: a build of the wheel sets CXX to what Python was built with.
+    return re.sub(r"^\S+", "c++", line)
 
 
 def prefix_of(recipe: Recipe) -> Path:
