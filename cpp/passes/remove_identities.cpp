@@ -10,6 +10,7 @@ bool is_identity(Sweep& sweep, const Node& node) {
   const ValueId in = node.inputs[0];
   const ValueId out = node.outputs[0];
   if (node.op_type == "Identity") return true;
+  if (node.op_type == "Concat") return node.inputs.size() == 1;
   if (node.op_type == "Dropout") return !node.has_output(1) && !node.has_input(2);
   if (node.op_type == "Cast") return sweep.type(in) != DataType::Undefined && sweep.type(in) == sweep.type(out);
   if (node.op_type == "Reshape" || node.op_type == "Expand" || node.op_type == "Flatten" || node.op_type == "Pad" ||

@@ -17,7 +17,8 @@ CONSTANTS = {"c": np.float32(0.5), "root": np.array([0.7], np.float32), "low": n
 def attention(
     scores: str, *, inputs: str = "", outputs: str = "", before: str = "", after: str = ""
 ) -> onnx.ModelProto:
-    body = f"kt = Transpose<perm = [0, 1, 3, 2]>(k)\n{before}\n{scores}\np = Softmax<axis = -1>(s)\ny = MatMul(p, v)\n{after}"
+    head = f"kt = Transpose<perm = [0, 1, 3, 2]>(k)\n{before}\n{scores}"
+    body = f"{head}\np = Softmax<axis = -1>(s)\ny = MatMul(p, v)\n{after}"
     return model(f"({BHSD}{inputs}) => (float[b,2,5,3] y{outputs}) {{ {body} }}", CONSTANTS)
 
 

@@ -1,0 +1,57 @@
+"""MatMul and Gemm with bias, residual and activation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.passes.graphs import check, model, operators, random
+
+WEIGHTS = {
+    "w": random(8, 6),
+    "b": random(6, seed=1),
+    "two": np.float32(1.4142135),
+    "one": np.float32(1),
+    "half": np.float32(0.5),
+}
+HEAD = "(float[n,5,8] x, float[n,5,6] r) => (float[n,5,6] y"
+FEEDS = {"x": random(2, 5, 8), "r": random(2, 5, 6)}
+FUSED = "fastort::MatMulEpilogue"
+GELU = "e = Div(q, two)\n f = Erf(e)\n g = Add(f, one)\n h = Mul(q, g)\n y = Mul(h, half)"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "p = MatMul(x, w)\n y = Add(p, b)",
+        "p = MatMul(x, w)\n y = Add(b, p)",
+        "p = MatMul(x, w)\n q = Add(p, b)\n y = Add(q, r)",
+        "p = MatMul(x, w)\n q = Add(p, b)\n y = Relu(q)",
+        f"p = MatMul(x, w)\n q = Add(p, b)\n {GELU}",
+    ],
+)
+def test_fires(body: str) -> None:
+    proto = model(f"{HEAD}) {{ {body} }}", WEIGHTS)
+    assert operators(proto) == {FUSED: 1}
+    check(proto, FEEDS, "fuse_matmul")
+
+
+def test_gemm_with_activation() -> None:
+    proto = model("(float[n,8] x) => (float[n,6] y) { p = Gemm(x, w, b)\n y = Relu(p) }", WEIGHTS)
+    assert operators(proto) == {"com.microsoft::FusedGemm": 1}
+    check(proto, {"x": random(3, 8)}, "fuse_matmul")
+
+
+@pytest.mark.parametrize("tail", ["y = Add(p, b)", "y = Add(p, r)", "y = Relu(p)"])
+@pytest.mark.parametrize("other", ["output", "reader"])
+def test_must_not_fire(tail: str, other: str) -> None:
+    extra, output = ("", "p") if other == "output" else ("\n z = Softmax(p)", "z")
+    proto = model(f"{HEAD}, float[n,5,6] {output}) {{ p = MatMul(x, w)\n {tail}{extra} }}", WEIGHTS)
+    assert operators(proto)["MatMul"] == 1
+    check(proto, FEEDS, "fuse_matmul")
+
+
+def test_a_bias_that_makes_the_product_larger_stays() -> None:
+    proto = model("(float[n,1,8] x, float[n,5,6] r) => (float[n,5,6] y) { p = MatMul(x, w)\n y = Add(p, r) }", WEIGHTS)
+    assert operators(proto) == {"MatMul": 1, "Add": 1}
+    check(proto, {"x": random(2, 1, 8), "r": FEEDS["r"]}, "fuse_matmul")
