@@ -187,7 +187,7 @@ TEST_CASE("a truncated model gives an error, never a crash") {
 
 TEST_CASE("random byte flips give an error or a valid graph, in bounded memory") {
   const std::string whole = trained_model();
-  const size_t before = peak_bytes();
+  [[maybe_unused]] const size_t before = peak_bytes();
   std::mt19937 random(1);
   int refused = 0;
   for (int i = 0; i < 2000; ++i) {
@@ -200,7 +200,9 @@ TEST_CASE("random byte flips give an error or a valid graph, in bounded memory")
     }
   }
   CHECK(refused > 0);
+#ifndef __SANITIZE_ADDRESS__  // which keeps freed memory for a while
   CHECK(peak_bytes() - before < (size_t{64} << 20) + 2 * whole.size());
+#endif
 }
 
 TEST_CASE("bad models have ONNX Runtime's error classes") {
