@@ -107,8 +107,8 @@ void infer_split(InferContext& context) {
     int64_t sum = 0;
     for (Dim size : *sizes) sum += size;
     if (sum != shape[axis])
-      context.fail("split " + to_string(*sizes) + " does not add up to " + std::to_string(shape[axis]) +
-                   ", the size of axis " + std::to_string(axis));
+      context.fail("split " + to_string(*sizes, context.symbols) + " does not add up to " +
+                   std::to_string(shape[axis]) + ", the size of axis " + std::to_string(axis));
   }
   const auto items = context.dims(0);
   Dim start = 0;
@@ -116,7 +116,8 @@ void infer_split(InferContext& context) {
     Shape part = shape;
     if (sizes) {
       part[axis] = (*sizes)[static_cast<size_t>(i)];
-      if (part[axis] < 0 && !is_symbol(part[axis])) context.fail("split " + to_string(*sizes) + " has a negative size");
+      if (part[axis] < 0 && !is_symbol(part[axis]))
+        context.fail("split " + to_string(*sizes, context.symbols) + " has a negative size");
     } else if (context.has_input(1)) {
       part[axis] = context.unknown();
     } else if (is_known(shape[axis])) {

@@ -11,9 +11,9 @@ constexpr TypeMask kEyeTypes = kNumericTypes | TypeMask{DataType::Bool};
 
 // ---- constants -----------------------------------------------------------------------------------------------------
 
-Tensor dense(const SparseTensor& sparse, const Node& node) {
+Tensor dense(const SparseTensor& sparse) {
   Tensor result(sparse.values.type(), sparse.shape);
-  if (result.type() == DataType::String) not_implemented("Constant '" + node.name + "': sparse strings");
+  if (result.type() == DataType::String) not_implemented("sparse strings");
   std::fill_n(result.raw(), result.bytes(), std::byte{0});
   const kernels::Strides strides = kernels::strides_of(sparse.shape);
   const bool linear = sparse.indices.shape().rank() == 1;
@@ -51,10 +51,10 @@ Tensor constant_value(const Node& node) {
     return tensor;
   }
   if (const Attribute* sparse = attributes.find("sparse_value")) {
-    if (const auto* value = std::get_if<std::shared_ptr<const SparseTensor>>(sparse)) return dense(**value, node);
+    if (const auto* value = std::get_if<std::shared_ptr<const SparseTensor>>(sparse)) return dense(**value);
   }
-  invalid_graph("Constant '" + node.name + "' has none of the attributes value, value_int(s), value_float(s), " +
-                "value_string(s) and sparse_value");
+  invalid_graph(
+      "one of the attributes value, value_int(s), value_float(s), value_string(s) and sparse_value is needed");
 }
 
 void infer_constant(InferContext& context) {
@@ -74,8 +74,7 @@ std::unique_ptr<Kernel> prepare_constant(const OpContext& context) {
 Tensor fill_value(const Node& node) {
   const Tensor* value = node.attributes.get_tensor("value");
   if (!value) return Tensor::scalar<float>(0);
-  if (value->count() != 1)
-    invalid_graph(node.op_type + " '" + node.name + "': value must hold one element, got " + describe(*value));
+  if (value->count() != 1) invalid_graph("value must hold one element, got " + describe(*value));
   return *value;
 }
 
@@ -88,7 +87,8 @@ void infer_constant_of_shape(InferContext& context) {
     return context.out(0, value.type(), unknown_shape(context, *length));
   }
   for (Dim dim : *dims)
-    if (dim < 0 && !is_symbol(dim)) context.fail("the input " + to_string(*dims) + " has a negative size");
+    if (dim < 0 && !is_symbol(dim))
+      context.fail("the input " + to_string(*dims, context.symbols) + " has a negative size");
   context.out(0, value.type(), *dims);
   if (dims->rank() == 1 && value.type() == DataType::Int64 && is_known((*dims)[0]) && (*dims)[0] <= 64)
     context.out_dims(0, Shape(static_cast<size_t>((*dims)[0]), *value.data<int64_t>()));
@@ -103,17 +103,18 @@ std::unique_ptr<Kernel> prepare_constant_of_shape(const OpContext& context) {
 
 // ---- Range ---------------------------------------------------------------------------------------------------------
 
-// Number of steps, or -1 where the limit cannot be reached with any count that fits.
+// Number of steps, or -1 where the limit cannot be reached with any count that memory could hold.
 int64_t range_count(const Tensor& start, const Tensor& limit, const Tensor& delta) {
+  constexpr int64_t kMost = int64_t{1} << 40;
   if (is_integer(start.type())) {
     const __int128 from = scalar_as_int(start), to = scalar_as_int(limit), step = scalar_as_int(delta);
     if (step == 0) return -1;
     const __int128 span = step > 0 ? to - from : from - to, size = step > 0 ? step : -step;
     const __int128 count = span <= 0 ? 0 : (span + size - 1) / size;
-    return count > (__int128{1} << 60) ? -1 : static_cast<int64_t>(count);
+    return count > kMost ? -1 : static_cast<int64_t>(count);
   }
   const double count = std::ceil((scalar_as_double(limit) - scalar_as_double(start)) / scalar_as_double(delta));
-  if (!(count < 0x1p60)) return -1;
+  if (!(count < static_cast<double>(kMost))) return -1;
   return count > 0 ? static_cast<int64_t>(count) : 0;
 }
 
@@ -121,7 +122,10 @@ void infer_range(InferContext& context) {
   const Tensor *start = context.value(0), *limit = context.value(1), *delta = context.value(2);
   if (start && limit && delta) {
     const int64_t count = range_count(*start, *limit, *delta);
-    if (count < 0) context.fail("from " + describe(*start) + " the limit is not reached in a finite number of steps");
+    if (count < 0)
+      context.fail("start " + std::to_string(scalar_as_double(*start)) + ", limit " +
+                   std::to_string(scalar_as_double(*limit)) + " and delta " + std::to_string(scalar_as_double(*delta)) +
+                   " make no range that could be held in memory");
     context.out(0, context.type(0), {count});
     if (context.type(0) == DataType::Int64 && count <= 64) {
       Shape items;

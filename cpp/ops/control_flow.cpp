@@ -257,7 +257,7 @@ struct ScanForm {
 ScanForm scan_form(const Node& node, const Graph& body) {
   const auto inputs = static_cast<int64_t>(node.num_inputs());
   const int64_t scanned = node.attributes.get_int("num_scan_inputs");
-  auto broken = [&](const std::string& what) { invalid_graph("Scan '" + node.name + "': " + what); };
+  auto broken = [&](const std::string& what) { invalid_graph(what); };
   if (scanned < 1 || scanned > inputs)
     broken("num_scan_inputs is " + std::to_string(scanned) + " and the node has " + std::to_string(inputs) + " inputs");
   ScanForm form;

@@ -139,8 +139,7 @@ kernels::Reduction reduction_of(const Node& node) {
   if (reduction == "mul") return kernels::Reduction::Mul;
   if (reduction == "max") return kernels::Reduction::Max;
   if (reduction == "min") return kernels::Reduction::Min;
-  invalid_graph(node.op_type + " '" + node.name + "': reduction '" + reduction +
-                "' is none of none, add, mul, max and min");
+  invalid_graph("reduction must be none, add, mul, max or min, not '" + reduction + "'");
 }
 
 void infer_scatter(InferContext& context) {

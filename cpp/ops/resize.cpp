@@ -17,7 +17,7 @@ Mode mode_of(const Node& node, const char* attribute, const char* fallback,
     if (given == name) return mode;
     known += (known.empty() ? "" : ", ") + std::string(name);
   }
-  invalid_graph(node.op_type + " '" + node.name + "': " + attribute + " '" + given + "' is none of " + known);
+  invalid_graph(std::string(attribute) + " '" + given + "' is none of " + known);
 }
 
 enum class AspectPolicy : uint8_t { Stretch, NotLarger, NotSmaller };
@@ -52,7 +52,7 @@ kernels::ResizeOptions resize_options(const Node& node) {
   options.cubic_a = node.attributes.get_float("cubic_coeff_a", -0.75F);
   options.extrapolation = node.attributes.get_float("extrapolation_value", 0);
   if (options.antialias && options.mode == kernels::ResizeMode::Nearest)
-    not_implemented("Resize '" + node.name + "': antialias is defined for the modes linear and cubic only");
+    not_implemented("antialias is defined for the modes linear and cubic only");
   return options;
 }
 
@@ -63,6 +63,9 @@ InlineVector<int, 8> resized_axes(const Node& node, int rank) {
   for (int i = 0; i < rank; ++i) axes.push_back(i);
   return axes;
 }
+
+// A dimension that is resized has a table of this many entries at most.
+constexpr int64_t kMostSize = int64_t{1} << 28;
 
 // The size asked for, and the whole size that it gives.
 struct TargetSize {
@@ -77,16 +80,12 @@ TargetSize scaled_size(int64_t in, float scale) {
   return {scaled, static_cast<int64_t>(scaled)};
 }
 
-[[noreturn]] void broken(const Node& node, const std::string& what) {
-  invalid_graph(node.op_type + " '" + node.name + "': " + what);
-}
-
-std::vector<float> scales_of(const Node& node, const Tensor& scales, size_t axes) {
+std::vector<float> scales_of(const Tensor& scales, size_t axes) {
   if (scales.type() != DataType::Float || scales.count() != static_cast<int64_t>(axes))
-    broken(node, "scales must hold " + std::to_string(axes) + " floats, got " + describe(scales));
+    invalid_graph("scales must hold " + std::to_string(axes) + " floats, got " + describe(scales));
   std::vector<float> items(scales.data<float>(), scales.data<float>() + axes);
   for (float scale : items)
-    if (!(scale > 0 && scale < 1e9F)) broken(node, "scale " + std::to_string(scale) + " is out of range");
+    if (!(scale > 1e-9F && scale < 1e9F)) invalid_graph("scale " + std::to_string(scale) + " is out of range");
   return items;
 }
 
@@ -95,17 +94,17 @@ std::vector<TargetSize> target_sizes(const Node& node, const Shape& src, const I
                                      const Tensor* scales, const std::optional<InlineVector<int64_t, 8>>& sizes) {
   std::vector<TargetSize> targets;
   if (!sizes) {
-    const auto items = scales_of(node, *scales, axes.size());
+    const auto items = scales_of(*scales, axes.size());
     for (size_t i = 0; i < axes.size(); ++i)
       targets.push_back(scaled_size(src[static_cast<size_t>(axes[i])], items[i]));
     return targets;
   }
-  if (sizes->size() != axes.size()) broken(node, "sizes must hold " + std::to_string(axes.size()) + " items");
+  if (sizes->size() != axes.size()) invalid_graph("sizes must hold " + std::to_string(axes.size()) + " items");
   const AspectPolicy policy = aspect_policy(node);
   double scale = 0;
   for (size_t i = 0; i < axes.size(); ++i) {
     const int64_t size = (*sizes)[i], in = src[static_cast<size_t>(axes[i])];
-    if (size < 0 || size > (int64_t{1} << 40)) broken(node, "size " + std::to_string(size) + " is out of range");
+    if (size < 0) invalid_graph("size " + std::to_string(size) + " is negative");
     targets.push_back({static_cast<double>(size), size});
     const double ratio = static_cast<double>(size) / static_cast<double>(in);
     if (i == 0 || (policy == AspectPolicy::NotLarger ? ratio < scale : ratio > scale)) scale = ratio;
@@ -149,7 +148,7 @@ void infer_resize(InferContext& context) {
   if (by_scales) {
     const Tensor* scales = context.value(2);
     if (!scales) return unknown();
-    const auto items = scales_of(context.node, *scales, axes.size());
+    const auto items = scales_of(*scales, axes.size());
     for (size_t i = 0; i < axes.size(); ++i) {
       Dim& dim = shape[static_cast<size_t>(axes[i])];
       dim = scaled_dim(context, dim, items[i]);
@@ -162,7 +161,8 @@ void infer_resize(InferContext& context) {
   if (aspect_policy(context.node) == AspectPolicy::Stretch) {
     for (size_t i = 0; i < axes.size(); ++i) {
       const Dim size = (*sizes)[i];
-      if (size < 0 && !is_symbol(size)) context.fail("sizes " + to_string(*sizes) + " has a negative item");
+      if (size < 0 && !is_symbol(size))
+        context.fail("sizes " + to_string(*sizes, context.symbols) + " has a negative item");
       shape[static_cast<size_t>(axes[i])] = size;
     }
     return context.out(0, context.type(0), shape);
@@ -221,6 +221,7 @@ std::unique_ptr<Kernel> prepare_resize(const OpContext& context) {
     const int64_t in = src[static_cast<size_t>(axes[i])];
     const double start = roi ? roi_item(context, *roi, i) : 0, end = roi ? roi_item(context, *roi, axes.size() + i) : 1;
     if (targets[i].out == in && targets[i].scaled == static_cast<double>(in) && start == 0 && end == 1) continue;
+    if (targets[i].out > kMostSize) context.fail("size " + std::to_string(targets[i].out) + " is out of range");
     if (in == 0 && targets[i].out > 0) context.fail("an empty axis cannot be resized to " + to_string(dst));
     tables.push_back(kernels::resize_axis(options, memory_axis(axes[i], src.rank(), layout), in, targets[i].out,
                                           targets[i].scaled, start, end));

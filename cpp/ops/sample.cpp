@@ -14,7 +14,7 @@ kernels::SampleMode sample_mode(const Node& node) {
   if (mode == "nearest") return kernels::SampleMode::Nearest;
   if (mode == "linear" || mode == "bilinear") return kernels::SampleMode::Linear;
   if (mode == "cubic" || mode == "bicubic") return kernels::SampleMode::Cubic;
-  invalid_graph("GridSample '" + node.name + "': mode '" + mode + "' is none of linear, nearest and cubic");
+  invalid_graph("mode '" + mode + "' is none of linear, nearest and cubic");
 }
 
 kernels::SamplePadding sample_padding(const Node& node) {
@@ -22,7 +22,7 @@ kernels::SamplePadding sample_padding(const Node& node) {
   if (mode == "zeros") return kernels::SamplePadding::Zeros;
   if (mode == "border") return kernels::SamplePadding::Border;
   if (mode == "reflection") return kernels::SamplePadding::Reflection;
-  invalid_graph("GridSample '" + node.name + "': padding_mode '" + mode + "' is none of zeros, border and reflection");
+  invalid_graph("padding_mode '" + mode + "' is none of zeros, border and reflection");
 }
 
 void infer_grid_sample(InferContext& context) {

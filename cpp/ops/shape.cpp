@@ -94,24 +94,25 @@ void infer_reshape(InferContext& context) {
   for (int i = 0; i < target.rank(); ++i) {
     if (is_symbol(target[i])) continue;
     if (target[i] == -1) {
-      if (inferred >= 0) context.fail("shape " + to_string(*wanted) + " has more than one -1");
+      if (inferred >= 0) context.fail("shape " + to_string(*wanted, context.symbols) + " has more than one -1");
       inferred = i;
     } else if (target[i] < 0) {
-      context.fail("shape " + to_string(*wanted) + " has a negative size");
+      context.fail("shape " + to_string(*wanted, context.symbols) + " has a negative size");
     } else if (target[i] == 0 && allow_zero) {
       has_zero = true;
     } else if (target[i] == 0) {
       if (!context.has_shape(0)) {
         target[i] = context.unknown();
       } else if (i >= context.shape(0).rank()) {
-        context.fail("shape " + to_string(*wanted) + " copies dimension " + std::to_string(i) + ", which the input " +
-                     to_string(context.shape(0)) + " lacks");
+        context.fail("shape " + to_string(*wanted, context.symbols) + " copies dimension " + std::to_string(i) +
+                     ", which the input " + to_string(context.shape(0)) + " lacks");
       } else {
         target[i] = context.shape(0)[i];
       }
     }
   }
-  if (has_zero && inferred >= 0) context.fail("shape " + to_string(*wanted) + " has both -1 and 0 under allowzero=1");
+  if (has_zero && inferred >= 0)
+    context.fail("shape " + to_string(*wanted, context.symbols) + " has both -1 and 0 under allowzero=1");
   if (inferred >= 0) {
     target[inferred] =
         context.has_shape(0) ? remaining_size(context, context.shape(0), target, inferred) : context.unknown();
@@ -209,7 +210,8 @@ void infer_expand(InferContext& context) {
     return context.out(0, context.type(0), unknown_shape(context, std::max<int64_t>(*length, context.shape(0).rank())));
   }
   for (Dim dim : *target)
-    if (dim < 0 && !is_symbol(dim)) context.fail("shape " + to_string(*target) + " has a negative size");
+    if (dim < 0 && !is_symbol(dim))
+      context.fail("shape " + to_string(*target, context.symbols) + " has a negative size");
   context.out(0, context.type(0), broadcast_shapes(context, context.shape(0), *target));
   if (const auto dims = context.dims(0); dims && dims->size() == 1 && context.outputs[0].shape.rank() == 1) {
     const Dim count = context.outputs[0].shape[0];

@@ -143,8 +143,7 @@ PadAmounts pad_amounts(const Node& node, std::span<const int64_t> pads,
                        const std::optional<InlineVector<int64_t, 8>>& axes_given, int rank) {
   const auto axes = checked_axes(node, slice_axes(axes_given, static_cast<size_t>(rank)), rank);
   if (pads.size() != 2 * axes.size())
-    invalid_graph("Pad '" + node.name + "': pads has " + std::to_string(pads.size()) + " items, expected " +
-                  std::to_string(2 * axes.size()));
+    invalid_graph("pads has " + std::to_string(pads.size()) + " items, expected " + std::to_string(2 * axes.size()));
   PadAmounts amounts{kernels::Strides(static_cast<size_t>(rank), 0), kernels::Strides(static_cast<size_t>(rank), 0)};
   for (size_t i = 0; i < axes.size(); ++i) {
     amounts.begins[static_cast<size_t>(axes[i])] = pads[i];
@@ -159,7 +158,7 @@ kernels::PadMode pad_mode(const Node& node) {
   if (mode == "reflect") return kernels::PadMode::Reflect;
   if (mode == "edge") return kernels::PadMode::Edge;
   if (mode == "wrap") return kernels::PadMode::Wrap;
-  invalid_graph("Pad '" + node.name + "': mode '" + mode + "' is none of constant, reflect, edge and wrap");
+  invalid_graph("mode '" + mode + "' is none of constant, reflect, edge and wrap");
 }
 
 void infer_pad(InferContext& context) {
@@ -173,8 +172,9 @@ void infer_pad(InferContext& context) {
   const PadAmounts amounts = pad_amounts(context.node, *pads, axes, shape.rank());
   for (size_t i = 0; i < shape.size(); ++i) {
     const int64_t begin = amounts.begins[i], end = amounts.ends[i];
-    constexpr int64_t kMost = int64_t{1} << 40;
-    if (begin > kMost || end > kMost || begin < -kMost || end < -kMost) context.fail("pads are out of range");
+    constexpr int64_t kMost = int64_t{1} << 28;
+    if (begin > kMost || end > kMost || begin < -kMost || end < -kMost)
+      context.fail("pads of " + std::to_string(begin) + " and " + std::to_string(end) + " are out of range");
     if (is_known(shape[i])) {
       const int64_t left = shape[i] + std::min<int64_t>(begin, 0) + std::min<int64_t>(end, 0);
       if (left < 0)
@@ -212,7 +212,8 @@ void infer_tile(InferContext& context) {
                  " another rank");
   for (size_t i = 0; i < shape.size(); ++i) {
     const Dim repeat = (*repeats)[i];
-    if (repeat < 0 && !is_symbol(repeat)) context.fail("repeats " + to_string(*repeats) + " has a negative number");
+    if (repeat < 0 && !is_symbol(repeat))
+      context.fail("repeats " + to_string(*repeats, context.symbols) + " has a negative number");
     shape[i] = context.symbols.mul(shape[i], repeat);
   }
   context.out(0, context.type(0), shape);

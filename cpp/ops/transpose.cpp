@@ -16,8 +16,7 @@ InlineVector<int, 8> permutation(const Node& node, int rank) {
     return perm;
   }
   if (static_cast<int>(given.size()) != rank)
-    invalid_graph("Transpose '" + node.name + "': perm has " + std::to_string(given.size()) +
-                  " items and the input has rank " + std::to_string(rank));
+    invalid_graph("perm has " + std::to_string(given.size()) + " items and the input has rank " + std::to_string(rank));
   return checked_axes(node, given, rank);
 }
 
@@ -98,11 +97,9 @@ struct BlockMode {
 
 BlockMode block_mode(const Node& node) {
   const std::string mode = node.attributes.get_string("mode", "DCR");
-  if (mode != "DCR" && mode != "CRD")
-    invalid_graph(node.op_type + " '" + node.name + "': mode '" + mode + "' is neither DCR nor CRD");
+  if (mode != "DCR" && mode != "CRD") invalid_graph("mode '" + mode + "' is neither DCR nor CRD");
   const int64_t size = node.attributes.get_int("blocksize");
-  if (size < 1 || size > (1 << 20))
-    invalid_graph(node.op_type + " '" + node.name + "': blocksize " + std::to_string(size) + " is out of range");
+  if (size < 1 || size > (1 << 20)) invalid_graph("blocksize " + std::to_string(size) + " is out of range");
   return {size, mode == "CRD"};
 }
 

@@ -104,8 +104,7 @@ InlineVector<int, 8> checked_axes(const Node& node, std::span<const int64_t> axe
   for (int64_t axis : axes) {
     const int normal = normalize_axis(node, axis, rank);
     for (int other : checked)
-      if (other == normal)
-        invalid_graph(node.op_type + " '" + node.name + "': axis " + std::to_string(axis) + " is given twice");
+      if (other == normal) invalid_graph("axis " + std::to_string(axis) + " is given twice");
     checked.push_back(normal);
   }
   return checked;
@@ -115,8 +114,7 @@ DataType type_attribute(const Node& node, std::string_view name, DataType fallba
   if (!node.attributes.has(name)) return fallback;
   const int64_t type = node.attributes.get_int(name);
   if (type < 1 || type >= kDataTypes)
-    invalid_graph(node.op_type + " '" + node.name + "': " + std::string(name) + " " + std::to_string(type) +
-                  " is no element type");
+    invalid_graph(std::string(name) + " " + std::to_string(type) + " is no element type");
   return static_cast<DataType>(type);
 }
 
