@@ -63,7 +63,10 @@ std::unique_ptr<DnnlConv> create(const OpContext& context, const Problem& proble
 double rate(const kernels::ConvShape& shape, Layout in, Layout out) {
   if (in != out) return 90;
   const bool pointwise = shape.taps() == 1;
-  if (shape.depthwise()) return channel_block(out) > 1 ? 52 : out == Layout::Nhwc ? 48 : 1.5;
+  if (shape.depthwise()) {
+    const bool large = shape.taps() > 9;
+    return channel_block(out) > 1 ? (large ? 70 : 52) : out == Layout::Nhwc ? (large ? 57 : 48) : 1.5;
+  }
   if (channel_block(out) > 1) return pointwise ? 88 : 82;
   if (out == Layout::Nhwc) return 82;
   return pointwise ? 55 : 35;
