@@ -126,13 +126,15 @@ std::vector<std::string> lifted(int version, const Message& item, const std::vec
 }
 using Ops = std::vector<std::string>;
 
-std::string read_file(const std::string& path) {
+std::string read_file(const std::filesystem::path& path) {
   std::ifstream in(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
 std::string trained_model() {
-  const char* const path = "/work/shared/models/mnist.onnx";
+  // Trained models lie beside the checkout.
+  const std::filesystem::path repository = std::filesystem::path(__FILE__).parent_path().parent_path().parent_path();
+  const std::filesystem::path path = repository.parent_path() / "shared" / "models" / "mnist.onnx";
   if (std::filesystem::exists(path)) return read_file(path);
   MESSAGE("mnist.onnx is not here: a built model takes its place");
   std::vector<Message> nodes = {node("Mul", {"x", "w"}, {"a"}), node("Softmax", {"a"}, {"b"}),
