@@ -63,6 +63,27 @@ T fill_value(DataType type, double value) {
   }
 }
 
+// The innermost resized dimension of one line, by the nearest elements.
+template <class T>
+void copy_line(const ResizeAxis& table, int64_t inner, const T& fill, const T* src, T* dst) {
+  const int64_t* index = table.index.data();
+  const bool outside = std::any_of(index, index + table.out, [](int64_t at) { return at < 0; });
+  if (outside) {
+    for (int64_t i = 0; i < table.out; ++i) {
+      if (index[i] < 0)
+        std::fill_n(dst + i * inner, inner, fill);
+      else
+        copy_run(src + index[i] * inner, dst + i * inner, inner);
+    }
+  } else if (inner == 1) {
+    for (int64_t i = 0; i < table.out; ++i) dst[i] = src[index[i]];
+  } else if (inner == 8) {  // blocks of channels: a copy of known size
+    for (int64_t i = 0; i < table.out; ++i) copy_run(src + index[i] * 8, dst + i * 8, 8);
+  } else {
+    for (int64_t i = 0; i < table.out; ++i) copy_run(src + index[i] * inner, dst + i * inner, inner);
+  }
+}
+
 // One dimension of src [outer, in, inner] becomes dst [outer, out, inner].
 template <class Acc>
 void resize_one(const ResizeAxis& table, int64_t outer, int64_t inner, Acc extrapolation, const Acc* src, Acc* dst,
@@ -172,19 +193,10 @@ void Resize::run_nearest(const T* src, T* dst, const Parallel& parallel) const {
         from += std::max<int64_t>(at, 0) * strides[static_cast<size_t>(d)];
       }
       T* to = dst + line * table.out * inner;
-      const int64_t* index = table.index.data();
-      if (!inside) {
+      if (inside)
+        copy_line(table, inner, fill, from, to);
+      else
         std::fill_n(to, table.out * inner, fill);
-      } else if (inner == 1) {
-        for (int64_t i = 0; i < table.out; ++i) to[i] = index[i] < 0 ? fill : from[index[i]];
-      } else {
-        for (int64_t i = 0; i < table.out; ++i) {
-          if (index[i] < 0)
-            std::fill_n(to + i * inner, inner, fill);
-          else
-            copy_run(from + index[i] * inner, to + i * inner, inner);
-        }
-      }
     }
   });
 }
