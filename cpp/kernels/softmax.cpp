@@ -14,17 +14,6 @@ HWY_BEFORE_NAMESPACE();
 namespace fastort::kernels::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// e^x for x <= 0 or NaN.
-template <class D, class V>
-HWY_INLINE V ExpOfNegative(D d, V x) {
-  const hn::RebindToSigned<D> di;
-  hn::Vec<decltype(di)> n;
-  const V bounded = AtLeast(d, x, -87.33f);
-  const V e = ReducedExpm1(d, bounded, n);
-  const V s = PowerOfTwo(d, n);
-  return hn::IfThenZeroElse(hn::Lt(x, bounded), hn::MulAdd(e, s, s));
-}
-
 // One row of contiguous elements.
 void SoftmaxRow(const float* src, float* dst, int64_t n, bool log) {
   const hn::ScalableTag<float> d;

@@ -46,6 +46,7 @@ struct BinaryFns {
 
 // The arithmetic of float32 in vectors of the best instruction set of this machine; empty for other functions.
 BinaryFns vector_binary_f32(BinaryOp op);
+BinaryFns vector_comparison_f32(BinaryOp op);  // `op` is a comparison
 // Everything else.
 BinaryFns scalar_binary(BinaryOp op, DataType type);
 BinaryFns comparison(BinaryOp op, DataType type);

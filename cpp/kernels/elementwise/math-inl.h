@@ -25,85 +25,86 @@ HWY_INLINE V Polynomial(D d, V x, const float* coefficients, int degree) {
   return sum;
 }
 
-// x where it is at least `low` or NaN, else `low`. Highway's Max does not promise to keep NaN.
+// NaN stays NaN: of two operands of which one is NaN, x86 takes the second and NEON the NaN.
 template <class D, class V>
 HWY_INLINE V AtLeast(D d, V x, float low) {
-  const V bound = hn::Set(d, low);
-  return hn::IfThenElse(hn::Lt(x, bound), bound, x);
+  return hn::Max(hn::Set(d, low), x);
 }
 template <class D, class V>
 HWY_INLINE V AtMost(D d, V x, float high) {
-  const V bound = hn::Set(d, high);
-  return hn::IfThenElse(hn::Gt(x, bound), bound, x);
+  return hn::Min(hn::Set(d, high), x);
 }
 
-// 2^n for n in [-126, 127].
-template <class D, class VI>
-HWY_INLINE hn::Vec<D> PowerOfTwo(D d, VI n) {
-  const hn::RebindToSigned<D> di;
-  return hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(n, hn::Set(di, 127))));
-}
+// x = n ln 2 + r with |r| <= ln(2)/2.
+template <class D>
+struct ReducedExp {
+  hn::Vec<D> expm1;                       // e^r - 1
+  hn::Vec<hn::RebindToUnsigned<D>> bits;  // n in the low bits
+};
 
-// e^r - 1 of the reduced argument r = x - n ln 2, |r| <= ln(2)/2.
-template <class D, class V, class VI>
-HWY_INLINE V ReducedExpm1(D d, V x, VI& n) {
+// For |x| below 2^21. Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits of the sum.
+template <class D, class V>
+HWY_INLINE ReducedExp<D> ReduceExp(D d, V x) {
   static constexpr float kP[] = {0.4999999325f, 0.1666651777f, 0.04166842141f, 0.008369063298f, 0.001381390805f};
-  const V log2e = hn::Set(d, 1.44269504f);
-  n = hn::NearestInt(hn::Mul(x, log2e));
-  const V nf = hn::ConvertTo(d, n);
-  V r = hn::NegMulAdd(nf, hn::Set(d, 0.693359375f), x);
-  r = hn::NegMulAdd(nf, hn::Set(d, -2.12194440e-4f), r);
-  const V p = Polynomial(d, r, kP, 4);
-  return hn::MulAdd(hn::Mul(r, r), p, r);
+  const hn::RebindToUnsigned<D> du;
+  const V magic = hn::Set(d, 12582912.0f);
+  const V shifted = hn::MulAdd(x, hn::Set(d, 1.44269504f), magic);
+  const V n = hn::Sub(shifted, magic);
+  V r = hn::NegMulAdd(n, hn::Set(d, 0.693359375f), x);
+  r = hn::NegMulAdd(n, hn::Set(d, -2.12194440e-4f), r);
+  return {hn::MulAdd(hn::Mul(r, r), Polynomial(d, r, kP, 4), r), hn::BitCast(du, shifted)};
+}
+
+// 2^n for n in [-126, 127], n in the low bits.
+template <class D, class VU>
+HWY_INLINE hn::Vec<D> PowerOfTwo(D d, VU bits) {
+  const hn::RebindToUnsigned<D> du;
+  return hn::BitCast(d, hn::Add(hn::ShiftLeft<23>(bits), hn::Set(du, 0x3f800000u)));
 }
 
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V Exp(D d, V x) {
   const hn::RebindToSigned<D> di;
-  hn::Vec<decltype(di)> n;
-  const V e = ReducedExpm1(d, x, n);
-  // Two factors, so that results below 2^-126 round once.
+  const hn::RebindToUnsigned<D> du;
+  const auto reduced = ReduceExp(d, AtMost(d, AtLeast(d, x, -104.0f), 89.0f));
+  // Two factors: results below 2^-126 round once, results above the range become infinite.
+  const auto n = hn::Sub(hn::BitCast(di, reduced.bits), hn::Set(di, 0x4b400000));
   const auto half = hn::ShiftRight<1>(n);
-  const V one = hn::Set(d, 1.0f);
-  V y = hn::Mul(hn::Mul(hn::Add(e, one), PowerOfTwo(d, half)), PowerOfTwo(d, hn::Sub(n, half)));
-  y = hn::IfThenElse(hn::Gt(x, hn::Set(d, 88.7228317f)), hn::Set(d, std::numeric_limits<float>::infinity()), y);
-  return hn::IfThenZeroElse(hn::Lt(x, hn::Set(d, -103.97208f)), y);
+  const V y = hn::Add(reduced.expm1, hn::Set(d, 1.0f));
+  return hn::Mul(hn::Mul(y, PowerOfTwo(d, hn::BitCast(du, half))), PowerOfTwo(d, hn::BitCast(du, hn::Sub(n, half))));
 }
 
-// For x that is not NaN and at most 88: no infinities, results below 2^-126 become 0.
+// e^x for x <= 0 or NaN; results below 2^-126 become 0.
 template <class D, class V = hn::Vec<D>>
-HWY_INLINE V ExpFlush(D d, V x) {
-  const hn::RebindToSigned<D> di;
-  hn::Vec<decltype(di)> n;
-  x = hn::Max(x, hn::Set(d, -87.5f));
-  const V e = ReducedExpm1(d, x, n);
-  const V s = PowerOfTwo(d, n);
-  const V y = hn::MulAdd(e, s, s);
-  return hn::IfThenZeroElse(hn::Le(x, hn::Set(d, -87.3f)), y);
+HWY_INLINE V ExpOfNegative(D d, V x) {
+  const auto reduced = ReduceExp(d, AtLeast(d, x, -87.4f));
+  const V s = PowerOfTwo(d, reduced.bits);
+  // e^-87.4 itself is below 2^-126 and would be lost in the least number: take it away.
+  return hn::IfThenZeroElse(hn::Lt(x, hn::Set(d, -87.33f)), hn::MulAdd(reduced.expm1, s, s));
 }
 
 // e^x - 1 for x at most 88 (larger x give the value at 88).
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V Expm1(D d, V x) {
-  const hn::RebindToSigned<D> di;
-  hn::Vec<decltype(di)> n;
-  const V clamped = AtMost(d, AtLeast(d, x, -20.0f), 88.0f);
-  const V e = ReducedExpm1(d, clamped, n);
-  const V s = PowerOfTwo(d, n);
-  return hn::MulAdd(e, s, hn::Sub(s, hn::Set(d, 1.0f)));
+  const auto reduced = ReduceExp(d, AtMost(d, AtLeast(d, x, -20.0f), 88.0f));
+  const V s = PowerOfTwo(d, reduced.bits);
+  return hn::MulAdd(reduced.expm1, s, hn::Sub(s, hn::Set(d, 1.0f)));
 }
 
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V Tanh(D d, V x) {
   const V a = AtMost(d, hn::Abs(x), 10.0f);
-  const V t = Expm1(d, hn::Add(a, a));
+  const auto reduced = ReduceExp(d, hn::Add(a, a));
+  const V s = PowerOfTwo(d, reduced.bits);
+  const V t = hn::MulAdd(reduced.expm1, s, hn::Sub(s, hn::Set(d, 1.0f)));
   return hn::CopySign(hn::Div(t, hn::Add(t, hn::Set(d, 2.0f))), x);
 }
 
+// Results below 2^-126 become 0.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V Sigmoid(D d, V x) {
   const V one = hn::Set(d, 1.0f);
-  const V e = Exp(d, hn::Neg(hn::Abs(x)));
+  const V e = ExpOfNegative(d, hn::Neg(hn::Abs(x)));
   return hn::Div(hn::IfThenElse(hn::Lt(x, hn::Zero(d)), e, one), hn::Add(e, one));
 }
 
@@ -151,15 +152,15 @@ template <class D, class V = hn::Vec<D>>
 HWY_INLINE V ErfcTail(D d, V a) {
   static constexpr float kQ[] = {-0.0001706527817f, 1.129495657f,    0.6333856152f,     0.1082377802f,
                                  -0.02509226306f,   0.004160823456f, -0.0004323653286f, 2.091501986e-5f};
-  return Exp(d, hn::Neg(Polynomial(d, a, kQ, 7)));
+  return ExpOfNegative(d, hn::Neg(Polynomial(d, a, kQ, 7)));
 }
 
 // erf(x) for |x| <= 0.92.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V ErfCentre(D d, V x) {
-  static constexpr float kP[] = {1.128379167f,    -0.3761263385f,    0.1128369733f,  -0.02685950024f,
-                                 0.005201286432f, -0.0008145601698f, 8.382408579e-5f};
-  return hn::Mul(x, Polynomial(d, hn::Mul(x, x), kP, 6));
+  static constexpr float kP[] = {1.12837915f,     -0.3761249645f,  0.1128184587f,
+                                 -0.02676771752f, 0.004994827354f, -0.0005999392815f};
+  return hn::Mul(x, Polynomial(d, hn::Mul(x, x), kP, 5));
 }
 
 inline constexpr float kErfSplit = 0.92f;

@@ -11,10 +11,11 @@ HWY_BEFORE_NAMESPACE();
 namespace fastort::kernels::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-#define FASTORT_MAP(...)                                                                         \
-  return [](const void* src, void* dst, int64_t n, [[maybe_unused]] const UnaryParams& params) { \
-    Map(static_cast<const float*>(src), static_cast<float*>(dst), n,                             \
-        [&](auto d, auto x) HWY_ATTR { return (__VA_ARGS__); });                                 \
+#define FASTORT_MAP(...)                                                                           \
+  return [](const void* src, void* dst, int64_t n, [[maybe_unused]] const UnaryParams& params) {   \
+    Map(                                                                                           \
+        static_cast<const float*>(src), static_cast<float*>(dst),                                  \
+        n, [&](auto d, auto x) HWY_ATTR __attribute__((always_inline)) { return (__VA_ARGS__); }); \
   }
 
 UnaryFn ExpUnary(UnaryOp op) {
