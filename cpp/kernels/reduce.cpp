@@ -253,8 +253,10 @@ void reduce_f32(ReduceOp op, const ReduceDims& dims, const float* src, float* ds
   const size_t groups = reduced_groups(dims);
   const Pass first = first_pass(op);
   auto run = [&](Pass pass, const float* from, const float* shifts, float* to, int64_t outer, int64_t n,
-                 int64_t inner) { HWY_DYNAMIC_DISPATCH(FindPass)
-                                  (pass)(from, shifts, to, outer, n, inner, parallel); };
+                 int64_t inner) {
+    HWY_DYNAMIC_DISPATCH(FindPass)
+    (pass)(from, shifts, to, outer, n, inner, parallel);
+  };
   if (dims.reduced == 0) {  // nothing to join: the start value
     for (int64_t i = 0; i < dims.kept; ++i) run(first, src, nullptr, dst + i, 1, 0, 1);
     if (op == ReduceOp::LogSumExp) op = ReduceOp::LogSum;

@@ -11,13 +11,14 @@ namespace fastort::matmul {
 // How the addend of Gemm and of the fused forms meets the product [m, n].
 enum class Addend : uint8_t { None, Scalar, PerColumn, PerRow, Full };
 
-// output = activation(alpha * A * B + beta * bias + residual) for each item of a batch. Operands lie in memory as [m, k]
-// and [k, n], or as [k, m] and [n, k] where transposed; strides are between rows in memory.
+// output = activation(alpha * A * B + beta * bias + residual) for each item of a batch. Operands lie in memory as [m,
+// k] and [k, n], or as [k, m] and [n, k] where transposed; strides are between rows in memory.
 struct Problem {
   int64_t m = 0, n = 0, k = 0;
   bool trans_a = false, trans_b = false;
   int64_t a_stride = 0, b_stride = 0;
-  std::vector<int64_t> a_offsets, b_offsets;  // in elements, one for each batch item; item i of the output follows i - 1
+  std::vector<int64_t> a_offsets,
+      b_offsets;  // in elements, one for each batch item; item i of the output follows i - 1
   float alpha = 1, beta = 1;
   int bias = -1, residual = -1;  // inputs
   Addend addend = Addend::None;
