@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "kernels/elementwise/unary.h"
 #include "ops/elementwise/operands.h"
 #include "ops/elementwise/wide.h"
 
@@ -52,7 +53,7 @@ struct BatchNorm {
   // The elements as [n][groups][rows][width]: a group has `width` channels.
   int64_t batch, groups, rows, width, channels;
   double epsilon, momentum;
-  bool training;
+  bool training, relu;
   size_t parameters_at;
 
   template <class T>
@@ -83,9 +84,11 @@ struct BatchNorm {
       factor[c] = static_cast<T>(static_cast<double>(scale[c]) / std::sqrt(v + epsilon));
       shift[c] = bias[c];
     }
+    // What the activation reads again is still in the cache.
+    const int64_t piece = relu ? std::max<int64_t>(1, 4096 / width) : rows;
     args.parallel.range(batch * groups * rows, std::max<int64_t>(1, 16384 / width), [&](int64_t begin, int64_t end) {
       for (int64_t at = begin; at < end;) {
-        const int64_t n = std::min(rows - at % rows, end - at);
+        const int64_t n = std::min({rows - at % rows, end - at, piece});
         const int64_t c = at / rows % groups * width;
         const T* from = x + at * width;
         T* to = dst + at * width;
@@ -93,10 +96,16 @@ struct BatchNorm {
           kernels::affine(from, to, n, centre[c], factor[c], shift[c]);
         else
           write_rows(from, to, n, centre + c, factor + c, shift + c);
+        if (relu) rectify(to, n * width);
         at += n;
       }
     });
     wide.finish(args);
+  }
+
+  static void rectify(float* x, int64_t n) { kernels::unary_f32(kernels::UnaryOp::Relu)(x, x, n, {}); }
+  static void rectify(double* x, int64_t n) {
+    for (int64_t i = 0; i < n; ++i) x[i] = x[i] < 0 ? 0 : x[i];
   }
 
   // Plain tensors only, where a group is a channel (or, for rank 2, a row holds all of them).
@@ -149,7 +158,11 @@ std::unique_ptr<Kernel> prepare_batch_norm(const OpContext& context) {
                  .epsilon = context.attributes().get_float("epsilon", 1e-5f),
                  .momentum = context.attributes().get_float("momentum", 0.9f),
                  .training = context.attributes().get_int("training_mode", 0) != 0,
+                 .relu = false,
                  .parameters_at = 0};
+  const std::string activation = context.attributes().get_string("activation", "");
+  if (!activation.empty() && activation != "Relu") not_implemented("the activation '" + activation + "'");
+  norm.relu = !activation.empty();
   if (x.layout != Layout::Nhwc && rank > 2) {
     norm.groups = (channels + block - 1) / block;
     norm.width = block;
@@ -404,6 +417,7 @@ constexpr Candidate kLrn[] = {{"window", nullptr, prepare_lrn}};
 
 constexpr OpDef kOps[] = {
     {"", "BatchNormalization", infer_batch_norm, kBatchNorm, kFloatTypes, kInPlace},
+    {"fastort", "FusedBatchNormalization", infer_batch_norm, kBatchNorm, kFloatTypes, kInPlace},
     {"", "InstanceNormalization", infer_same, kInstanceNorm, kFloatTypes},
     {"", "GroupNormalization", infer_same, kGroupNorm, kFloatTypes},
     {"", "LpNormalization", infer_lp_norm, kLpNorm, kFloatTypes},

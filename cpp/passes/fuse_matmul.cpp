@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "passes/activation.h"
 #include "passes/passes.h"
 #include "passes/rewrite.h"
@@ -105,16 +107,67 @@ bool fuse_activation(Sweep& sweep, int index) {
   return true;
 }
 
+// A Transpose of the last two axes that only this product reads is read as it lies.
+bool fuse_transpose(Sweep& sweep, int index) {
+  const Node& matmul = sweep.node(index);
+  if (!is_matmul(matmul) || sweep.type(matmul.inputs[0]) != DataType::Float) return false;
+  for (size_t k = 0; k < 2; ++k) {
+    const ValueId id = matmul.inputs[k];
+    const Node* transpose = sweep.single(id) ? sweep.producer(id, "Transpose") : nullptr;
+    const Shape* shape = transpose ? sweep.shape(id) : nullptr;
+    const char* attribute = k == 0 ? "transA" : "transB";
+    if (!shape || shape->rank() < 2 || matmul.attributes.get_int(attribute, 0) != 0) continue;
+    std::vector<int64_t> perm = transpose->attributes.get_ints("perm");
+    if (perm.empty() && shape->rank() == 2) perm = {1, 0};
+    if (static_cast<int>(perm.size()) != shape->rank()) continue;
+    std::swap(perm[perm.size() - 2], perm[perm.size() - 1]);
+    if (!std::is_sorted(perm.begin(), perm.end())) continue;
+    Node fused = epilogue(matmul);
+    fused.attributes.set(attribute, int64_t{1});
+    fused.inputs[k] = transpose->inputs[0];
+    const int transpose_index = sweep.producer_index(id);
+    const std::string absorbed = fused_name(*transpose);
+    sweep.become(index, std::move(fused), {absorbed});
+    sweep.remove(transpose_index);
+    return true;
+  }
+  return false;
+}
+
+// (A * B) * number.
+bool fuse_factor(Sweep& sweep, int index) {
+  const Node& node = sweep.node(index);
+  const bool divide = node.op_type == "Div";
+  for (size_t k = 0; k < (divide ? 1u : 2u); ++k) {
+    const int maker = sole_maker(sweep, node.inputs[k], is_matmul);
+    const auto factor = sweep.scalar(node.inputs[1 - k]);
+    if (maker < 0 || !factor || (divide && *factor == 0)) continue;
+    const Node& matmul = sweep.node(maker);
+    if (matmul.attributes.has("activation") || matmul.has_input(2) || matmul.has_input(3)) continue;
+    if (!sweep.same_shape(node.inputs[k], node.outputs[0]) || sweep.type(node.inputs[k]) != DataType::Float) continue;
+    Node fused = epilogue(matmul);
+    const float alpha = matmul.attributes.get_float("alpha", 1);
+    fused.attributes.set("alpha", divide ? alpha / *factor : alpha * *factor);
+    absorb(sweep, index, maker, std::move(fused));
+    return true;
+  }
+  return false;
+}
+
 }  // namespace
 
-// MatMul and Gemm with bias, residual and activation in their epilogue.
+// MatMul and Gemm with transposed operands, factor, bias, residual and activation in their epilogue.
 int fuse_matmul(Graph& graph) {
   Sweep sweep(graph);
   for (int i = 0; i < sweep.node_count(); ++i) {
     if (sweep.removed(i)) continue;
     const Node& node = sweep.node(i);
     if (!node.domain.empty()) continue;
-    if (node.op_type == "Add") {
+    if (node.op_type == "MatMul") {
+      fuse_transpose(sweep, i);
+    } else if (node.op_type == "Mul" || node.op_type == "Div") {
+      fuse_factor(sweep, i);
+    } else if (node.op_type == "Add") {
       if (!fuse_bias(sweep, i)) fuse_residual(sweep, i);
     } else {
       fuse_activation(sweep, i);

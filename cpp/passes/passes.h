@@ -18,7 +18,10 @@ int recognize_activations(Graph& graph);
 int fuse_attention(Graph& graph);
 int move_transposes(Graph& graph);
 int fold_scales(Graph& graph);
+int fold_pads(Graph& graph);
 int fuse_conv(Graph& graph);
 int fuse_matmul(Graph& graph);
+int fuse_batch_normalization(Graph& graph);
+int fuse_elementwise_chains(Graph& graph);
 
 }  // namespace fastort

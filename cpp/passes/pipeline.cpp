@@ -28,10 +28,13 @@ constexpr Pass kPasses[] = {
     {"move_transposes", 2, move_transposes},
     {"merge_views", 1, merge_views},
     {"fold_scales", 2, fold_scales},
+    {"fold_pads", 2, fold_pads},
     {"fuse_conv", 2, fuse_conv},
     {"fuse_matmul", 2, fuse_matmul},
+    {"fuse_batch_normalization", 2, fuse_batch_normalization},
     {"remove_identities", 1, remove_identities},
     {"merge_equal_nodes", 1, merge_equal_nodes},
+    {"fuse_elementwise_chains", 2, fuse_elementwise_chains},
     {"remove_dead_nodes", 1, remove_dead_nodes},
 };
 

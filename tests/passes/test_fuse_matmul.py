@@ -36,6 +36,21 @@ def test_fires(body: str) -> None:
     check(proto, FEEDS, "fuse_matmul")
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "t = Transpose<perm = [0, 2, 1]>(z)\n y = MatMul(x, t)",
+        "t = Transpose<perm = [0, 2, 1]>(x)\n u = Transpose<perm = [0, 2, 1]>(t)\n s = MatMul(u, v)\n y = Mul(s, half)",
+        "t = Transpose<perm = [0, 2, 1]>(z)\n s = MatMul(x, t)\n q = Div(s, two)\n y = Add(q, b)",
+    ],
+)
+def test_transposed_and_scaled_products(body: str) -> None:
+    inputs = "float[n,5,8] x, float[n,6,8] z, float[n,8,6] v"
+    proto = model(f"({inputs}) => (float[n,5,6] y) {{ {body} }}", WEIGHTS)
+    assert operators(proto) == {FUSED: 1}
+    check(proto, {"x": FEEDS["x"], "z": random(2, 6, 8), "v": random(2, 8, 6)}, "fuse_matmul")
+
+
 def test_gemm_with_activation() -> None:
     proto = model("(float[n,8] x) => (float[n,6] y) { p = Gemm(x, w, b)\n y = Relu(p) }", WEIGHTS)
     assert operators(proto) == {"com.microsoft::FusedGemm": 1}
