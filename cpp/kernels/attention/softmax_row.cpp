@@ -41,55 +41,64 @@ void Scale(float* row, int64_t count, float factor) {
   transform(row, count, [&](size_t, size_t, V x) HWY_ATTR { return hn::Mul(x, f); });
 }
 
-// Four at a time hide the latency of Max and Exp.
-float ExpRow(float* row, const float* bias, int64_t count, float& sum) {
+// The numbers of a row with their bias, from `i` on; lanes behind the row are -inf.
+HWY_INLINE V biased(const float* row, const float* bias, size_t i) {
   const D d;
-  const size_t lanes = hn::Lanes(d), n = static_cast<size_t>(count);
+  const V x = hn::LoadU(d, row + i);
+  return bias ? hn::Add(x, hn::LoadU(d, bias + i)) : x;
+}
+HWY_INLINE V biased_rest(const float* row, const float* bias, size_t i, size_t left) {
+  const D d;
+  V x = hn::LoadN(d, row + i, left);
+  if (bias) x = hn::Add(x, hn::LoadN(d, bias + i, left));
+  return hn::IfThenElse(hn::FirstN(d, left), x, hn::Set(d, -std::numeric_limits<float>::infinity()));
+}
+
+template <bool kBias>
+HWY_INLINE float exp_biased(float* row, const float* given_bias, size_t n, float& sum) {
+  const D d;
+  const float* const bias = kBias ? given_bias : nullptr;
+  const size_t lanes = hn::Lanes(d);
   const V lowest = hn::Set(d, -std::numeric_limits<float>::infinity());
   V m0 = lowest, m1 = lowest, m2 = lowest, m3 = lowest;
   size_t i = 0;
-  if (bias) {
-    for (; i + 2 * lanes <= n; i += 2 * lanes) {
-      const V x0 = hn::Add(hn::LoadU(d, row + i), hn::LoadU(d, bias + i));
-      const V x1 = hn::Add(hn::LoadU(d, row + i + lanes), hn::LoadU(d, bias + i + lanes));
-      hn::StoreU(x0, d, row + i);
-      hn::StoreU(x1, d, row + i + lanes);
-      m0 = hn::Max(m0, x0);
-      m1 = hn::Max(m1, x1);
-    }
-  } else {
-    for (; i + 4 * lanes <= n; i += 4 * lanes) {
-      m0 = hn::Max(m0, hn::LoadU(d, row + i));
-      m1 = hn::Max(m1, hn::LoadU(d, row + i + lanes));
-      m2 = hn::Max(m2, hn::LoadU(d, row + i + 2 * lanes));
-      m3 = hn::Max(m3, hn::LoadU(d, row + i + 3 * lanes));
-    }
+  for (; i + 4 * lanes <= n; i += 4 * lanes) {
+    m0 = hn::Max(m0, biased(row, bias, i));
+    m1 = hn::Max(m1, biased(row, bias, i + lanes));
+    m2 = hn::Max(m2, biased(row, bias, i + 2 * lanes));
+    m3 = hn::Max(m3, biased(row, bias, i + 3 * lanes));
   }
-  float most = hn::ReduceMax(d, hn::Max(hn::Max(m0, m1), hn::Max(m2, m3)));
-  for (; i < n; ++i) {
-    if (bias) row[i] += bias[i];
-    most = row[i] > most ? row[i] : most;
-  }
+  for (; i + lanes <= n; i += lanes) m0 = hn::Max(m0, biased(row, bias, i));
+  if (i < n) m1 = hn::Max(m1, biased_rest(row, bias, i, n - i));
+  const float most = hn::ReduceMax(d, hn::Max(hn::Max(m0, m1), hn::Max(m2, m3)));
   const V shift = hn::Set(d, most);
   V s0 = hn::Zero(d), s1 = hn::Zero(d);
   for (i = 0; i + 2 * lanes <= n; i += 2 * lanes) {
-    const V e0 = Exp(d, hn::Sub(hn::LoadU(d, row + i), shift));
-    const V e1 = Exp(d, hn::Sub(hn::LoadU(d, row + i + lanes), shift));
+    const V e0 = ExpOfNegative(d, hn::Sub(biased(row, bias, i), shift));
+    const V e1 = ExpOfNegative(d, hn::Sub(biased(row, bias, i + lanes), shift));
     hn::StoreU(e0, d, row + i);
     hn::StoreU(e1, d, row + i + lanes);
     s0 = hn::Add(s0, e0);
     s1 = hn::Add(s1, e1);
   }
-  for (; i < n; i += lanes) {
-    const size_t left = HWY_MIN(lanes, n - i);
-    // Lanes behind the row become e^-inf.
-    const V x = hn::IfThenElse(hn::FirstN(d, left), hn::LoadN(d, row + i, left), lowest);
-    const V e = hn::IfThenElseZero(hn::FirstN(d, left), Exp(d, hn::Sub(x, shift)));
-    hn::StoreN(e, d, row + i, left);
+  if (i + lanes <= n) {
+    const V e = ExpOfNegative(d, hn::Sub(biased(row, bias, i), shift));
+    hn::StoreU(e, d, row + i);
     s0 = hn::Add(s0, e);
+    i += lanes;
+  }
+  if (i < n) {
+    const V e = ExpOfNegative(d, hn::Sub(biased_rest(row, bias, i, n - i), shift));
+    hn::StoreN(e, d, row + i, n - i);
+    s1 = hn::Add(s1, hn::IfThenElseZero(hn::FirstN(d, n - i), e));
   }
   sum = hn::ReduceSum(d, hn::Add(s0, s1));
   return most;
+}
+
+float ExpRow(float* row, const float* bias, int64_t count, float& sum) {
+  const size_t n = static_cast<size_t>(count);
+  return bias ? exp_biased<true>(row, bias, n, sum) : exp_biased<false>(row, nullptr, n, sum);
 }
 
 }  // namespace

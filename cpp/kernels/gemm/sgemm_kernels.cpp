@@ -162,7 +162,7 @@ HWY_INLINE Run next_run(int64_t left) {
 
 // Rows of an incomplete panel of an unpacked B, as the inner loop wants them.
 constexpr int64_t kEdgeDepth = 128;
-constexpr int64_t kOuterDepth = 1024;
+constexpr int64_t kOuterDepth = 768;
 void copy_edge(const float* b, int64_t stride, int64_t depth, int64_t cols, float* dst) {
   for (int64_t k = 0; k < depth; ++k, b += stride, dst += kPanel) {
     std::memcpy(dst, b, static_cast<size_t>(cols) * sizeof(float));
@@ -236,10 +236,10 @@ void Block(const SgemmBlock& block) {
   // outer depth block stay in the second cache while the panels go by.
   const CacheSizes& cache = cache_sizes();
   const int64_t inner = single ? std::max<int64_t>(1, block.depth)
-                               : even_step(block.depth, static_cast<int64_t>(cache.l1d) / 2 / (kPanel * 4), 8);
+                               : even_step(block.depth, static_cast<int64_t>(cache.l1d) * 3 / 4 / (kPanel * 4), 8);
   const int64_t outer = single ? inner : even_step(block.depth, kOuterDepth, inner);
   const int64_t row_step = even_step(
-      block.rows, std::max<int64_t>(kRows, static_cast<int64_t>(cache.l2) / 2 / (4 * std::max<int64_t>(1, outer))),
+      block.rows, std::max<int64_t>(kRows, static_cast<int64_t>(cache.l2) * 3 / 4 / (4 * std::max<int64_t>(1, outer))),
       kRows);
   alignas(64) float edge[kEdgeDepth * kPanel];
 
