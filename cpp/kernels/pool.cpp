@@ -103,7 +103,7 @@ PoolShape::Reach PoolShape::reach(int axis, int64_t at) const {
 template <class T>
 void pool(const PoolShape& s, const T* src, T* dst, int64_t* indices, bool column_major, const Parallel& parallel) {
   const int64_t rows = s.out[0] * s.out[1];
-  const int64_t row_cost = std::max<int64_t>(s.out[2] * s.kernel[0] * s.kernel[1] * s.kernel[2], 1);
+  const int64_t row_cost = std::max<int64_t>(s.out[2] * s.taps(), 1);
   parallel.range(s.batch * s.channels * rows, 8192 / row_cost, [&](int64_t begin, int64_t end) {
     for (int64_t job = begin; job < end; ++job) {
       const auto z = s.reach(0, job % rows / s.out[1]), y = s.reach(1, job % s.out[1]);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
@@ -27,6 +28,12 @@ struct PoolShape {
 
   int64_t in_pixels() const { return in[0] * in[1] * in[2]; }
   int64_t out_pixels() const { return out[0] * out[1] * out[2]; }
+  // Taps that one output reads at most. Attributes alone may make the kernel far larger than the input.
+  int64_t taps() const {
+    int64_t product = 1;
+    for (size_t i = 0; i < 3; ++i) product *= std::min(kernel[i], in[i]);
+    return product;
+  }
 
   // What of the window at `at` lies inside the input along one axis: taps [first, last) of the kernel, the position of
   // tap 0, and how many taps lie inside the padded input.

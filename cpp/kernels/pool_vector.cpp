@@ -183,7 +183,7 @@ void pool_vector(const PoolShape& s, Layout layout, const float* src, float* dst
                    });
     return;
   }
-  const int64_t row_cost = s.out[2] * inner * s.kernel[0] * s.kernel[1] * s.kernel[2];
+  const int64_t row_cost = s.out[2] * inner * s.taps();
   parallel.range(planes * s.out[0] * s.out[1], 32768 / std::max<int64_t>(row_cost, 1), [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(PoolRows)(s, inner, src, dst, begin, end);
   });

@@ -108,8 +108,7 @@ double bytes_moved(const OpContext& context) {
 
 double cost_vector(const OpContext& context) {
   const PoolShape shape = read_shape(context);
-  const double taps = static_cast<double>(context.out(0).shape.count() * shape.kernel[0] * shape.kernel[1]) *
-                      static_cast<double>(shape.kernel[2]);
+  const double taps = static_cast<double>(context.out(0).shape.count()) * static_cast<double>(shape.taps());
   return taps / (8.0 * context.options.threads) + bytes_moved(context) / 20 + 300;
 }
 
@@ -134,8 +133,8 @@ std::unique_ptr<Kernel> prepare_global(const OpContext& context) {
 
 double cost_reference(const OpContext& context) {
   const PoolShape shape = read_shape(context);
-  return static_cast<double>(context.out(0).shape.count() * shape.kernel[0] * shape.kernel[1]) *
-             static_cast<double>(shape.kernel[2]) / context.options.threads +
+  return static_cast<double>(context.out(0).shape.count()) * static_cast<double>(shape.taps()) /
+             context.options.threads +
          300;
 }
 

@@ -68,6 +68,11 @@ Refusal accepts_depthwise(const OpContext& context) {
   if (Refusal refusal = refuse_common(context, shape)) return refusal;
   if (!shape.depthwise()) return "only as many groups as channels";
   if (shape.rank > 2) return "only one or two spatial dimensions";
+  // The padded planes stay in proportion to the maps only for usual strides and dilations.
+  constexpr int64_t kMaxStride = 4;
+  for (size_t i = 0; i < static_cast<size_t>(shape.rank); ++i)
+    if (shape.stride[i] > kMaxStride || shape.dilation[i] * shape.kernel[i] > 64 + 2 * shape.in[i])
+      return "only strides up to 4 and kernels in proportion to the map";
   return {};
 }
 

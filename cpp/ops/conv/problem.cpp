@@ -74,8 +74,14 @@ Refusal refuse_odd_sizes(const kernels::ConvShape& shape) {
   if (shape.batch == 0 || shape.in_channels == 0 || shape.out_channels == 0 || shape.in_pixels() == 0 ||
       shape.out_pixels() == 0)
     return "a dimension is zero";
-  for (size_t i = 0; i < static_cast<size_t>(shape.rank); ++i)
+  // Kernels count single dimensions in 32 bits.
+  constexpr int64_t kMax = std::numeric_limits<int32_t>::max() / 4;
+  for (size_t i = 0; i < static_cast<size_t>(shape.rank); ++i) {
     if (shape.pad_begin[i] < 0 || shape.pad_end[i] < 0) return "negative pads";
+    for (const int64_t size : {shape.in[i], shape.out[i], shape.stride[i], shape.dilation[i] * shape.kernel[i],
+                               shape.pad_begin[i], shape.pad_end[i]})
+      if (size > kMax) return "sizes beyond 32 bits";
+  }
   return {};
 }
 
