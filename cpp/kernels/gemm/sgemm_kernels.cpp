@@ -110,20 +110,33 @@ HWY_INLINE void compute_tile(const Tile& t) {
   const float* a = t.a;
   const float* b = t.b;
   const int64_t stride = t.a_stride, b_stride = t.b_stride;
-  int64_t k = 0;
-  for (; k + kStep <= t.depth; k += kStep) {
+  const int64_t depth = t.depth;
+  if constexpr (kU == 1) {
 #pragma GCC unroll 4
-    for (int u = 0; u < kStep; ++u) {
-      FASTORT_FOR_TILE sum[u % kU][i][j] =
-          hn::MulAdd(hn::Set(d, a[i * stride + u]), hn::LoadU(d, b + j * kLanes), sum[u % kU][i][j]);
+    for (int64_t k = 0; k < depth; ++k) {
+      V row[kN];
+#pragma GCC unroll 2
+      for (int j = 0; j < kN; ++j) row[j] = hn::LoadU(d, b + j * kLanes);
+      FASTORT_FOR_TILE sum[0][i][j] = hn::MulAdd(hn::Set(d, a[i * stride]), row[j], sum[0][i][j]);
+      ++a;
       b += b_stride;
     }
-    a += kStep;
-  }
-  for (; k < t.depth; ++k) {
-    FASTORT_FOR_TILE sum[0][i][j] = hn::MulAdd(hn::Set(d, a[i * stride]), hn::LoadU(d, b + j * kLanes), sum[0][i][j]);
-    ++a;
-    b += b_stride;
+  } else {
+    int64_t k = 0;
+    for (; k + kStep <= depth; k += kStep) {
+#pragma GCC unroll 4
+      for (int u = 0; u < kStep; ++u) {
+        FASTORT_FOR_TILE sum[u % kU][i][j] =
+            hn::MulAdd(hn::Set(d, a[i * stride + u]), hn::LoadU(d, b + j * kLanes), sum[u % kU][i][j]);
+        b += b_stride;
+      }
+      a += kStep;
+    }
+    for (; k < depth; ++k) {
+      FASTORT_FOR_TILE sum[0][i][j] = hn::MulAdd(hn::Set(d, a[i * stride]), hn::LoadU(d, b + j * kLanes), sum[0][i][j]);
+      ++a;
+      b += b_stride;
+    }
   }
 #pragma GCC unroll 4
   for (int u = 1; u < kU; ++u) FASTORT_FOR_TILE sum[0][i][j] = hn::Add(sum[0][i][j], sum[u][i][j]);
