@@ -233,9 +233,12 @@ std::optional<Operand> read_layout(const View& view, const std::vector<int> (&ax
   return std::nullopt;
 }
 
-// Looks through the views behind an operand for a layout that needs no copy. `scalable`: factors on the way may join
-// the scale.
-Operand find_operand(Sweep& sweep, ValueId id, bool transposed, const Dim (&sizes)[4], bool scalable) {
+enum class Role { Query, Key, Value };
+
+// Looks through the views behind an operand for a layout that needs no copy. Factors on the way join the scale, except
+// those of V.
+Operand find_operand(Sweep& sweep, ValueId id, bool transposed, const Dim (&sizes)[4], Role role) {
+  const bool is_key = role == Role::Key, scalable = role != Role::Value;
   SymbolTable& symbols = *sweep.graph().symbols;
   Operand best;
   best.value = id;
@@ -251,9 +254,10 @@ Operand find_operand(Sweep& sweep, ValueId id, bool transposed, const Dim (&size
     const auto& a = view.axes();
     const std::vector<int> axes[4] = {a[0], a[1], transposed ? a[3] : a[2], transposed ? a[2] : a[3]};
     if (auto operand = read_layout(view, axes, sizes, symbols)) {
-      // The nearest to the source wins, but a layout with adjacent items is better than one of rows.
+      // The nearest to the source wins, but a layout with adjacent items is better than one of rows, which only K may
+      // have.
       const bool items_adjacent = operand->layout != "BHDS";
-      if (items_adjacent || !best_is_rows) {
+      if (items_adjacent || (is_key && !best_is_rows)) {
         best = *operand;
         best.scale = scale;
         best_is_rows = items_adjacent;
@@ -314,9 +318,9 @@ bool replace(Sweep& sweep, int index, const Attention& found) {
   const Dim q_sizes[4] = {found.batch, found.heads, found.queries, found.size};
   const Dim k_sizes[4] = {found.batch, found.heads, found.keys, found.size};
   const Dim v_sizes[4] = {found.batch, found.heads, found.keys, found.value_size};
-  Operand operands[3] = {find_operand(sweep, found.q, false, q_sizes, true),
-                         find_operand(sweep, found.k, found.k_transposed, k_sizes, true),
-                         find_operand(sweep, found.v, false, v_sizes, false)};
+  Operand operands[3] = {find_operand(sweep, found.q, false, q_sizes, Role::Query),
+                         find_operand(sweep, found.k, found.k_transposed, k_sizes, Role::Key),
+                         find_operand(sweep, found.v, false, v_sizes, Role::Value)};
   Node fused = make_node("FusedAttention", {});
   fused.domain = "fastort";
   fused.name = sweep.node(index).name;

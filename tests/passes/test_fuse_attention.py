@@ -185,6 +185,20 @@ def test_tokens_before_the_batch_as_in_vit() -> None:
     check(proto, {"x": random(5, 3, 8)}, "fuse_attention")
 
 
+@pytest.mark.parametrize("name", ["q", "k", "v"])
+def test_operands_with_the_items_of_a_head_apart(name: str) -> None:
+    """Q, K or V is made by transposing tokens and items: K is read as it lies, the others are transposed."""
+    sizes = {"q": "5,4", "k": "6,4", "v": "6,3"} | {name: {"q": "4,5", "k": "4,6", "v": "3,6"}[name]}
+    names = {n: n + "0" if n == name else n for n in "qkv"}
+    inputs = ", ".join(f"float[b,2,{sizes[n]}] {names[n]}" for n in "qkv")
+    lines = [f"{name} = Transpose<perm = [0, 1, 3, 2]>({name}0)", "kt = Transpose<perm = [0, 1, 3, 2]>(k)"]
+    lines += ["s = MatMul(q, kt)", "p = Softmax(s)", "y = MatMul(p, v)"]
+    proto = model(f"({inputs}) => (float[b,2,5,3] y) {{" + "\n".join(lines) + "}")
+    assert operators(proto)[FUSED] == 1
+    feeds = {names[n]: FEEDS[n].swapaxes(2, 3).copy() if n == name else FEEDS[n] for n in "qkv"}
+    check(proto, feeds, "fuse_attention")
+
+
 def test_the_operator_itself() -> None:
     proto = model(f"({BHSD}) => (float[b,2,5,3] y) {{ y = Attention(q, k, v) }}", opset=23)
     assert operators(proto) == {FUSED: 1}
