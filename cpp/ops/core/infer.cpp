@@ -5,6 +5,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "base/log.h"
 #include "ops/core/merge_types.h"
 
 namespace fastort {
@@ -115,8 +116,12 @@ class GraphInference {
   ValueType merged(const Node& node, ValueId id, const ValueType& inferred) const {
     const ValueType& before = type(id);
     if (auto type = merge_types(before, inferred, symbols_, graph_.is_output(id))) return *std::move(type);
-    invalid_graph(describe(graph_, node) + ": the model declares its output '" + graph_.value(id).name + "' as " +
-                  describe(before, symbols_) + ", but it is " + describe(inferred, symbols_));
+    const std::string what = describe(graph_, node) + ": the model declares its output '" + graph_.value(id).name +
+                             "' as " + describe(before, symbols_) + ", but it is " + describe(inferred, symbols_);
+    if (!same_kind(before, inferred)) invalid_graph(what);
+    // Shapes left over from before a model was edited are common and do no harm: what is computed counts.
+    log(Severity::Warning, what + "; the declaration is ignored");
+    return inferred;
   }
 
   const Graph& graph_;

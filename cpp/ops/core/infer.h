@@ -20,7 +20,8 @@ InferredNode infer_node(const OpDef& op, const Node& node, std::span<const Value
                         std::span<const KnownValue> known, SymbolTable& symbols);
 
 // Infers types, ranks and symbolic dimensions of every value of the graph and of its bodies. A type that the model
-// declares is kept where it says more than what is inferred; a contradiction throws InvalidGraph.
+// declares is kept where it says more than what is inferred; a contradiction of types throws InvalidGraph, one of
+// shapes is logged and the inferred shape kept.
 // Throws NotImplemented for a node without an operator.
 void infer_graph(Graph& graph);
 
