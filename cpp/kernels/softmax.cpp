@@ -26,8 +26,9 @@ void SoftmaxRow(const float* src, float* dst, int64_t n, bool log) {
     max0 = hn::Max(hn::LoadU(d, src + i), max0);
     max1 = hn::Max(hn::LoadU(d, src + i + lanes), max1);
   }
-  float max = hn::ReduceMax(d, hn::Max(max0, max1));
-  for (; i < n; ++i) max = std::max(max, src[i]);
+  for (; i < n; i += lanes)
+    max0 = hn::Max(hn::LoadNOr(lowest, d, src + i, static_cast<size_t>(std::min(lanes, n - i))), max0);
+  const float max = hn::ReduceMax(d, hn::Max(max0, max1));
 
   // NaN need not reach the maximum: it reaches the sum. Sums of 4096 exponentials are added up.
   const V shift = hn::Set(d, max);
@@ -54,15 +55,18 @@ void SoftmaxRow(const float* src, float* dst, int64_t n, bool log) {
     sum += hn::ReduceSum(d, hn::Add(sum0, sum1));
   }
   const V factor = hn::Set(d, log ? std::log(sum) : 1.0f / sum);
-  for (i = 0; i < n; i += lanes) {
+  const float* from = log ? src : dst;
+  auto result = [&](V x) HWY_ATTR __attribute__((always_inline)) {
+    return log ? hn::Sub(hn::Sub(x, shift), factor) : hn::Mul(x, factor);
+  };
+  for (i = 0; i + 2 * lanes <= n; i += 2 * lanes) {
+    const V y0 = result(hn::LoadU(d, from + i)), y1 = result(hn::LoadU(d, from + i + lanes));
+    hn::StoreU(y0, d, dst + i);
+    hn::StoreU(y1, d, dst + i + lanes);
+  }
+  for (; i < n; i += lanes) {
     const size_t left = static_cast<size_t>(std::min(lanes, n - i));
-    const float* from = log ? src : dst;
-    const V x = static_cast<int64_t>(left) == lanes ? hn::LoadU(d, from + i) : hn::LoadN(d, from + i, left);
-    const V y = log ? hn::Sub(hn::Sub(x, shift), factor) : hn::Mul(x, factor);
-    if (static_cast<int64_t>(left) == lanes)
-      hn::StoreU(y, d, dst + i);
-    else
-      hn::StoreN(y, d, dst + i, left);
+    hn::StoreN(result(hn::LoadN(d, from + i, left)), d, dst + i, left);
   }
 }
 
