@@ -1,0 +1,127 @@
+// LinearRegressor and LinearClassifier.
+#include <algorithm>
+
+#include "ops/core/move.h"
+#include "ops/ml_common.h"
+
+namespace fastort {
+namespace {
+
+// One row of coefficients and one intercept for each output.
+struct Linear {
+  std::vector<float> coefficients, intercepts;
+  int64_t outputs, features;
+
+  Linear(const OpContext& context, int64_t outputs, int64_t features)
+      : coefficients(context.attributes().get_floats("coefficients")),
+        intercepts(context.attributes().get_floats("intercepts")),
+        outputs(outputs),
+        features(features) {
+    if (static_cast<int64_t>(coefficients.size()) != outputs * features)
+      context.fail(std::to_string(coefficients.size()) + " coefficients for " + std::to_string(outputs) +
+                   " outputs of " + std::to_string(features) + " features");
+    if (intercepts.empty()) intercepts.resize(static_cast<size_t>(outputs), 0.0f);
+    if (static_cast<int64_t>(intercepts.size()) != outputs)
+      context.fail(std::to_string(intercepts.size()) + " intercepts for " + std::to_string(outputs) + " outputs");
+  }
+
+  // Scores of row `row` of `src`.
+  void run(DataType type, const std::byte* src, int64_t row, float* scores) const {
+    auto typed = [&]<class T>(const T* x) {
+      for (int64_t o = 0; o < outputs; ++o) {
+        const float* weights = coefficients.data() + o * features;
+        double sum = static_cast<double>(intercepts[static_cast<size_t>(o)]);
+        for (int64_t f = 0; f < features; ++f) sum += static_cast<double>(x[f]) * static_cast<double>(weights[f]);
+        scores[o] = static_cast<float>(sum);
+      }
+    };
+    const int64_t at = row * features;
+    if (type == DataType::Float) return typed(reinterpret_cast<const float*>(src) + at);
+    if (type == DataType::Double) return typed(reinterpret_cast<const double*>(src) + at);
+    if (type == DataType::Int64) return typed(reinterpret_cast<const int64_t*>(src) + at);
+    if (type == DataType::Int32) return typed(reinterpret_cast<const int32_t*>(src) + at);
+    not_implemented("numbers of type " + std::string(name(type)));
+  }
+  int64_t grain() const { return 16384 / std::max<int64_t>(outputs * features, 1); }
+};
+
+// ---- LinearRegressor -----------------------------------------------------------------------------------------------
+
+void infer_regressor(InferContext& context) {
+  const int64_t targets = context.attributes().get_int("targets", 1);
+  if (targets < 1 || targets > INT32_MAX) context.fail("targets is " + std::to_string(targets));
+  context.out(0, DataType::Float, {row_count(context), targets});
+}
+
+std::unique_ptr<Kernel> prepare_regressor(const OpContext& context) {
+  const Rows rows = rows_of(context);
+  const int64_t targets = context.out(0).shape[1];
+  const kernels::PostTransform post = post_transform_of(context);
+  return make_kernel([rows, targets, post, type = context.type(0),
+                      linear = Linear(context, targets, rows.features)](const KernelArgs& args) {
+    args.parallel.range(rows.count, linear.grain(), [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        float* scores = args.out<float>(0) + row * targets;
+        linear.run(type, args.in<std::byte>(0), row, scores);
+        kernels::post_transform(post, std::span(scores, static_cast<size_t>(targets)));
+      }
+    });
+  });
+}
+
+// ---- LinearClassifier ----------------------------------------------------------------------------------------------
+
+// Outputs of the linear map: one for each class, or one alone that separates two classes.
+int64_t score_count(const OpContext& context, int64_t classes, int64_t features) {
+  const auto count = static_cast<int64_t>(context.attributes().get_floats("coefficients").size());
+  return classes == 2 && count == features ? 1 : classes;
+}
+
+void infer_classifier(InferContext& context) {
+  const ClassLabels labels = ClassLabels::parse(context, "classlabels_ints");
+  const Dim rows = row_count(context);
+  context.out(0, labels.type(), {rows});
+  context.out(1, DataType::Float, {rows, labels.size()});
+}
+
+std::unique_ptr<Kernel> prepare_classifier(const OpContext& context) {
+  const Rows rows = rows_of(context);
+  ClassLabels labels = ClassLabels::parse(context, "classlabels_ints");
+  const int64_t classes = labels.size(), outputs = score_count(context, classes, rows.features);
+  const kernels::PostTransform post = post_transform_of(context);
+  const bool has_label = context.has_output(0), has_scores = context.has_output(1);
+  return make_kernel(
+      [=, type = context.type(0), labels = std::move(labels),
+       linear = Linear(context, outputs, rows.features)](const KernelArgs& args) {
+        float* all = has_scores ? args.out<float>(1) : reinterpret_cast<float*>(args.workspace);
+        args.parallel.range(rows.count, linear.grain(), [&](int64_t begin, int64_t end) {
+          for (int64_t row = begin; row < end; ++row) {
+            float* scores = all + row * classes;
+            linear.run(type, args.in<std::byte>(0), row, scores);
+            if (outputs < classes) {
+              scores[1] = scores[0];
+              scores[0] = -scores[0];
+            }
+            const int64_t chosen =
+                classes == 1 ? (scores[0] > 0 ? 1 : 0) : std::max_element(scores, scores + classes) - scores;
+            kernels::post_transform(post, std::span(scores, static_cast<size_t>(classes)));
+            if (has_label) labels.put(args, row, chosen);
+          }
+        });
+      },
+      has_scores ? 0 : static_cast<size_t>(rows.count * classes) * sizeof(float));
+}
+
+constexpr Candidate kRegressor[] = {{"reference", nullptr, prepare_regressor}};
+constexpr Candidate kClassifier[] = {{"reference", nullptr, prepare_classifier}};
+
+constexpr OpDef kOps[] = {
+    {"ai.onnx.ml", "LinearRegressor", infer_regressor, kRegressor, kMlTypes},
+    {"ai.onnx.ml", "LinearClassifier", infer_classifier, kClassifier, kMlTypes},
+};
+
+}  // namespace
+
+std::span<const OpDef> ml_linear_ops() { return kOps; }
+
+}  // namespace fastort

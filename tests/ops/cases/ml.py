@@ -1,0 +1,302 @@
+"""Operators of ai.onnx.ml: expected values are NumPy's, or the standard's reference evaluator's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from onnx import TensorProto, helper
+
+from tests.ops.case import Case
+
+_rng = np.random.default_rng(12)
+_x = _rng.standard_normal((37, 4)).astype(np.float32)
+_holes = _x.copy()
+_holes[::3, 1] = np.nan
+
+
+def case(op: str, inputs: list[Any], attributes: dict[str, Any] | None = None, **rest: Any) -> Case:
+    return Case(op, inputs, attributes or {}, domain="ai.onnx.ml", **rest)
+
+
+def a(*values: Any, t: type = np.float32) -> np.ndarray:
+    return np.array(values, t)
+
+
+MODES = {
+    "BRANCH_LEQ": np.less_equal,
+    "BRANCH_LT": np.less,
+    "BRANCH_GTE": np.greater_equal,
+    "BRANCH_GT": np.greater,
+    "BRANCH_EQ": np.equal,
+    "BRANCH_NEQ": np.not_equal,
+}
+
+
+def forest(modes: list[str], trees: int = 3, depth: int = 4) -> dict[str, list[Any]]:
+    """Full binary trees; node i has the children 2i + 1 and 2i + 2."""
+    rng = np.random.default_rng(len(modes))
+    nodes: dict[str, list[Any]] = {
+        key: [] for key in ["treeids", "nodeids", "featureids", "values", "modes", "truenodeids", "falsenodeids"]
+    }
+    nodes["missing_value_tracks_true"] = []
+    inner, count = 2**depth - 1, 2 ** (depth + 1) - 1
+    for tree in range(trees):
+        for i in range(count):
+            leaf = i >= inner
+            nodes["treeids"].append(tree)
+            nodes["nodeids"].append(i)
+            nodes["featureids"].append(0 if leaf else int(rng.integers(4)))
+            nodes["values"].append(0.0 if leaf else float(np.float32(rng.standard_normal() * 0.5)))
+            nodes["modes"].append("LEAF" if leaf else modes[i % len(modes)])
+            nodes["truenodeids"].append(0 if leaf else 2 * i + 1)
+            nodes["falsenodeids"].append(0 if leaf else 2 * i + 2)
+            nodes["missing_value_tracks_true"].append(int(rng.integers(2)))
+    return {f"nodes_{key}": value for key, value in nodes.items()}
+
+
+def votes(nodes: dict[str, list[Any]], prefix: str, targets: int) -> dict[str, list[Any]]:
+    rng = np.random.default_rng(targets)
+    found: dict[str, list[Any]] = {f"{prefix}_{key}": [] for key in ["treeids", "nodeids", "ids", "weights"]}
+    for tree, node, mode in zip(nodes["nodes_treeids"], nodes["nodes_nodeids"], nodes["nodes_modes"], strict=True):
+        for target in range(targets if mode == "LEAF" else 0):
+            found[f"{prefix}_treeids"].append(tree)
+            found[f"{prefix}_nodeids"].append(node)
+            found[f"{prefix}_ids"].append(target)
+            found[f"{prefix}_weights"].append(float(np.float32(rng.standard_normal())))
+    return found
+
+
+def scores(x: np.ndarray, nodes: dict[str, list[Any]], found: dict[str, list[Any]], prefix: str, targets: int):
+    """The leaves' weights as [rows, trees, targets]."""
+    weights = {
+        key: weight
+        for *key3, weight in zip(
+            *(found[f"{prefix}_{k}"] for k in ["treeids", "nodeids", "ids", "weights"]), strict=True
+        )
+        for key in [tuple(key3)]
+    }
+    count = nodes["nodes_treeids"].count(0)
+    trees = max(nodes["nodes_treeids"]) + 1
+    result = np.zeros((len(x), trees, targets))
+    for r, row in enumerate(x):
+        for tree in range(trees):
+            i = 0
+            while nodes["nodes_modes"][tree * count + i] != "LEAF":
+                at = tree * count + i
+                value, threshold = row[nodes["nodes_featureids"][at]], x.dtype.type(nodes["nodes_values"][at])
+                taken = MODES[nodes["nodes_modes"][at]](value, threshold)
+                taken |= np.isnan(value) and nodes["nodes_missing_value_tracks_true"][at] != 0
+                i = nodes["nodes_truenodeids" if taken else "nodes_falsenodeids"][at]
+            result[r, tree] = [weights[tree, i, t] for t in range(targets)]
+    return result
+
+
+def softmax(x: np.ndarray) -> np.ndarray:
+    e = np.exp(x - x.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+AGGREGATES = {"SUM": np.sum, "AVERAGE": np.mean, "MIN": np.min, "MAX": np.max}
+
+
+def regressors() -> list[Case]:
+    rows = []
+    for modes in [["BRANCH_LEQ"], ["BRANCH_LT"], list(MODES)]:
+        for name, aggregate in AGGREGATES.items():
+            nodes = forest(modes)
+            found = votes(nodes, "target", 2)
+            for x in [_holes, _holes.astype(np.float64)]:
+                y = aggregate(scores(x, nodes, found, "target", 2), 1) + np.array([0.5, -1.0])
+                attributes = {**nodes, **found, "n_targets": 2, "aggregate_function": name, "base_values": [0.5, -1.0]}
+                what = f"{len(modes)}-{modes[0]}-{name}-{x.dtype}"
+                rows.append(
+                    case("TreeEnsembleRegressor", [x], attributes, expected=[y.astype(np.float32)], id=what, opset=3)
+                )
+    return rows
+
+
+def classifiers() -> list[Case]:
+    nodes = forest(["BRANCH_LEQ"])
+    found = votes(nodes, "class", 3)
+    y = scores(_x, nodes, found, "class", 3).sum(1)
+    rows = []
+    names = ["a", "b", "c"]
+    for post, transform in {
+        "NONE": lambda v: v,
+        "SOFTMAX": softmax,
+        "LOGISTIC": lambda v: 1 / (1 + np.exp(-v)),
+    }.items():
+        attributes = {**nodes, **found, "post_transform": post}
+        result = transform(y).astype(np.float32)
+        ints, strings = {"classlabels_int64s": [7, 5, 9]}, {"classlabels_strings": names}
+        labels = np.array([7, 5, 9])[y.argmax(1)]
+        words = np.array(names, object)[y.argmax(1)]
+        for kind, given, answer in [("ints", ints, labels), ("strings", strings, words)]:
+            rows.append(
+                case(
+                    "TreeEnsembleClassifier",
+                    [_x],
+                    {**attributes, **given},
+                    outputs=2,
+                    expected=[answer, result],
+                    id=f"{post}-{kind}",
+                    opset=3,
+                )
+            )
+    return rows
+
+
+def tensor(values: Any, kind: int = TensorProto.FLOAT) -> Any:
+    return helper.make_tensor("t", kind, [len(values)], values)
+
+
+_split = {
+    "n_targets": 2,
+    "aggregate_function": 1,
+    "post_transform": 0,
+    "tree_roots": [0],
+    "nodes_featureids": [0, 0, 0],
+    "nodes_truenodeids": [0, 0, 1],
+    "nodes_falsenodeids": [2, 1, 0],
+    "nodes_trueleafs": [0, 1, 1],
+    "nodes_falseleafs": [0, 0, 1],
+    "leaf_targetids": [0, 1, 0, 0],
+}
+# Node 0: x in {1.2, 3.7, 8} leads to node 1, else to node 2.
+_member = {
+    **_split,
+    "nodes_modes": tensor([6, 6, 0], TensorProto.UINT8),
+    "nodes_splits": tensor([11.0, 232344.0, 10.0]),
+    "nodes_truenodeids": [1, 0, 2],
+    "nodes_falsenodeids": [2, 1, 3],
+    "nodes_trueleafs": [0, 1, 1],
+    "nodes_falseleafs": [0, 1, 1],
+    "leaf_weights": tensor([5.0, -4.0, 2.5, 7.0]),
+    "membership_values": tensor([1.2, 3.7, 8.0, np.nan, 1.2, 7.0, np.nan]),
+}
+_member_x = a([1.2], [3.7], [8.0], [0.5], [12.0])
+_member_y = a([5, 0], [0, -4], [0, -4], [2.5, 0], [7, 0])
+
+_weights = _rng.standard_normal((3, 4)).astype(np.float32)
+_linear = {"coefficients": _weights.ravel().tolist(), "intercepts": [0.5, -0.25, 1.0]}
+_linear_y = _x @ _weights.T + a(0.5, -0.25, 1)
+_names = np.array(["a", "b", "c"], object)
+
+CASES = [
+    case("LinearRegressor", [_x], {**_linear, "targets": 3}, expected=[_linear_y]),
+    case(
+        "LinearClassifier",
+        [_x],
+        {**_linear, "classlabels_strings": ["a", "b", "c"], "post_transform": "SOFTMAX"},
+        outputs=2,
+        expected=[_names[_linear_y.argmax(1)], softmax(_linear_y)],
+        id="softmax",
+    ),
+    case(
+        "LinearClassifier",
+        [_x],
+        {"coefficients": _weights[0].tolist(), "intercepts": [0.5], "classlabels_ints": [3, 8]},
+        outputs=2,
+        expected=[np.where(_linear_y[:, 0] > 0, 8, 3), np.stack([-_linear_y[:, 0], _linear_y[:, 0]], 1)],
+        id="two-classes",
+    ),
+    *regressors(),
+    *classifiers(),
+    case("TreeEnsemble", [_member_x], _member, expected=[_member_y], id="membership"),
+    case("ArrayFeatureExtractor", [_x, a(2, 0, 2, t=np.int64)], expected=[_x[:, [2, 0, 2]]]),
+    case("ArrayFeatureExtractor", [a(1, 2, 3), a(1, t=np.int64)], expected=[a([2])], id="vector"),
+    case(
+        "ArrayFeatureExtractor",
+        [np.array([["a", "b"], ["c", "d"]], object), a(1, t=np.int64)],
+        expected=[np.array([["b"], ["d"]], object)],
+        id="strings",
+    ),
+    *[
+        case("Binarizer", [x], {"threshold": 1.0}, expected=[(x > 1).astype(x.dtype)], id=str(x.dtype))
+        for x in [_x, _x.astype(np.float64), a(0, 1, 2, t=np.int64), a(0, 1, 2, t=np.int32)]
+    ],
+    *[
+        case(
+            "Scaler",
+            [x],
+            {"offset": [1.0, 2.0, 3.0, 4.0], "scale": [2.0]},
+            expected=[((x - a(1, 2, 3, 4)) * 2).astype(np.float32)],
+            id=str(x.dtype),
+        )
+        for x in [_x, (_x * 9).astype(np.int32), (_x * 9).astype(np.int64)]
+    ],
+    case(
+        "Imputer",
+        [_holes],
+        {"imputed_value_floats": [1.0, 2.0, 3.0, 4.0], "replaced_value_float": np.nan},
+        expected=[np.where(np.isnan(_holes), np.float32(2), _holes)],
+    ),
+    case(
+        "Imputer",
+        [a([1, 2], [2, 3], t=np.int64)],
+        {"imputed_value_int64s": [9], "replaced_value_int64": 2},
+        expected=[a([1, 9], [9, 3], t=np.int64)],
+        id="ints",
+    ),
+    case("Normalizer", [_x], {"norm": "MAX"}, expected=[_x / np.abs(_x).max(1, keepdims=True)], id="max"),
+    case("Normalizer", [_x], {"norm": "L1"}, expected=[_x / np.abs(_x).sum(1, keepdims=True)], id="l1"),
+    case("Normalizer", [_x], {"norm": "L2"}, expected=[_x / np.linalg.norm(_x, axis=1, keepdims=True)], id="l2"),
+    case(
+        "OneHotEncoder",
+        [a(3, 1, 9, t=np.int64)],
+        {"cats_int64s": [1, 2, 3]},
+        expected=[a([0, 0, 1], [1, 0, 0], [0, 0, 0])],
+    ),
+    case(
+        "OneHotEncoder",
+        [np.array([["b"], ["a"]], object)],
+        {"cats_strings": ["a", "b"], "zeros": 0},
+        expected=[a([[0, 1]], [[1, 0]])],
+        id="strings",
+    ),
+    case(
+        "FeatureVectorizer",
+        [_x, _x[:, :2]],
+        {"inputdimensions": [3, 4]},
+        expected=[np.concatenate([_x[:, :3], _x[:, :2], np.zeros((37, 2), np.float32)], 1)],
+    ),
+    case(
+        "LabelEncoder",
+        [np.array([["a", "b"], ["x", "a"]], object)],
+        {"keys_strings": ["a", "b"], "values_int64s": [4, 5], "default_int64": -7},
+        expected=[a([4, 5], [-7, 4], t=np.int64)],
+        id="strings",
+    ),
+    case(
+        "LabelEncoder",
+        [a(1, np.nan, 3)],
+        {"keys_floats": [1.0, np.nan], "values_strings": ["one", "nan"]},
+        expected=[np.array(["one", "nan", "_Unused"], object)],
+        id="nan",
+    ),
+    case(
+        "LabelEncoder",
+        [a(1, 2, 3, t=np.int16)],
+        {
+            "keys_tensor": tensor([1, 3], TensorProto.INT16),
+            "values_tensor": tensor([0.5, 0.25], TensorProto.DOUBLE),
+            "default_tensor": tensor([9.0], TensorProto.DOUBLE),
+        },
+        expected=[a(0.5, 9, 0.25, t=np.float64)],
+        id="tensors",
+    ),
+    case(
+        "CategoryMapper",
+        [np.array(["b", "z"], object)],
+        {"cats_strings": ["a", "b"], "cats_int64s": [10, 20]},
+        expected=[a(20, -1, t=np.int64)],
+    ),
+    case(
+        "CategoryMapper",
+        [a(20, 3, t=np.int64)],
+        {"cats_strings": ["a", "b"], "cats_int64s": [10, 20]},
+        expected=[np.array(["b", "_Unused"], object)],
+        id="ints",
+    ),
+]
