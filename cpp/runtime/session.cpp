@@ -128,6 +128,7 @@ std::shared_ptr<Executor> Session::overriding(const std::vector<int>& overridden
     const ValueId id = model_.graph->overridable[static_cast<size_t>(k)];
     graph->value(id).constant.reset();
     graph->inputs.push_back(id);
+    std::erase(graph->overridable, id);
   }
   infer_graph(*graph);
   optimize(*graph, {options_.optimization_level, {options_.disabled_passes.begin(), options_.disabled_passes.end()}});
