@@ -217,11 +217,14 @@ std::unique_ptr<Kernel> prepare_normalizer(const OpContext& context) {
   return make_kernel([=](const KernelArgs& args) {
     const Value input = args.frame->input(0);
     const Tensor& src = tensor_of(input, "StringNormalizer");
+    const int rank = src.shape().rank();
+    if (rank != 1 && !(rank == 2 && src.shape()[0] == 1))
+      invalid_argument("StringNormalizer: the input must be [C] or [1,C], got " + to_string(src.shape()));
     std::vector<const std::string*> kept;
     for (const std::string& text : src.strings())
       if (stopwords.empty() || !stopwords.contains(exact ? text : convert(text, compare))) kept.push_back(&text);
     const Dim count = std::max<Dim>(1, static_cast<Dim>(kept.size()));
-    const Shape shape = src.shape().rank() == 2 ? Shape{1, count} : Shape{count};
+    const Shape shape = rank == 2 ? Shape{1, count} : Shape{count};
     std::string* dst = args.frame->allocate_output(0, DataType::String, shape).data<std::string>();
     if (kept.empty()) dst->clear();
     for (const std::string* text : kept) *dst++ = convert(*text, change);

@@ -84,10 +84,11 @@ Ngrams<Key> build(const Settings& settings, const std::vector<Key>& pool) {
     const int64_t length = static_cast<int64_t>(i) + 1, begin = settings.starts[i];
     const int64_t end = i + 1 < settings.starts.size() ? settings.starts[i + 1] : static_cast<int64_t>(pool.size());
     if (begin < 0 || end < begin || end > static_cast<int64_t>(pool.size()) || (end - begin) % length != 0)
-      invalid_graph("ngram_counts does not divide a pool of " + std::to_string(pool.size()) + " items into " +
-                    std::to_string(length) + "-grams");
+      invalid_graph("TfIdfVectorizer: ngram_counts does not divide a pool of " + std::to_string(pool.size()) +
+                    " items into " + std::to_string(length) + "-grams");
     for (int64_t at = begin; at < end; at += length, ++gram) {
-      if (gram >= settings.indexes.size()) invalid_graph("ngram_indexes has fewer items than the pool has n-grams");
+      if (gram >= settings.indexes.size())
+        invalid_graph("TfIdfVectorizer: ngram_indexes has fewer items than the pool has n-grams");
       if (length < settings.shortest || length > settings.longest) continue;
       grams.add(std::span(pool).subspan(static_cast<size_t>(at), static_cast<size_t>(length)), settings.indexes[gram]);
     }
