@@ -103,6 +103,7 @@ std::unique_ptr<Kernel> prepare_scaler(const OpContext& context) {
   std::vector<float> scale = context.attributes().get_floats("scale", {1.0f});
   check_per_feature(context, "offset", offset.size(), features);
   check_per_feature(context, "scale", scale.size(), features);
+  if (count == 0) return make_kernel([](const KernelArgs&) {});
   offset.resize(static_cast<size_t>(features), offset[0]);
   scale.resize(static_cast<size_t>(features), scale[0]);
   return make_kernel([=, type = context.type(0)](const KernelArgs& args) {

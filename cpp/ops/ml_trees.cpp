@@ -250,8 +250,13 @@ std::unique_ptr<Kernel> tree_kernel(const OpContext& context, const Ensemble& en
   const Rows rows = rows_of(context);
   std::vector<TreeVote<T>> votes;
   for (const TreeVote<double>& vote : ensemble.votes) votes.push_back({vote.target, static_cast<T>(vote.weight)});
-  auto trees = std::make_shared<const Trees<T>>(ensemble.nodes, ensemble.roots, std::move(votes), ensemble.targets,
-                                                ensemble.aggregate);
+  std::shared_ptr<const Trees<T>> trees;
+  try {
+    trees = std::make_shared<const Trees<T>>(ensemble.nodes, ensemble.roots, std::move(votes), ensemble.targets,
+                                             ensemble.aggregate);
+  } catch (const Error& error) {
+    context.fail(error.what());  // which names the node
+  }
   if (rows.count > 0 && rows.features < trees->features())
     context.fail("the trees ask for " + std::to_string(trees->features()) + " features, the input has " +
                  std::to_string(rows.features));
