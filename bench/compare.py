@@ -201,12 +201,13 @@ def plot(measured: dict[tuple[str, int], list[Result]], path: Path) -> None:
         for row, results in enumerate(measured.values()):
             medians = {result.engine: result.median for result in results}
             ratio = medians.get(engine, float("nan")) / medians.get(OURS, float("nan"))
-            axes.barh(row + (index - len(engines) / 2 + 0.5) * height, ratio, height, color=f"C{index}")
-        axes.barh(0, 0, color=f"C{index}", label=engine)
+            axes.barh(row + (index - len(engines) / 2 + 0.5) * height, ratio - 1, height, left=1, color=f"C{index}")
+        axes.barh(0, 0, left=1, color=f"C{index}", label=engine)
     axes.axvline(1, color="black", linewidth=0.8)
     axes.set_yticks(range(len(labels)), labels)
     axes.invert_yaxis()
-    axes.set_xlabel("time relative to fastort (longer is slower)")
+    axes.set_xscale("log")
+    axes.set_xlabel("time relative to fastort (to the right is slower)")
     axes.legend()
     plt.tight_layout()
     plt.savefig(path, dpi=120)
