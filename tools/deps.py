@@ -217,7 +217,7 @@ def prefix_of(recipe: Recipe) -> Path:
     if recipe.cmake_dir.startswith("repo:"):
         folder = REPO / recipe.cmake_dir.removeprefix("repo:")
         parts += [path.read_text() for path in sorted(folder.rglob("*")) if path.is_file()]
-    parts += [str(prefix_of(by_name(need))) for need in recipe.needs]
+    parts += [prefix_of(by_name(need)).name for need in recipe.needs]
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
     return cache_root() / f"{recipe.name}-{recipe.version}-{digest}"
 
