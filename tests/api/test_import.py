@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import fastort
+from bench import compare
 from tests.api import models
 
 PACKAGE_PATH = str(Path(fastort.__file__).parent.parent)
@@ -41,10 +43,10 @@ NAMES = [
 ]
 
 
-def python(program: str, *options: str) -> subprocess.CompletedProcess[str]:
+def python(program: str, interpreter: str = sys.executable) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join([PACKAGE_PATH, *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
     return subprocess.run(
-        [sys.executable, *options, "-c", program],
+        [interpreter, "-c", program],
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
         text=True,
@@ -96,8 +98,13 @@ NEIGHBOURS = ["onnx, torch", "onnxruntime"]
 @pytest.mark.parametrize("order", ["first", "last"])
 @pytest.mark.parametrize("neighbour", NEIGHBOURS)
 def test_imports_beside(neighbour: str, order: str, tmp_path: Path) -> None:
+    interpreter = sys.executable
     for name in neighbour.split(", "):
-        pytest.importorskip(name)
+        if importlib.util.find_spec(name) is None:
+            found = compare.python_of(name, {})
+            if found is None:
+                pytest.skip(f"{name} has no environment here (tools/peers.sh makes one)")
+            interpreter = found
     model = tmp_path / "model.onnx"
     model.write_bytes(models.negate())
     imports = ["import fastort", f"import {neighbour}"]
@@ -115,7 +122,7 @@ def test_imports_beside(neighbour: str, order: str, tmp_path: Path) -> None:
             "assert session.run(None, {'x': numpy.ones((1, 3), numpy.float32)})[0].tolist() == [[-1, -1, -1]]",
         ]
     )
-    python(program)
+    python(program, interpreter)
 
 
 def test_exits_cleanly_with_live_objects() -> None:
