@@ -50,6 +50,8 @@ constexpr ExtensionType kExtension[] = {
     {DataType::Float8E8M0, "float8_e8m0fnu"},
     {DataType::UInt2, "uint2"},
     {DataType::Int2, "int2"},
+    {DataType::Float6E2M3, "float6_e2m3fn"},
+    {DataType::Float6E3M2, "float6_e3m2fn"},
 };
 
 constexpr int kMissing = -1;

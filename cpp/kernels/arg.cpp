@@ -148,8 +148,7 @@ void scan_typed(const AxisView& view, const Scan& scan, const void* src_void, vo
 
 template <class F>
 auto dispatch_numeric(DataType type, F&& f) {
-  return dispatch<float, double, Float16, BFloat16, int32_t, int64_t, uint8_t, int8_t, uint16_t, int16_t, uint32_t,
-                  uint64_t>(type, f);
+  return dispatch(NumberList{}, type, f);
 }
 
 }  // namespace
@@ -167,8 +166,8 @@ TopKFn top_k(DataType type) {
 }
 
 ScanFn scan_along(DataType type) {
-  return dispatch<float, double, int32_t, int64_t, uint8_t, int8_t, uint16_t, int16_t, uint32_t, uint64_t>(
-      type, [](auto tag) -> ScanFn { return scan_typed<typename decltype(tag)::type>; });
+  return dispatch(Joined<TypeList<float, double>, IntList>{}, type,
+                  [](auto tag) -> ScanFn { return scan_typed<typename decltype(tag)::type>; });
 }
 
 }  // namespace fastort::kernels

@@ -148,6 +148,8 @@ void Quantizer::quantize(const std::byte* x, const std::byte* scale, const std::
              const float moved = round_even(values[i]) + zeros[i * stride];
              values[i] = moved >= low_ ? (moved <= high_ ? moved : high_) : low_;
            }
+         } else if (zero) {
+           for (int64_t i = 0; i < count; ++i) values[i] += zeros[i * stride];
          }
          write_quantized_(values, q + static_cast<size_t>(begin) * quantized_size_, count);
        });

@@ -186,8 +186,8 @@ ReduceFn find(DataType type) {
     if constexpr (op == ReduceOp::Max || op == ReduceOp::Min) return reduce_bool<op>;
     return nullptr;
   }
-  return dispatch<float, double, Float16, BFloat16, int32_t, int64_t, uint8_t, int8_t, uint16_t, int16_t, uint32_t,
-                  uint64_t>(type, [](auto tag) -> ReduceFn { return reduce_typed<op, typename decltype(tag)::type>; });
+  return dispatch(NumberList{}, type,
+                  [](auto tag) -> ReduceFn { return reduce_typed<op, typename decltype(tag)::type>; });
 }
 
 }  // namespace

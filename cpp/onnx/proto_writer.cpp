@@ -10,13 +10,16 @@ namespace {
 
 std::string packed(const Tensor& tensor) {
   const auto bits = static_cast<size_t>(packed_bits(tensor.type()));
-  const size_t per_byte = 8 / bits;
   const unsigned mask = (1u << bits) - 1u;
   const size_t count = tensor.bytes();
-  std::string bytes((count + per_byte - 1) / per_byte, '\0');
+  std::string bytes((count * bits + 7) / 8, '\0');
+  const auto add = [&](size_t byte, unsigned item) {
+    bytes[byte] = static_cast<char>(static_cast<uint8_t>(bytes[byte]) | (item & 0xffu));
+  };
   for (size_t i = 0; i < count; ++i) {
-    const unsigned item = static_cast<unsigned>(tensor.raw()[i]) & mask;
-    bytes[i / per_byte] = static_cast<char>(static_cast<uint8_t>(bytes[i / per_byte]) | item << (i % per_byte * bits));
+    const unsigned item = (static_cast<unsigned>(tensor.raw()[i]) & mask) << (i * bits % 8);
+    add(i * bits / 8, item);
+    if (item > 0xffu) add(i * bits / 8 + 1, item >> 8);  // six bits may reach into the next byte
   }
   return bytes;
 }

@@ -39,14 +39,16 @@ Shape read_shape(const google::protobuf::RepeatedField<int64_t>& dims, const std
   return shape;
 }
 
-// Items of `bits` each, the first in the lowest bits, as one byte each.
+// A stream of items narrower than a byte, the first in the lowest bits, as one byte each.
 void unpack(std::span<const std::byte> packed, DataType type, std::span<std::byte> items) {
-  const int bits = packed_bits(type);
-  const size_t per_byte = static_cast<size_t>(8 / bits);
+  const auto bits = static_cast<size_t>(packed_bits(type));
   const unsigned mask = (1u << bits) - 1u;
   const bool is_signed = type == DataType::Int4 || type == DataType::Int2;
   for (size_t i = 0; i < items.size(); ++i) {
-    unsigned item = static_cast<unsigned>(packed[i / per_byte]) >> (i % per_byte * static_cast<size_t>(bits)) & mask;
+    const size_t byte = i * bits / 8, shift = i * bits % 8;
+    unsigned item = static_cast<unsigned>(packed[byte]) >> shift;
+    if (shift + bits > 8) item |= static_cast<unsigned>(packed[byte + 1]) << (8 - shift);
+    item &= mask;
     if (is_signed && (item >> (bits - 1)) != 0) item |= ~mask;
     items[i] = static_cast<std::byte>(item);
   }
@@ -56,7 +58,7 @@ void unpack(std::span<const std::byte> packed, DataType type, std::span<std::byt
 size_t stored_bytes(DataType type, int64_t count) {
   const auto bits = static_cast<size_t>(packed_bits(type));
   const auto items = static_cast<size_t>(count);
-  return bits >= 8 ? items * (bits / 8) : items / (8 / bits) + (items % (8 / bits) != 0 ? 1 : 0);
+  return bits >= 8 ? items * (bits / 8) : (items * bits + 7) / 8;
 }
 
 size_t alignment_of(DataType type) {
@@ -117,6 +119,13 @@ Tensor packed_from_int32(const onnx::TensorProto& proto, DataType type, const Sh
   return from_raw(type, shape, {bytes, nullptr});
 }
 
+// Unlike the narrower kinds these stand one to an item.
+Tensor six_bits_from_int32(const onnx::TensorProto& proto, DataType type, const Shape& shape) {
+  Tensor tensor = from_field<uint8_t>(proto.name(), type, shape, proto.int32_data(), 1, "int32_data");
+  for (std::byte& item : std::span(tensor.raw(), tensor.bytes())) item &= std::byte{0x3f};
+  return tensor;
+}
+
 Tensor from_strings(const onnx::TensorProto& proto, const Shape& shape) {
   if (proto.string_data_size() != shape.count()) {
     wrong_size(proto.name(), DataType::String, shape, std::to_string(shape.count()) + " items",
@@ -167,6 +176,9 @@ Tensor from_typed_field(const onnx::TensorProto& proto, DataType type, const Sha
     case DataType::UInt2:
     case DataType::Int2:
       return packed_from_int32(proto, type, shape);
+    case DataType::Float6E2M3:
+    case DataType::Float6E3M2:
+      return six_bits_from_int32(proto, type, shape);
     case DataType::String:
       return from_strings(proto, shape);
     case DataType::Undefined:

@@ -3,6 +3,7 @@
 
 #include "kernels/move/element.h"
 #include "ops/core/move.h"
+#include "tensor/dispatch.h"
 
 namespace fastort {
 namespace {
@@ -143,42 +144,18 @@ void infer_range(InferContext& context) {
 
 std::unique_ptr<Kernel> prepare_range(const OpContext& context) {
   const int64_t count = context.out(0).shape.count();
-  auto typed = [&]<class T>(std::type_identity<T>) -> std::unique_ptr<Kernel> {
-    return make_kernel([count](const KernelArgs& args) {
-      const T start = *args.in<T>(0), delta = *args.in<T>(2);
-      T* dst = args.out<T>(0);
-      for (int64_t i = 0; i < count; ++i) dst[i] = static_cast<T>(start + static_cast<T>(i) * delta);
-    });
-  };
-  auto half = [&]<class T>(std::type_identity<T>, T (*round)(float)) -> std::unique_ptr<Kernel> {
-    if (context.attributes().get_int("stash_type", 1) != 1)
+  using Types = Joined<FloatList, TypeList<int16_t, int32_t, int64_t>>;
+  return with_type(Types{}, "Range", context.type(0), [&]<class T>(std::type_identity<T>) {
+    if (kIsHalf<T> && context.attributes().get_int("stash_type", 1) != 1)
       context.fail("stash_type other than 1 (float) is not supported");
-    return make_kernel([count, round](const KernelArgs& args) {
-      const float start = to_float(*args.in<T>(0)), delta = to_float(*args.in<T>(2));
+    return make_kernel([count](const KernelArgs& args) {
+      const auto start = widened(*args.in<T>(0)), delta = widened(*args.in<T>(2));
       T* dst = args.out<T>(0);
-      for (int64_t i = 0; i < count; ++i) dst[i] = round(start + static_cast<float>(i) * delta);
+      using Number = Arithmetic<T>;
+      for (int64_t i = 0; i < count; ++i)
+        dst[i] = rounded<T>(static_cast<Number>(start + static_cast<Number>(i) * delta));
     });
-  };
-  switch (context.type(0)) {
-    case DataType::Float:
-      return typed(std::type_identity<float>{});
-    case DataType::Double:
-      return typed(std::type_identity<double>{});
-    case DataType::Int16:
-      return typed(std::type_identity<int16_t>{});
-    case DataType::Int32:
-      return typed(std::type_identity<int32_t>{});
-    case DataType::Int64:
-      return typed(std::type_identity<int64_t>{});
-    case DataType::Float16:
-      return half(
-          std::type_identity<Float16>{}, +[](float value) { return to_float16(value); });
-    case DataType::BFloat16:
-      return half(
-          std::type_identity<BFloat16>{}, +[](float value) { return to_bfloat16(value); });
-    default:
-      context.fail("elements of this type are not supported");
-  }
+  });
 }
 
 // ---- EyeLike, OneHot -----------------------------------------------------------------------------------------------

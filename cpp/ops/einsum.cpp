@@ -4,6 +4,7 @@
 
 #include "kernels/gemm/sgemm.h"
 #include "ops/einsum/equation.h"
+#include "tensor/dispatch.h"
 
 namespace fastort {
 
@@ -71,24 +72,16 @@ Space make_space(const OpContext& context, const Equation& equation) {
 
 template <class T>
 auto load(T value) {
-  if constexpr (std::is_same_v<T, Float16> || std::is_same_v<T, BFloat16>) {
-    return to_float(value);
-  } else if constexpr (std::is_integral_v<T>) {
+  if constexpr (std::is_integral_v<T>) {
     return static_cast<uint64_t>(value);  // wraps around, as the type itself does
   } else {
-    return value;
+    return widened(value);
   }
 }
 
 template <class T, class Sum>
 T store(Sum value) {
-  if constexpr (std::is_same_v<T, Float16>) {
-    return to_float16(value);
-  } else if constexpr (std::is_same_v<T, BFloat16>) {
-    return to_bfloat16(value);
-  } else {
-    return static_cast<T>(value);
-  }
+  return rounded<T>(static_cast<Arithmetic<T>>(value));
 }
 
 // For each item of the output the sum over all other labels.
@@ -158,34 +151,10 @@ class ReferenceKernel final : public Kernel {
 };
 
 std::unique_ptr<Kernel> prepare_reference(const OpContext& context) {
-  switch (context.type(0)) {
-    case DataType::Float:
-      return std::make_unique<ReferenceKernel<float>>(context);
-    case DataType::Double:
-      return std::make_unique<ReferenceKernel<double>>(context);
-    case DataType::Float16:
-      return std::make_unique<ReferenceKernel<Float16>>(context);
-    case DataType::BFloat16:
-      return std::make_unique<ReferenceKernel<BFloat16>>(context);
-    case DataType::Int8:
-      return std::make_unique<ReferenceKernel<int8_t>>(context);
-    case DataType::Int16:
-      return std::make_unique<ReferenceKernel<int16_t>>(context);
-    case DataType::Int32:
-      return std::make_unique<ReferenceKernel<int32_t>>(context);
-    case DataType::Int64:
-      return std::make_unique<ReferenceKernel<int64_t>>(context);
-    case DataType::UInt8:
-      return std::make_unique<ReferenceKernel<uint8_t>>(context);
-    case DataType::UInt16:
-      return std::make_unique<ReferenceKernel<uint16_t>>(context);
-    case DataType::UInt32:
-      return std::make_unique<ReferenceKernel<uint32_t>>(context);
-    case DataType::UInt64:
-      return std::make_unique<ReferenceKernel<uint64_t>>(context);
-    default:
-      not_implemented("Einsum of " + std::string(name(context.type(0))));
-  }
+  return with_type(NumberList{}, "Einsum", context.type(0),
+                   [&]<class T>(std::type_identity<T>) -> std::unique_ptr<Kernel> {
+                     return std::make_unique<ReferenceKernel<T>>(context);
+                   });
 }
 
 // ---- two float32 operands as one batched product -----------------------------------------------------------------

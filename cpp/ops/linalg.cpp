@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "ops/op.h"
+#include "tensor/dispatch.h"
 
 namespace fastort {
 namespace {
@@ -30,15 +31,15 @@ void infer_inverse(InferContext& context) {
 
 // ---- elements ------------------------------------------------------------------------------------------------------
 
-double load(float value) { return value; }
-double load(double value) { return value; }
-double load(Float16 value) { return to_float(value); }
-double load(BFloat16 value) { return to_float(value); }
+template <class T>
+double load(T value) {
+  return static_cast<double>(widened(value));
+}
 
-void store(double value, float* dst) { *dst = static_cast<float>(value); }
-void store(double value, double* dst) { *dst = value; }
-void store(double value, Float16* dst) { *dst = to_float16(static_cast<float>(value)); }
-void store(double value, BFloat16* dst) { *dst = to_bfloat16(static_cast<float>(value)); }
+template <class T>
+void store(double value, T* dst) {
+  *dst = rounded<T>(static_cast<Arithmetic<T>>(value));
+}
 
 // Exchanges the row below `step` that has the largest element of column `step` with row `step` of a matrix whose rows
 // are `width` long; true where rows changed places.
@@ -87,18 +88,7 @@ void invert(double* a, int64_t n) {
 
 template <class F>
 std::unique_ptr<Kernel> with_real(const OpContext& context, F&& f) {
-  switch (context.type(0)) {
-    case DataType::Float:
-      return f(std::type_identity<float>{});
-    case DataType::Double:
-      return f(std::type_identity<double>{});
-    case DataType::Float16:
-      return f(std::type_identity<Float16>{});
-    case DataType::BFloat16:
-      return f(std::type_identity<BFloat16>{});
-    default:
-      context.fail("is not defined for " + std::string(name(context.type(0))));
-  }
+  return with_type(FloatList{}, context.node.op_type, context.type(0), f);
 }
 
 // A kernel that calls `matrix(i, scratch)` for each matrix, with `width` doubles of scratch for each row.

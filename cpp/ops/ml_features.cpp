@@ -6,6 +6,7 @@
 #include "kernels/move/element.h"
 #include "ops/core/move.h"
 #include "ops/ml_common.h"
+#include "tensor/dispatch.h"
 
 namespace fastort {
 namespace {
@@ -13,18 +14,7 @@ namespace {
 // Calls f with the type tag of one of the four number types.
 template <class F>
 void with_number(DataType type, F&& f) {
-  switch (type) {
-    case DataType::Float:
-      return f(std::type_identity<float>{});
-    case DataType::Double:
-      return f(std::type_identity<double>{});
-    case DataType::Int64:
-      return f(std::type_identity<int64_t>{});
-    case DataType::Int32:
-      return f(std::type_identity<int32_t>{});
-    default:
-      not_implemented("numbers of type " + std::string(name(type)));
-  }
+  with_type(TypeList<float, double, int64_t, int32_t>{}, "arithmetic", type, f);
 }
 
 void infer_float(InferContext& context) {

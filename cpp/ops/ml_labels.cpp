@@ -5,37 +5,15 @@
 
 #include "ops/core/move.h"
 #include "ops/ml_common.h"
+#include "tensor/dispatch.h"
 
 namespace fastort {
 namespace {
 
-template <class T>
-constexpr DataType type_of() {
-  if constexpr (std::is_same_v<T, std::string>)
-    return DataType::String;
-  else
-    return kDataTypeOf<T>;
-}
-
 // Calls f with the type tag of one of the types of a LabelEncoder.
 template <class F>
 auto with_label(DataType type, F&& f) {
-  switch (type) {
-    case DataType::Float:
-      return f(std::type_identity<float>{});
-    case DataType::Double:
-      return f(std::type_identity<double>{});
-    case DataType::Int64:
-      return f(std::type_identity<int64_t>{});
-    case DataType::Int32:
-      return f(std::type_identity<int32_t>{});
-    case DataType::Int16:
-      return f(std::type_identity<int16_t>{});
-    case DataType::String:
-      return f(std::type_identity<std::string>{});
-    default:
-      not_implemented("labels of type " + std::string(name(type)));
-  }
+  return with_type(TypeList<float, double, int64_t, int32_t, int16_t, std::string>{}, "encoding", type, f);
 }
 
 // The table from key to value. NaN is equal to itself here; of equal keys the last one counts.
@@ -108,8 +86,8 @@ template <class V>
 V default_label(const OpContext& context) {
   const Attributes& attributes = context.attributes();
   if (const Tensor* tensor = attributes.get_tensor("default_tensor")) {
-    if (tensor->type() != type_of<V>() || tensor->count() != 1)
-      context.fail("default_tensor must be one " + std::string(name(type_of<V>())) + ", got " + describe(*tensor));
+    if (tensor->type() != kDataTypeOf<V> || tensor->count() != 1)
+      context.fail("default_tensor must be one " + std::string(name(kDataTypeOf<V>)) + ", got " + describe(*tensor));
     return tensor->data<V>()[0];
   }
   if constexpr (std::is_same_v<V, std::string>)

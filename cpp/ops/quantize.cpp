@@ -4,11 +4,11 @@
 namespace fastort {
 namespace {
 
-constexpr TypeMask kQuantized{DataType::Int8,           DataType::UInt8,          DataType::Int16,
-                              DataType::UInt16,         DataType::Int32,          DataType::Int4,
-                              DataType::UInt4,          DataType::Int2,           DataType::UInt2,
-                              DataType::Float8E4M3FN,   DataType::Float8E4M3FNUZ, DataType::Float8E5M2,
-                              DataType::Float8E5M2FNUZ, DataType::Float4E2M1};
+constexpr TypeMask kQuantized{
+    DataType::Int8,           DataType::UInt8,        DataType::Int16,          DataType::UInt16,
+    DataType::Int32,          DataType::Int4,         DataType::UInt4,          DataType::Int2,
+    DataType::UInt2,          DataType::Float8E4M3FN, DataType::Float8E4M3FNUZ, DataType::Float8E5M2,
+    DataType::Float8E5M2FNUZ, DataType::Float4E2M1,   DataType::Float6E2M3,     DataType::Float6E3M2};
 constexpr TypeMask kReal = TypeMask{DataType::Float, DataType::Float16, DataType::BFloat16, DataType::Int32};
 
 // The type that an attribute names, or `fallback` where it is 0.

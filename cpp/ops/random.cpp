@@ -7,6 +7,7 @@
 #include <random>
 
 #include "ops/core/move.h"
+#include "tensor/dispatch.h"
 
 namespace fastort {
 namespace {
@@ -58,45 +59,12 @@ class Streams {
 // Stores draw(i) for every element of an output of any numeric type.
 template <class Draw>
 void fill(DataType type, std::byte* dst, int64_t count, const Parallel& parallel, Draw&& draw) {
-  auto typed = [&]<class T>(std::type_identity<T>) {
+  with_type(RealList{}, "random numbers", type, [&]<class T>(std::type_identity<T>) {
     parallel.range(count, 1024, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        T& item = reinterpret_cast<T*>(dst)[i];
-        if constexpr (std::is_same_v<T, Float16>) {
-          item = to_float16(static_cast<float>(draw(i)));
-        } else if constexpr (std::is_same_v<T, BFloat16>) {
-          item = to_bfloat16(static_cast<float>(draw(i)));
-        } else {
-          item = static_cast<T>(draw(i));
-        }
-      }
+      for (int64_t i = begin; i < end; ++i)
+        reinterpret_cast<T*>(dst)[i] = rounded<T>(static_cast<Arithmetic<T>>(draw(i)));
     });
-  };
-  switch (type) {
-    case DataType::Float:
-      return typed(std::type_identity<float>{});
-    case DataType::Double:
-      return typed(std::type_identity<double>{});
-    case DataType::Float16:
-      return typed(std::type_identity<Float16>{});
-    case DataType::BFloat16:
-      return typed(std::type_identity<BFloat16>{});
-    case DataType::Int8:
-    case DataType::UInt8:
-    case DataType::Bool:
-      return typed(std::type_identity<uint8_t>{});
-    case DataType::Int16:
-    case DataType::UInt16:
-      return typed(std::type_identity<uint16_t>{});
-    case DataType::Int32:
-    case DataType::UInt32:
-      return typed(std::type_identity<uint32_t>{});
-    case DataType::Int64:
-    case DataType::UInt64:
-      return typed(std::type_identity<uint64_t>{});
-    default:
-      not_implemented("random numbers of type " + std::string(name(type)));
-  }
+  });
 }
 
 void require_float(const InferContext& context, DataType type) {
@@ -146,16 +114,9 @@ std::unique_ptr<Kernel> prepare_normal(const OpContext& context) {
 }
 
 double probability(DataType type, const std::byte* data, int64_t i) {
-  switch (type) {
-    case DataType::Double:
-      return reinterpret_cast<const double*>(data)[i];
-    case DataType::Float16:
-      return to_float(reinterpret_cast<const Float16*>(data)[i]);
-    case DataType::BFloat16:
-      return to_float(reinterpret_cast<const BFloat16*>(data)[i]);
-    default:
-      return reinterpret_cast<const float*>(data)[i];
-  }
+  return with_type(FloatList{}, "probabilities", type, [&]<class T>(std::type_identity<T>) {
+    return static_cast<double>(widened(reinterpret_cast<const T*>(data)[i]));
+  });
 }
 
 // ---- Bernoulli -----------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@
 
 #include "kernels/move/element.h"
 #include "ops/core/move.h"
+#include "tensor/dispatch.h"
 
 namespace fastort {
 namespace {
@@ -62,6 +63,11 @@ std::vector<int64_t> non_zero_positions(const Tensor& tensor) {
     case DataType::Float8E5M2:
       for (int64_t i = 0; i < tensor.count(); ++i)
         if ((tensor.data<uint8_t>()[i] & 0x7f) != 0) found.push_back(i);
+      break;
+    case DataType::Float6E2M3:
+    case DataType::Float6E3M2:
+      for (int64_t i = 0; i < tensor.count(); ++i)
+        if ((tensor.data<uint8_t>()[i] & 0x1f) != 0) found.push_back(i);
       break;
     case DataType::Float4E2M1:
       for (int64_t i = 0; i < tensor.count(); ++i)
@@ -168,10 +174,12 @@ void infer_unique(InferContext& context) {
   for (int i = 1; i < context.num_outputs(); ++i) context.out(i, DataType::Int64, {i == 2 ? context.unknown() : count});
 }
 
+using OrderedList = Joined<RealList, TypeList<std::string>>;
+
 // -1, 0 or 1; NaNs are equal to each other and above all numbers, as in NumPy.
 template <class T>
 int compare(const T& a, const T& b) {
-  if constexpr (std::is_same_v<T, Float16> || std::is_same_v<T, BFloat16>) {
+  if constexpr (kIsHalf<T>) {
     return compare(to_float(a), to_float(b));
   } else {
     if constexpr (std::is_floating_point_v<T>) {
@@ -228,41 +236,6 @@ Groups group_equals(const T* items, int64_t outer, int64_t size, int64_t inner, 
   return result;
 }
 
-template <class F>
-auto with_ordered(DataType type, F&& f) {
-  switch (type) {
-    case DataType::Float:
-      return f(std::type_identity<float>{});
-    case DataType::Double:
-      return f(std::type_identity<double>{});
-    case DataType::Float16:
-      return f(std::type_identity<Float16>{});
-    case DataType::BFloat16:
-      return f(std::type_identity<BFloat16>{});
-    case DataType::Int8:
-      return f(std::type_identity<int8_t>{});
-    case DataType::Int16:
-      return f(std::type_identity<int16_t>{});
-    case DataType::Int32:
-      return f(std::type_identity<int32_t>{});
-    case DataType::Int64:
-      return f(std::type_identity<int64_t>{});
-    case DataType::UInt8:
-    case DataType::Bool:
-      return f(std::type_identity<uint8_t>{});
-    case DataType::UInt16:
-      return f(std::type_identity<uint16_t>{});
-    case DataType::UInt32:
-      return f(std::type_identity<uint32_t>{});
-    case DataType::UInt64:
-      return f(std::type_identity<uint64_t>{});
-    case DataType::String:
-      return f(std::type_identity<std::string>{});
-    default:
-      not_implemented("Unique of " + std::string(name(type)) + " elements");
-  }
-}
-
 std::unique_ptr<Kernel> prepare_unique(const OpContext& context) {
   const bool flat = !context.attributes().has("axis");
   const int64_t given_axis = context.attributes().get_int("axis", 0);
@@ -275,7 +248,7 @@ std::unique_ptr<Kernel> prepare_unique(const OpContext& context) {
     const auto axis = flat ? size_t{0} : static_cast<size_t>(checked_index("Unique: axis", given_axis, shape.rank()));
     const int64_t outer = shape.count(0, static_cast<int>(axis)), size = shape[axis];
     const int64_t inner = shape.count(static_cast<int>(axis) + 1, shape.rank());
-    const Groups groups = with_ordered(src.type(), [&]<class T>(std::type_identity<T>) {
+    const Groups groups = with_type(OrderedList{}, "Unique", src.type(), [&]<class T>(std::type_identity<T>) {
       return group_equals(src.data<T>(), outer, size, inner, sorted);
     });
     shape[axis] = static_cast<Dim>(groups.first.size());

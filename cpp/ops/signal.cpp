@@ -4,6 +4,7 @@
 
 #include "kernels/fft.h"
 #include "ops/core/move.h"
+#include "tensor/dispatch.h"
 
 namespace fastort {
 namespace {
@@ -15,35 +16,19 @@ constexpr int64_t kMostPoints = int64_t{1} << 26;  // of one transform
 
 // ---- elements ------------------------------------------------------------------------------------------------------
 
-double load(float value) { return value; }
-double load(double value) { return value; }
-double load(Float16 value) { return to_float(value); }
-double load(BFloat16 value) { return to_float(value); }
+template <class T>
+double load(T value) {
+  return static_cast<double>(widened(value));
+}
 
 template <class T>
 T round_to(double value) {
-  if constexpr (std::is_same_v<T, Float16>)
-    return to_float16(static_cast<float>(value));
-  else if constexpr (std::is_same_v<T, BFloat16>)
-    return to_bfloat16(static_cast<float>(value));
-  else
-    return static_cast<T>(value);
+  return rounded<T>(static_cast<Arithmetic<T>>(value));
 }
 
 template <class F>
 decltype(auto) with_real(DataType type, F&& f) {
-  switch (type) {
-    case DataType::Float:
-      return f(std::type_identity<float>{});
-    case DataType::Double:
-      return f(std::type_identity<double>{});
-    case DataType::Float16:
-      return f(std::type_identity<Float16>{});
-    case DataType::BFloat16:
-      return f(std::type_identity<BFloat16>{});
-    default:
-      not_implemented("no transform of " + std::string(name(type)));
-  }
+  return with_type(FloatList{}, "a transform", type, f);
 }
 
 // A number of points that came from the model or from data.

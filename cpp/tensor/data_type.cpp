@@ -42,6 +42,8 @@ constexpr TypeRow kTypes[kDataTypes] = {
     {"float8e8m0", 1, 8, Kind::Float},
     {"uint2", 1, 2, Kind::Integer},
     {"int2", 1, 2, Kind::Integer},
+    {"float6e2m3", 1, 6, Kind::Float},
+    {"float6e3m2", 1, 6, Kind::Float},
 };
 
 const TypeRow& row(DataType type) noexcept {

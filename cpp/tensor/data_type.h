@@ -36,8 +36,10 @@ enum class DataType : uint8_t {
   Float8E8M0 = 24,
   UInt2 = 25,
   Int2 = 26,
+  Float6E2M3 = 27,
+  Float6E3M2 = 28,
 };
-inline constexpr int kDataTypes = 27;
+inline constexpr int kDataTypes = 29;
 
 // Bytes of one element in memory. Types narrower than a byte are held one to a byte (as `ml_dtypes` holds them) and
 // packed only in files; a string is a `std::string`.
@@ -50,7 +52,7 @@ int packed_bits(DataType type) noexcept;
 std::string_view name(DataType type) noexcept;
 
 bool is_integer(DataType type) noexcept;  // signed or unsigned, not bool
-bool is_float(DataType type) noexcept;    // any real floating-point kind, float8 and float4 included
+bool is_float(DataType type) noexcept;    // any real floating-point kind, down to float4
 
 // A set of types, for tables.
 class TypeMask {

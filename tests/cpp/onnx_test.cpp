@@ -392,4 +392,8 @@ TEST_CASE("types narrower than a byte are unpacked with their sign") {
   CHECK(std::vector<int>(int4.data<int8_t>(), int4.data<int8_t>() + 3) == std::vector<int>{-8, 7, -1});
   const Tensor uint2 = packed(25, "\x23");
   CHECK(std::vector<int>(uint2.data<uint8_t>(), uint2.data<uint8_t>() + 3) == std::vector<int>{3, 0, 2});
+  // float6 [0x21, 0x3e, 0x15]: a stream of 18 bits, whose items cross the bytes.
+  const Tensor float6 = packed(27, "\xa1\x5f\x01");
+  CHECK(std::vector<int>(float6.data<uint8_t>(), float6.data<uint8_t>() + 3) == std::vector<int>{0x21, 0x3e, 0x15});
+  CHECK(serialize_tensor_proto(float6, "t").find("\xa1\x5f\x01") != std::string::npos);
 }

@@ -198,12 +198,11 @@ void read_exponents(DataType type, const void* src, int64_t n, N* dst) {
     for (int64_t i = 0; i < n; ++i) dst[i] = static_cast<N>(block[i]);
     return;
   }
-  dispatch<float, double, int32_t, int64_t, uint8_t, int8_t, uint16_t, int16_t, uint32_t, uint64_t>(
-      type, [&](auto tag) {
-        const auto* x = static_cast<const typename decltype(tag)::type*>(src);
-        for (int64_t i = 0; i < n; ++i) dst[i] = static_cast<N>(x[i]);
-        return true;
-      });
+  dispatch(Joined<TypeList<float, double>, IntList>{}, type, [&](auto tag) {
+    const auto* x = static_cast<const typename decltype(tag)::type*>(src);
+    for (int64_t i = 0; i < n; ++i) dst[i] = static_cast<N>(x[i]);
+    return true;
+  });
 }
 
 template <class T>
@@ -271,8 +270,8 @@ BinaryFns scalar_binary(BinaryOp op, DataType type) {
 }
 
 PowFn mixed_pow(DataType base) {
-  return dispatch<float, double, Float16, BFloat16, int32_t, int64_t>(
-      base, [](auto tag) -> PowFn { return pow_blocks<typename decltype(tag)::type>; });
+  return dispatch(Joined<FloatList, TypeList<int32_t, int64_t>>{}, base,
+                  [](auto tag) -> PowFn { return pow_blocks<typename decltype(tag)::type>; });
 }
 
 std::optional<Binary> Binary::find(BinaryOp op, DataType type) {

@@ -43,11 +43,11 @@ void clip_float(const void* src, void* dst, int64_t n, const void* low, const vo
 }  // namespace
 
 ClipFn clip(DataType type) {
-  if (ClipFn fn = dispatch<float, Float16, BFloat16>(
-          type, [](auto tag) -> ClipFn { return clip_float<typename decltype(tag)::type>; }))
+  if (ClipFn fn = dispatch(TypeList<float, Float16, BFloat16>{}, type,
+                           [](auto tag) -> ClipFn { return clip_float<typename decltype(tag)::type>; }))
     return fn;
-  return dispatch<double, int32_t, int64_t, uint8_t, int8_t, uint16_t, int16_t, uint32_t, uint64_t>(
-      type, [](auto tag) -> ClipFn { return clip_typed<typename decltype(tag)::type>; });
+  return dispatch(Joined<TypeList<double>, IntList>{}, type,
+                  [](auto tag) -> ClipFn { return clip_typed<typename decltype(tag)::type>; });
 }
 
 }  // namespace fastort::kernels

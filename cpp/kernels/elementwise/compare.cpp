@@ -30,8 +30,8 @@ BinaryFns comparison(BinaryOp op, DataType type) {
     return binary_loops<uint8_t, bool>([](uint8_t a, uint8_t b) { return (a != 0) == (b != 0); });
   }
   if (type == DataType::Float) return vector_comparison_f32(op);
-  return dispatch<double, int32_t, int64_t, uint8_t, int8_t, uint16_t, int16_t, uint32_t, uint64_t>(
-      type, [&](auto tag) { return compare<typename decltype(tag)::type>(op); });
+  return dispatch(Joined<TypeList<double>, IntList>{}, type,
+                  [&](auto tag) { return compare<typename decltype(tag)::type>(op); });
 }
 
 }  // namespace fastort::kernels

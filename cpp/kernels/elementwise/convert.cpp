@@ -51,8 +51,7 @@ void native(const void* src, void* dst, int64_t n) {
 
 template <class F>
 auto dispatch_native(DataType type, F&& f) {
-  return dispatch<float, double, bool, int32_t, int64_t, uint8_t, int8_t, uint16_t, int16_t, uint32_t, uint64_t>(type,
-                                                                                                                 f);
+  return dispatch(Joined<TypeList<float, double, bool>, IntList>{}, type, f);
 }
 
 template <class S>
@@ -108,11 +107,38 @@ const std::array<float, 256>& decode_table(DataType type) {
 }
 
 template <DataType type>
-void look_up(const void* src, void* dst, int64_t n) {
-  const std::array<float, 256>& table = decode_table(type);
-  const uint8_t* x = static_cast<const uint8_t*>(src);
-  float* y = static_cast<float*>(dst);
-  for (int64_t i = 0; i < n; ++i) y[i] = table[x[i]];
+struct LookUp {
+  static void run(const void* src, void* dst, int64_t n) {
+    const std::array<float, 256>& table = decode_table(type);
+    const uint8_t* x = static_cast<const uint8_t*>(src);
+    float* y = static_cast<float*>(dst);
+    for (int64_t i = 0; i < n; ++i) y[i] = table[x[i]];
+  }
+};
+
+template <DataType type>
+struct LookUpInt32 {
+  static void run(const void* src, void* dst, int64_t n) {
+    const std::array<float, 256>& table = decode_table(type);
+    const uint8_t* x = static_cast<const uint8_t*>(src);
+    int32_t* y = static_cast<int32_t*>(dst);
+    for (int64_t i = 0; i < n; ++i) y[i] = to<int32_t>(table[x[i]]);
+  }
+};
+
+template <template <DataType> class Way, DataType... types>
+ConvertFn find_of(DataType type) {
+  ConvertFn fn = nullptr;
+  (void)((type == types && (fn = Way<types>::run, true)) || ...);
+  return fn;
+}
+
+// For the kinds whose elements are codes of at most a byte.
+template <template <DataType> class Way>
+ConvertFn find_by_byte(DataType type) {
+  return find_of<Way, DataType::Float8E4M3FN, DataType::Float8E4M3FNUZ, DataType::Float8E5M2, DataType::Float8E5M2FNUZ,
+                 DataType::Float8E8M0, DataType::Float6E2M3, DataType::Float6E3M2, DataType::Float4E2M1,
+                 DataType::UInt4, DataType::Int4, DataType::UInt2, DataType::Int2>(type);
 }
 
 // Types that are read as float.
@@ -122,28 +148,8 @@ ConvertFn find_widening(DataType from) {
       return widen_half<Float16>;
     case DataType::BFloat16:
       return widen_half<BFloat16>;
-    case DataType::Float8E4M3FN:
-      return look_up<DataType::Float8E4M3FN>;
-    case DataType::Float8E4M3FNUZ:
-      return look_up<DataType::Float8E4M3FNUZ>;
-    case DataType::Float8E5M2:
-      return look_up<DataType::Float8E5M2>;
-    case DataType::Float8E5M2FNUZ:
-      return look_up<DataType::Float8E5M2FNUZ>;
-    case DataType::Float4E2M1:
-      return look_up<DataType::Float4E2M1>;
-    case DataType::Float8E8M0:
-      return look_up<DataType::Float8E8M0>;
-    case DataType::UInt4:
-      return look_up<DataType::UInt4>;
-    case DataType::Int4:
-      return look_up<DataType::Int4>;
-    case DataType::UInt2:
-      return look_up<DataType::UInt2>;
-    case DataType::Int2:
-      return look_up<DataType::Int2>;
     default:
-      return nullptr;
+      return find_by_byte<LookUp>(from);
   }
 }
 
@@ -178,14 +184,6 @@ bool is_small_int(DataType type) {
   return type == DataType::Int4 || type == DataType::UInt4 || type == DataType::Int2 || type == DataType::UInt2;
 }
 
-template <DataType type>
-void small_int_to_int32(const void* src, void* dst, int64_t n) {
-  const std::array<float, 256>& table = decode_table(type);
-  const uint8_t* x = static_cast<const uint8_t*>(src);
-  int32_t* y = static_cast<int32_t*>(dst);
-  for (int64_t i = 0; i < n; ++i) y[i] = to<int32_t>(table[x[i]]);
-}
-
 // Types that have no direct way to int32.
 ConvertFn find_to_int32(DataType from) {
   switch (from) {
@@ -201,27 +199,8 @@ ConvertFn find_to_int32(DataType from) {
         widen(static_cast<const BFloat16*>(src), block, n);
         native<float, int32_t>(block, dst, n);
       };
-    case DataType::Float8E4M3FN:
-      return small_int_to_int32<DataType::Float8E4M3FN>;
-    case DataType::Float8E4M3FNUZ:
-      return small_int_to_int32<DataType::Float8E4M3FNUZ>;
-    case DataType::Float8E5M2:
-      return small_int_to_int32<DataType::Float8E5M2>;
-    case DataType::Float8E5M2FNUZ:
-      return small_int_to_int32<DataType::Float8E5M2FNUZ>;
-    case DataType::Float4E2M1:
-      return small_int_to_int32<DataType::Float4E2M1>;
-    case DataType::Float8E8M0:
-      return small_int_to_int32<DataType::Float8E8M0>;
-    case DataType::UInt4:
-      return small_int_to_int32<DataType::UInt4>;
-    case DataType::Int4:
-      return small_int_to_int32<DataType::Int4>;
-    case DataType::UInt2:
-      return small_int_to_int32<DataType::UInt2>;
-    case DataType::Int2:
-      return small_int_to_int32<DataType::Int2>;
     default:
+      if (ConvertFn fn = find_by_byte<LookUpInt32>(from)) return fn;
       return find_native(from, DataType::Int32);
   }
 }

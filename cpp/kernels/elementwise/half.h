@@ -2,14 +2,10 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <type_traits>
 
-#include "tensor/data_type.h"
+#include "tensor/dispatch.h"
 
 namespace fastort::kernels {
-
-template <class T>
-inline constexpr bool kIsHalf = std::is_same_v<T, Float16> || std::is_same_v<T, BFloat16>;
 
 // Bulk conversion, round to nearest even.
 void widen(const Float16* src, float* dst, int64_t n);

@@ -13,6 +13,8 @@ constexpr SmallFloat kE4M3FNUZ{4, 3, 8, 0x7f, false, 0x80, false};
 constexpr SmallFloat kE5M2{5, 2, 15, 0x7b, true, 0x7e, true};
 constexpr SmallFloat kE5M2FNUZ{5, 2, 16, 0x7f, false, 0x80, false};
 constexpr SmallFloat kE2M1{2, 1, 1, 0x07, false, 0, true};
+constexpr SmallFloat kE2M3{2, 3, 1, 0x1f, false, 0, true};
+constexpr SmallFloat kE3M2{3, 2, 3, 0x1f, false, 0, true};
 
 constexpr uint8_t sign_bit(const SmallFloat& kind) {
   return static_cast<uint8_t>(1 << (kind.exponent_bits + kind.mantissa_bits));
@@ -32,6 +34,10 @@ const SmallFloat* small_float(DataType type) {
       return &kE5M2FNUZ;
     case DataType::Float4E2M1:
       return &kE2M1;
+    case DataType::Float6E2M3:
+      return &kE2M3;
+    case DataType::Float6E3M2:
+      return &kE3M2;
     default:
       return nullptr;
   }
@@ -59,7 +65,7 @@ uint8_t encode(const SmallFloat& kind, float value, bool saturate) {
   const uint32_t bits = std::bit_cast<uint32_t>(value);
   const uint8_t sign = bits >> 31 ? sign_bit(kind) : uint8_t{0};
   if (std::isnan(value)) {
-    if (kind.nan == 0) return sign_bit(kind);  // float4 has no NaN: -0, as ml_dtypes has it
+    if (kind.nan == 0) return sign_bit(kind);  // float6 and float4 have no NaN: -0, as ml_dtypes has it
     return kind.signed_zero ? static_cast<uint8_t>(kind.nan | sign) : kind.nan;
   }
   auto out_of_range = [&]() -> uint8_t {

@@ -6,7 +6,7 @@
 
 namespace fastort::kernels {
 
-// Floating-point kinds of 8 and 4 bits, one element to a byte.
+// Floating-point kinds of 8, 6 and 4 bits, one element to a byte.
 struct SmallFloat {
   int exponent_bits;
   int mantissa_bits;
@@ -17,7 +17,7 @@ struct SmallFloat {
   bool signed_zero;  // FNUZ kinds: the bits of -0 are NaN
 };
 
-// Nothing but the four float8 kinds with a mantissa and float4.
+// Nothing but the four float8 kinds with a mantissa, float6 and float4.
 const SmallFloat* small_float(DataType type);
 float decode(const SmallFloat& kind, uint8_t bits);
 // Rounds to nearest even. Out of range: the largest number where `saturate`, else infinity or NaN.

@@ -7,6 +7,7 @@
 
 #include "kernels/move/element.h"
 #include "kernels/move/strided_copy.h"
+#include "tensor/dispatch.h"
 
 namespace fastort::kernels {
 namespace {
@@ -250,36 +251,11 @@ void Resize::run(const std::byte* src, std::byte* dst, std::byte* workspace, con
   auto typed = [&]<class T, class Acc>(std::type_identity<T>, std::type_identity<Acc>) {
     run_weighted<T, Acc>(reinterpret_cast<const T*>(src), reinterpret_cast<T*>(dst), workspace, parallel);
   };
-  constexpr std::type_identity<float> kSingle;
-  constexpr std::type_identity<double> kDouble;
-  switch (type_) {
-    case DataType::Float:
-      return typed(std::type_identity<float>{}, kSingle);
-    case DataType::Double:
-      return typed(std::type_identity<double>{}, kDouble);
-    case DataType::Float16:
-      return typed(std::type_identity<Float16>{}, kSingle);
-    case DataType::BFloat16:
-      return typed(std::type_identity<BFloat16>{}, kSingle);
-    case DataType::Int8:
-      return typed(std::type_identity<int8_t>{}, kSingle);
-    case DataType::UInt8:
-      return typed(std::type_identity<uint8_t>{}, kSingle);
-    case DataType::Int16:
-      return typed(std::type_identity<int16_t>{}, kSingle);
-    case DataType::UInt16:
-      return typed(std::type_identity<uint16_t>{}, kSingle);
-    case DataType::Int32:
-      return typed(std::type_identity<int32_t>{}, kDouble);
-    case DataType::UInt32:
-      return typed(std::type_identity<uint32_t>{}, kDouble);
-    case DataType::Int64:
-      return typed(std::type_identity<int64_t>{}, kDouble);
-    case DataType::UInt64:
-      return typed(std::type_identity<uint64_t>{}, kDouble);
-    default:
-      not_implemented("an interpolation between " + std::string(name(type_)) + " elements");
-  }
+  with_type(NumberList{}, "an interpolation", type_, [&]<class T>(std::type_identity<T> tag) {
+    // Four bytes and more do not fit a float's digits.
+    constexpr bool kWide = std::is_same_v<T, double> || (std::is_integral_v<T> && sizeof(T) >= 4);
+    typed(tag, std::type_identity<std::conditional_t<kWide, double, float>>{});
+  });
 }
 
 }  // namespace fastort::kernels

@@ -3,6 +3,7 @@
 
 #include "kernels/move/element.h"
 #include "kernels/move/index.h"
+#include "tensor/dispatch.h"
 
 namespace fastort::kernels {
 namespace {
@@ -14,47 +15,11 @@ struct Replace {
   }
 };
 
-template <class F>
-void with_number(DataType type, F&& f) {
-  switch (type) {
-    case DataType::Float:
-      return f(std::type_identity<float>{});
-    case DataType::Double:
-      return f(std::type_identity<double>{});
-    case DataType::Float16:
-      return f(std::type_identity<Float16>{});
-    case DataType::BFloat16:
-      return f(std::type_identity<BFloat16>{});
-    case DataType::Int8:
-      return f(std::type_identity<int8_t>{});
-    case DataType::Int16:
-      return f(std::type_identity<int16_t>{});
-    case DataType::Int32:
-      return f(std::type_identity<int32_t>{});
-    case DataType::Int64:
-      return f(std::type_identity<int64_t>{});
-    case DataType::UInt8:
-      return f(std::type_identity<uint8_t>{});
-    case DataType::UInt16:
-      return f(std::type_identity<uint16_t>{});
-    case DataType::UInt32:
-      return f(std::type_identity<uint32_t>{});
-    case DataType::UInt64:
-      return f(std::type_identity<uint64_t>{});
-    case DataType::Bool:
-      return f(std::type_identity<bool>{});
-    default:
-      not_implemented("a scatter with a reduction of " + std::string(name(type)) + " elements");
-  }
-}
-
 // Signed integers wrap around, as everywhere in ONNX's world.
 template <class T>
 T combine(Reduction reduction, T a, T b) {
-  if constexpr (std::is_same_v<T, Float16>) {
-    return to_float16(combine(reduction, to_float(a), to_float(b)));
-  } else if constexpr (std::is_same_v<T, BFloat16>) {
-    return to_bfloat16(combine(reduction, to_float(a), to_float(b)));
+  if constexpr (kIsHalf<T>) {
+    return rounded<T>(combine(reduction, to_float(a), to_float(b)));
   } else if constexpr (std::is_same_v<T, bool>) {
     return reduction == Reduction::Add || reduction == Reduction::Max ? a || b : a && b;
   } else {
@@ -84,7 +49,7 @@ template <class F>
 void with_update(DataType type, Reduction reduction, F&& f) {
   if (reduction == Reduction::None)
     return with_element(type, [&]<class T>(std::type_identity<T> tag) { f(tag, Replace{}); });
-  with_number(type, [&]<class T>(std::type_identity<T> tag) {
+  with_type(RealList{}, "a scatter with a reduction", type, [&]<class T>(std::type_identity<T> tag) {
     f(tag, [reduction](T& dst, const T& update) { dst = combine(reduction, dst, update); });
   });
 }

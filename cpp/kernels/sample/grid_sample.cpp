@@ -79,18 +79,9 @@ Taps find_taps(const GridSample& op, float n, int64_t size) {
 }
 
 float grid_item(DataType type, const std::byte* grid, int64_t i) {
-  switch (type) {
-    case DataType::Float:
-      return reinterpret_cast<const float*>(grid)[i];
-    case DataType::Double:
-      return static_cast<float>(reinterpret_cast<const double*>(grid)[i]);
-    case DataType::Float16:
-      return to_float(reinterpret_cast<const Float16*>(grid)[i]);
-    case DataType::BFloat16:
-      return to_float(reinterpret_cast<const BFloat16*>(grid)[i]);
-    default:
-      not_implemented("GridSample: a grid of type " + std::string(name(type)));
-  }
+  return with_type(FloatList{}, "GridSample: a grid", type, [&]<class T>(std::type_identity<T>) {
+    return static_cast<float>(widened(reinterpret_cast<const T*>(grid)[i]));
+  });
 }
 
 }  // namespace

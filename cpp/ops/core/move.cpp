@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "kernels/move/element.h"
+#include "tensor/dispatch.h"
 
 namespace fastort {
 namespace {
@@ -20,40 +21,8 @@ constexpr Candidate kCopy[] = {{"copy", nullptr, prepare_copy}};
 // Calls f with the C++ type of a real element type.
 template <class F>
 decltype(auto) with_number(DataType type, F&& f) {
-  switch (type) {
-    case DataType::Float:
-      return f(std::type_identity<float>{});
-    case DataType::Double:
-      return f(std::type_identity<double>{});
-    case DataType::Float16:
-      return f(std::type_identity<Float16>{});
-    case DataType::BFloat16:
-      return f(std::type_identity<BFloat16>{});
-    case DataType::Int8:
-      return f(std::type_identity<int8_t>{});
-    case DataType::Int16:
-      return f(std::type_identity<int16_t>{});
-    case DataType::Int32:
-      return f(std::type_identity<int32_t>{});
-    case DataType::Int64:
-      return f(std::type_identity<int64_t>{});
-    case DataType::UInt8:
-      return f(std::type_identity<uint8_t>{});
-    case DataType::UInt16:
-      return f(std::type_identity<uint16_t>{});
-    case DataType::UInt32:
-      return f(std::type_identity<uint32_t>{});
-    case DataType::UInt64:
-      return f(std::type_identity<uint64_t>{});
-    case DataType::Bool:
-      return f(std::type_identity<bool>{});
-    default:
-      not_implemented("an element of type " + std::string(name(type)) + " is not read as a number");
-  }
+  return with_type(RealList{}, "reading numbers out", type, f);
 }
-
-template <class T>
-constexpr bool kIsHalf = std::is_same_v<T, Float16> || std::is_same_v<T, BFloat16>;
 
 // Floating-point numbers beyond the range of int64 become its ends, NaN becomes 0.
 template <class T>
@@ -148,11 +117,7 @@ const Tensor& tensor_of(const Value& value, const char* op) {
 double scalar_as_double(const Tensor& tensor) {
   require_scalar(tensor);
   return with_number(tensor.type(), [&]<class T>(std::type_identity<T>) -> double {
-    if constexpr (kIsHalf<T>) {
-      return to_float(*tensor.data<T>());
-    } else {
-      return static_cast<double>(*tensor.data<T>());
-    }
+    return static_cast<double>(widened(*tensor.data<T>()));
   });
 }
 
@@ -168,13 +133,7 @@ int64_t number_at(DataType type, const std::byte* data, int64_t i) {
 
 Tensor number_as(DataType type, double value) {
   return with_number(type, [&]<class T>(std::type_identity<T>) {
-    if constexpr (std::is_same_v<T, Float16>) {
-      return Tensor::scalar(to_float16(static_cast<float>(value)));
-    } else if constexpr (std::is_same_v<T, BFloat16>) {
-      return Tensor::scalar(to_bfloat16(static_cast<float>(value)));
-    } else {
-      return Tensor::scalar(static_cast<T>(value));
-    }
+    return Tensor::scalar(rounded<T>(static_cast<Arithmetic<T>>(value)));
   });
 }
 

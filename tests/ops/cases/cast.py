@@ -26,7 +26,8 @@ NATIVE = [
 ]
 HALF = [np.float16, ml_dtypes.bfloat16]
 FLOAT8 = [ml_dtypes.float8_e4m3fn, ml_dtypes.float8_e4m3fnuz, ml_dtypes.float8_e5m2, ml_dtypes.float8_e5m2fnuz]
-NARROW = [ml_dtypes.float4_e2m1fn, ml_dtypes.int4, ml_dtypes.uint4, ml_dtypes.int2, ml_dtypes.uint2]
+FLOAT6 = [ml_dtypes.float6_e2m3fn, ml_dtypes.float6_e3m2fn]
+NARROW = [*FLOAT6, ml_dtypes.float4_e2m1fn, ml_dtypes.int4, ml_dtypes.uint4, ml_dtypes.int2, ml_dtypes.uint2]
 rng = np.random.default_rng(6)
 
 
@@ -120,8 +121,19 @@ for dtype in FLOAT8:
             plain = x.astype(np.float64).astype(dtype)
         CASES.append(exact("Cast", [x], {"to": proto(dtype)}, saturated, f"saturate-{name}"))
         CASES.append(exact("Cast", [x], {"to": proto(dtype), "saturate": 0}, plain, f"wrap-{name}"))
-x = np.concatenate([edge[:9], rng.uniform(-8, 8, 2003).astype(np.float32)])
-CASES.append(exact("Cast", [x], {"to": TensorProto.FLOAT4E2M1}, x.astype(ml_dtypes.float4_e2m1fn), "rounding-float4"))
+for dtype in [*FLOAT6, ml_dtypes.float4_e2m1fn]:
+    name = np.dtype(dtype).name
+    x = np.concatenate([edge[:9], rng.uniform(-8, 8, 2003), rng.uniform(-40, 40, 503), rng.uniform(-0.3, 0.3, 503)])
+    for src in (np.float32, np.float16, ml_dtypes.bfloat16, np.float64):
+        row = x.astype(src)
+        CASES.append(exact("Cast", [row], {"to": proto(dtype)}, row.astype(dtype), f"rounding-{row.dtype.name}-{name}"))
+    CASES.append(exact("Cast", [row], {"to": proto(dtype), "saturate": 0}, row.astype(dtype), f"unsaturated-{name}"))
+    codes = np.arange(8 if dtype is ml_dtypes.float4_e2m1fn else 64, dtype=np.uint8).view(dtype)
+    CASES.append(exact("Cast", [codes], {"to": TensorProto.FLOAT}, codes.astype(np.float32), f"all-{name}"))
+    # In a file the elements are packed: some numbers of them end inside a byte.
+    for count in (0, 1, 2, 3, 4, 5, 7, 61):
+        y = np.resize(codes[1:], count)
+        CASES.append(exact("Constant", [], {"value": onnx.numpy_helper.from_array(y)}, y, f"{name}-{count}"))
 x = np.float32([0, 0.124, 0.25, 0.5, 1.1, 1.5, 2, 3, 1e-39, 3.4e38, 1.7e38, np.nan])
 for mode in ("up", "down", "nearest"):
     expected = onnx.numpy_helper.to_float8e8m0(x, True, mode)
@@ -129,7 +141,7 @@ for mode in ("up", "down", "nearest"):
 CASES.append(exact("Cast", [expected], {"to": TensorProto.FLOAT}, expected.astype(np.float32), "scale-out"))
 for dtype in (np.float32, np.float16):
     x = np.arange(-9, 17).astype(dtype)
-    for narrow in NARROW[1:]:
+    for narrow in NARROW[3:]:
         CASES.append(
             exact(
                 "Cast",

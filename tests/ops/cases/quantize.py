@@ -5,6 +5,7 @@ Expected values: the standard's formulas in float64, rounded half to even and sa
 
 import ml_dtypes
 import numpy as np
+import onnx
 
 from tests.ops.case import Case
 
@@ -115,6 +116,29 @@ for dtype in FLOAT8:
             id=np.dtype(dtype).name,
         )
     )
+for dtype in (ml_dtypes.float6_e2m3fn, ml_dtypes.float6_e3m2fn, ml_dtypes.float4_e2m1fn):
+    name = np.dtype(dtype).name
+    x = np.concatenate([rng.normal(0, 3, 95), [np.inf, -np.inf, 1e4, -1e4, 0.0, -0.0]]).astype(np.float32)
+    half = np.float32(0.5).reshape(())
+    for zero in (0.0, 1.0):
+        q = (x / half + np.float32(zero)).astype(dtype)  # ml_dtypes saturates what has no infinity
+        label = f"{name}-zero-{zero}"
+        inputs = [x, half, np.array(zero, dtype)]
+        CASES.append(Case("QuantizeLinear", inputs, expected=[q], rtol=0, atol=0, id=label))
+        expected = (q.astype(np.float32) - np.float32(zero)) * half
+        CASES.append(Case("DequantizeLinear", [q, half, np.array(zero, dtype)], expected=[expected], id=label))
+    to = {"output_dtype": int(onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))}
+    CASES.append(Case("QuantizeLinear", [x, half], to, expected=[(x / half).astype(dtype)], rtol=0, atol=0, id=name))
+    for count in (1, 2, 3, 5, 61):  # as an initializer the zero points are packed
+        zeros, line = rng.normal(0, 2, count).astype(dtype), rng.normal(0, 2, (2, count)).astype(dtype)
+        expected = (line.astype(np.float32) - zeros.astype(np.float32)) * np.float32(1.5)
+        inputs = [line, np.full(count, 1.5, np.float32), zeros]
+        CASES.append(Case("DequantizeLinear", inputs, {"axis": 1}, expected=[expected], id=f"{name}-axis-{count}"))
+    grid = rng.normal(0, 2, (6, 9)).astype(dtype)
+    scales = rng.uniform(0.1, 2, (6, 3)).astype(np.float32)
+    expected = grid.astype(np.float32) * np.repeat(scales, 3, 1)
+    blocks = {"axis": 1, "block_size": 3}
+    CASES.append(Case("DequantizeLinear", [grid, scales], blocks, expected=[expected], id=f"{name}-block"))
 int32 = rng.integers(-(2**20), 2**20, (3, 5)).astype(np.int32)
 CASES.append(
     Case(
