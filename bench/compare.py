@@ -1,4 +1,4 @@
-"""Runs the models on fastort and on its peers, side by side, and writes a table and a plot.
+"""Runs the models and workloads on fastort and on its peers, side by side, and writes a table and a plot.
 
     python bench/compare.py                                  # every model, 2 threads
     python bench/compare.py resnet50 mlp --threads 1 2 --engines fastort onnxruntime
@@ -25,10 +25,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench import flops, roofline
+from bench import flops, roofline, workloads
 from tests.models import export, zoo
 
-ENGINES = ("fastort", "onnxruntime", "openvino", "torch", "torchscript")
+ENGINES = ("fastort", "onnxruntime", "openvino", "torch", "torchscript", "lleaves")
 OURS = "fastort"
 
 
@@ -69,15 +69,55 @@ class Result:
         return statistics.median(self.times) if self.times else float("nan")
 
 
+@dataclass
+class Target:
+    """What is measured: a model of the zoo or a workload.
+
+    Attributes:
+        name: Its name.
+        model: The ONNX file.
+        sample: The file of its requests.
+        settings: How they are sent (see workloads.py).
+        operations: Floating-point operations of a run, 0 where they are not counted.
+        traffic: Bytes that a run must move, 0 where memory is not what bounds it.
+    """
+
+    name: str
+    model: Path
+    sample: Path
+    settings: dict[str, Any] = field(default_factory=dict)
+    operations: float = 0.0
+    traffic: int = 0
+
+
+def target_of(name: str, variant: export.Variant, batch: int) -> Target:
+    """Finds a workload or a model by name, and exports what the cache lacks."""
+    workload = workloads.by_name(name)
+    if workload:
+        folder = workloads.ensure(workload)
+        return Target(name, folder / "model.onnx", folder / "requests.npz", workload.settings, traffic=workload.traffic)
+    model = zoo.by_name(name)
+    if variant not in export.variants_of(model, full=True):
+        variant = export.VARIANTS[2]
+    operations = 0.0
+    if not model.scripted:
+        operations = flops.count(export.path_of(name), export.sample_of(name, batch)[0]).flops
+    path = export.path_of(name, variant)
+    return Target(name, path, export.sample_path(name, batch), operations=operations)
+
+
 class Worker:
     """A process that runs one model on one engine."""
 
-    def __init__(self, python: str, engine: str, name: str, model: Path, sample: Path, threads: int) -> None:
+    def __init__(self, python: str, engine: str, target: Target, threads: int) -> None:
         self.result = Result(engine)
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
         script = Path(__file__).with_name("worker.py")
         self.process = subprocess.Popen(
-            [python, str(script), engine, name, str(model), str(sample), "--threads", str(threads)],
+            [
+                *(python, str(script), engine, target.name, str(target.model), str(target.sample)),
+                *("--threads", str(threads), "--settings", json.dumps(target.settings)),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -126,28 +166,34 @@ def measure(workers: list[Worker], rounds: int, slice_s: float) -> None:
     """Lets the workers take turns, each for about ``slice_s`` seconds a turn."""
     counts = {}
     for worker in workers:
-        once = worker.run(3)
-        counts[worker.result.engine] = max(2, min(5000, round(slice_s / min(once)))) if once else 0
+        once = worker.run(1)
+        if once and once[0] > slice_s:
+            counts[worker.result.engine] = 1
+            rounds = min(rounds, max(2, round(10 * slice_s / once[0])))
+        else:
+            once += worker.run(3)
+            counts[worker.result.engine] = max(2, min(5000, round(slice_s / min(once)))) if once else 0
     for turn in range(rounds):
         # Another order each time, so that nobody always follows the same one.
         for worker in workers[turn % len(workers) :] + workers[: turn % len(workers)]:
             time.sleep(0.02)  # the one before stops spinning
-            warm = max(1, counts[worker.result.engine] // 20)
-            worker.result.times += worker.run(counts[worker.result.engine] + warm)[warm:]
+            count = counts[worker.result.engine]
+            warm = max(1, count // 20) if count > 1 else 0
+            worker.result.times += worker.run(count + warm)[warm:]
 
 
-def compare(name: str, options: argparse.Namespace, threads: int) -> list[Result]:
+def compare(target: Target, options: argparse.Namespace, threads: int) -> list[Result]:
     """Measures one model on all engines."""
-    model = export.path_of(name, options.variant)
-    sample = model.with_name(f"batch{options.batch}.npz")
     workers = []
     named = dict(pair.split("=", 1) for pair in options.peer)
     for engine in options.engines:
+        if engine == "lleaves" and not target.model.with_name("model.txt").exists():
+            continue
         python = python_of(engine, named)
         if python is None:
             print(f"  {engine}: no environment (tools/peers.sh makes one)", file=sys.stderr)
         else:
-            workers.append(Worker(python, engine, name, model, sample, threads))
+            workers.append(Worker(python, engine, target, threads))
     measure([worker for worker in workers if not worker.result.error], options.rounds, options.slice)
     return [worker.close() for worker in workers]
 
@@ -162,21 +208,31 @@ HEAD = ("model", "threads", "engine", "median ms", "peer / fastort", "of the roo
 HEAD += ("peak MB", "largest difference")
 
 
-def rows_of(name: str, threads: int, results: Iterable[Result], operations: float) -> list[tuple[str, ...]]:
+def roof_share(target: Target, seconds: float, threads: int) -> str:
+    """Returns the fraction of the machine's roof that a run reaches: of its bandwidth, or of its multiply-adds."""
+    roof = roofline.measure(threads)
+    if roof and target.traffic:
+        return f"{target.traffic / seconds / roof['read_gbps']['memory'][str(threads)] / 1e7:.0f}% of memory"
+    if roof and target.operations > 1e6:
+        return f"{target.operations / seconds / roof['fma_gflops'][str(threads)] / 1e7:.0f}%"
+    return "-"
+
+
+def rows_of(target: Target, threads: int, results: Iterable[Result]) -> list[tuple[str, ...]]:
     """Returns the table's rows of one model."""
     results = list(results)
     ours = next((result.median for result in results if result.engine == OURS), float("nan"))
-    peak = roofline.peak(threads)
     rows = []
     for result in results:
         if result.error:
-            rows.append((name, str(threads), result.engine, f"failed: {result.error[:120]}", *[""] * 5))
+            rows.append((target.name, str(threads), result.engine, f"failed: {result.error[:120]}", *[""] * 5))
             continue
-        share = f"{operations / result.median / peak / 1e7:.0f}%" if peak and operations > 1e6 else "-"
         ratio = "" if result.engine == OURS else f"{result.median / ours:.2f}"
         start = result.start
+        share = roof_share(target, result.median, threads)
         cells = [milliseconds(result.median), ratio, share, f"{start['ready_s']:.2f}", f"{result.peak_mb:.0f}"]
-        rows.append((name, str(threads), result.engine, *cells, f"{start['difference']:.1e}"))
+        difference = "-" if start["difference"] is None else f"{start['difference']:.1e}"
+        rows.append((target.name, str(threads), result.engine, *cells, difference))
     return rows
 
 
@@ -239,11 +295,11 @@ def report(measured: dict[tuple[str, int], list[Result]], rows: list[tuple[str, 
 def main() -> None:
     """Compares the named models, or all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", help="models (default: all)")
+    parser.add_argument("names", nargs="*", help="models and workloads (default: all)")
     parser.add_argument("--engines", nargs="+", default=list(ENGINES), choices=ENGINES)
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=PYTHON")
     parser.add_argument("--threads", type=int, nargs="+", default=[2])
-    parser.add_argument("--batch", type=int, default=1, choices=export.BATCHES)
+    parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--variant", default=export.DYNAMO_NEWEST.name, choices=[v.name for v in export.VARIANTS])
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--slice", type=float, default=0.4, help="seconds of one turn")
@@ -254,16 +310,12 @@ def main() -> None:
 
     measured: dict[tuple[str, int], list[Result]] = {}
     rows: list[tuple[str, ...]] = []
-    for name in options.names or [model.name for model in zoo.MODELS]:
-        model = zoo.by_name(name)
-        variant = options.variant if options.variant in export.variants_of(model, full=True) else export.VARIANTS[2]
-        operations = 0.0
-        if not model.scripted:
-            operations = flops.count(export.path_of(name), export.sample_of(name, options.batch)[0]).flops
+    known = [model.name for model in zoo.MODELS] + [workload.name for workload in workloads.WORKLOADS]
+    for name in options.names or known:
+        target = target_of(name, options.variant, options.batch)
         for threads in options.threads:
-            chosen = argparse.Namespace(**{**vars(options), "variant": variant})
-            measured[name, threads] = compare(name, chosen, threads)
-            new = rows_of(name, threads, measured[name, threads], operations)
+            measured[name, threads] = compare(target, options, threads)
+            new = rows_of(target, threads, measured[name, threads])
             rows += new
             print("\n".join("  ".join(cell.ljust(12) for cell in row) for row in new), flush=True)
             # After each model, so that what was measured is kept whatever happens to the next.

@@ -47,7 +47,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="models (default: all)")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--batch", type=int, default=1, choices=export.BATCHES)
+    parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--variant", default=export.DYNAMO_NEWEST.name, choices=[v.name for v in export.VARIANTS])
     parser.add_argument("--seconds", type=float, default=2.0, help="how long each model runs")
     parser.add_argument("--save", type=Path, help="write the medians to this file")

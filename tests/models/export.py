@@ -211,10 +211,20 @@ def path_of(name: str, variant: Variant = DYNAMO_NEWEST) -> Path:
     return ensure(zoo.by_name(name), [variant]) / f"{variant.name}.onnx"
 
 
+def sample_path(name: str, batch: int = 1) -> Path:
+    """Returns the path of a model's inputs and PyTorch's output for a batch size, making it if need be."""
+    model = zoo.by_name(name)
+    path = ensure(model, []) / f"batch{batch}.npz"
+    if not path.exists():
+        with written(path) as scratch:
+            write_outputs(model, model.build(), batch, scratch)
+    return path
+
+
 def sample_of(name: str, batch: int = 1) -> tuple[zoo.Feeds, np.ndarray]:
     """Returns a model's inputs for a batch size, and PyTorch's output for them."""
     model = zoo.by_name(name)
-    with np.load(ensure(model, []) / f"batch{batch}.npz") as stored:
+    with np.load(sample_path(name, batch)) as stored:
         feeds = {key.removeprefix("in_"): stored[key] for key in stored.files if key.startswith("in_")}
         return feeds, stored[f"out_{model.output}"]
 
