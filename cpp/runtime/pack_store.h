@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <mutex>
 #include <string>
 #include <unordered_map>
@@ -7,6 +8,12 @@
 #include "ops/op.h"
 
 namespace fastort {
+
+// Of a tensor's contents.
+struct PackDigest {
+  uint64_t low = 0;
+  uint64_t high = 0;
+};
 
 // Packed weights of this process: equal contents in the same format are held once, as long as a plan uses them.
 class SharedPackStore final : public PackStore {
@@ -21,7 +28,16 @@ class SharedPackStore final : public PackStore {
     std::mutex filling;
     std::weak_ptr<Buffer> packed;
   };
+  struct Known {
+    std::weak_ptr<Buffer> buffer;
+    size_t bytes = 0;
+    PackDigest digest;
+  };
+  // Reads the contents once for as long as their buffer lives.
+  PackDigest digest(const Tensor& weight);
+
   mutable std::mutex mutex_;
+  std::unordered_map<const std::byte*, Known> digests_;  // by where the contents lie
   std::unordered_map<std::string, std::shared_ptr<Entry>> entries_;
 };
 
