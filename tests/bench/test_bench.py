@@ -12,7 +12,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from bench import flops, roofline
+from bench import flops, roofline, workloads
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -84,3 +84,49 @@ def test_worker_answers_in_json() -> None:
     assert ready["difference"] < 1e-5
     assert len(ran["times"]) == 3
     assert ended["peak_mb"] > 10
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"fresh": True}, {"clients": 3}, {"fusion": False}, {"fresh": True, "feedback": {"sum": "so_far"}}],
+    ids=lambda settings: "-".join(settings) or "plain",
+)
+def test_worker_answers_requests_in_turn(settings: dict[str, object], tmp_path: Path) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["x", "so_far"], ["sum"])],
+        "graph",
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n"]) for name in ("x", "so_far")],
+        [helper.make_tensor_value_info("sum", TensorProto.FLOAT, ["n"])],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]), tmp_path / "model.onnx")
+    steps = [np.full(3, value, np.float32) for value in (1, 10, 100)]
+    given = {f"{i:03d}/x": step for i, step in enumerate(steps)}
+    carried = "feedback" in settings
+    for i in range(1 if carried else 3):
+        given[f"{i:03d}/so_far"] = np.full(3, 0.5, np.float32)
+    want = np.full(3, 111.5 if carried else 100.5, np.float32)
+    np.savez(tmp_path / "requests.npz", want=want, **given)
+    command = [sys.executable, str(REPOSITORY / "bench" / "worker.py"), "fastort", "sums", str(tmp_path / "model.onnx")]
+    command += [str(tmp_path / "requests.npz"), "--threads", "1", "--settings", json.dumps(settings)]
+    done = subprocess.run(command, input="run 4\nquit\n", capture_output=True, text=True, check=True, timeout=120)
+    ready, ran, ended = (json.loads(line) for line in done.stdout.splitlines())
+    assert ready["difference"] == 0
+    assert len(ran["times"]) == 4
+    assert ended["peak_mb"] > 10
+
+
+def test_workloads_are_named_apart() -> None:
+    from tests.models import zoo
+
+    names = [workload.name for workload in workloads.WORKLOADS] + [model.name for model in zoo.MODELS]
+    assert len(set(names)) == len(names)
+
+
+def test_a_workload_is_compared(tmp_path: Path) -> None:
+    command = [sys.executable, str(REPOSITORY / "bench" / "compare.py"), "add_chain", "--out", str(tmp_path)]
+    command += ["--engines", "fastort", "--rounds", "1", "--slice", "0.01"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (cells,) = [line.split("|") for line in (tmp_path / "compare.md").read_text().splitlines() if "add_chain" in line]
+    assert float(cells[4]) > 0
+    assert float(cells[9]) < 1e-4
