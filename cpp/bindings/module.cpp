@@ -4,6 +4,7 @@
 #include "base/thread_pool.h"
 #include "bindings/convert.h"
 #include "bindings/errors.h"
+#include "bindings/operators.h"
 #include "bindings/options.h"
 #include "bindings/ort_value.h"
 #include "bindings/session.h"
@@ -47,6 +48,7 @@ PYBIND11_MODULE(_engine, module) {
   bind_run_options(module);
   bind_ort_value(module);
   bind_session(module);
+  bind_operators(module);
   module.def("set_logger", &set_logger, py::arg("function"));
   module.def("buffer_of_capsule", &buffer_of_capsule, py::arg("capsule"));
   module.def("usable_cpus", &fastort::usable_cpus);

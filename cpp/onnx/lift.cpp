@@ -3,16 +3,13 @@
 #include "base/error.h"
 
 namespace fastort {
-namespace {
 
 std::span<const std::span<const LiftRow>> all_lifts() {
   static const std::span<const LiftRow> kLists[] = {axes_lifts(),         broadcast_lifts(), norm_lifts(),
                                                     resize_lifts(),       misc_lifts(),      scan_lifts(),
-                                                    experimental_lifts(), ml_lifts()};
+                                                    experimental_lifts(), ml_lifts(),        type_lifts()};
   return kLists;
 }
-
-}  // namespace
 
 void Lift::set_input(int i, ValueId id) {
   while (static_cast<int>(node.inputs.size()) <= i) node.inputs.push_back(kNoValue);
@@ -94,7 +91,8 @@ void Lift::ints_to_input(const std::string& attribute, int i) {
 }
 
 void Lift::unsupported(const std::string& why) const {
-  not_implemented(node.op_type + " node '" + (node.name.empty() ? label_ : node.name) + "': " + why);
+  not_implemented(node.op_type + "-" + std::to_string(version) + " node '" + (node.name.empty() ? label_ : node.name) +
+                  "': " + why);
 }
 
 void lift_node(Lift& lift, int version) {
@@ -102,6 +100,7 @@ void lift_node(Lift& lift, int version) {
     for (const LiftRow& row : rows) {
       if (lift.newest) return;
       if (version >= row.below || row.op != lift.node.op_type || row.domain != lift.node.domain) continue;
+      lift.version = version;
       row.lift(lift);
       version = row.below;
     }

@@ -28,6 +28,7 @@ class Lift {
   Node& node;               // rewritten in place
   std::vector<Node> after;  // appended behind it
   bool newest = false;      // no further row applies
+  int version = 0;          // the opset that introduced the form that it has now
 
   Attributes& attributes() { return node.attributes; }
   bool has_input(int i) const { return node.has_input(i); }
@@ -77,6 +78,8 @@ void lift_node(Lift& lift, int version);
 // Whether any row applies.
 bool needs_lift(const std::string& domain, const std::string& op, int version);
 
+std::span<const std::span<const LiftRow>> all_lifts();
+
 // One list for each file of lifts; within an operator rows go from old to new.
 std::span<const LiftRow> axes_lifts();       // attributes that became inputs
 std::span<const LiftRow> broadcast_lifts();  // the explicit broadcasting of opsets 1 to 6
@@ -86,5 +89,6 @@ std::span<const LiftRow> misc_lifts();       // renamed attributes, changed defa
 std::span<const LiftRow> scan_lifts();
 std::span<const LiftRow> experimental_lifts();  // operators that never had a schema
 std::span<const LiftRow> ml_lifts();            // ai.onnx.ml
+std::span<const LiftRow> type_lifts();          // mixtures of element types
 
 }  // namespace fastort

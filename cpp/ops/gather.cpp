@@ -144,7 +144,10 @@ kernels::Reduction reduction_of(const Node& node) {
 
 void infer_scatter(InferContext& context) {
   require_index_type(context, 1);
-  reduction_of(context.node);
+  const kernels::Reduction reduction = reduction_of(context.node);
+  const bool ordered = reduction == kernels::Reduction::Max || reduction == kernels::Reduction::Min;
+  if (ordered) require_types(context, kNumericTypes | TypeMask{DataType::Bool}, "the larger or smaller of two");
+  if (reduction != kernels::Reduction::None) require_types(context, kSummed, "a reduction");
   infer_same(context);
 }
 

@@ -133,7 +133,8 @@ bool has_items(const InferContext& context, int i) {
 }
 
 void infer_resize(InferContext& context) {
-  resize_options(context.node);
+  if (resize_options(context.node).mode != kernels::ResizeMode::Nearest)
+    require_types(context, kSummed, "an interpolation");
   if (!context.has_shape(0)) return context.out(0, context.type(0));
   const Shape& src = context.shape(0);
   const auto axes = resized_axes(context.node, src.rank());

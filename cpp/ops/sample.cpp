@@ -26,7 +26,8 @@ kernels::SamplePadding sample_padding(const Node& node) {
 }
 
 void infer_grid_sample(InferContext& context) {
-  sample_mode(context.node);
+  if (sample_mode(context.node) != kernels::SampleMode::Nearest)
+    require_types(context, kSummed, "a weighted sum of pixels");
   sample_padding(context.node);
   if (!context.has_shape(0) || !context.has_shape(1)) return context.out(0, context.type(0));
   const Shape &src = context.shape(0), &grid = context.shape(1);
@@ -164,7 +165,7 @@ std::span<const OpDef> sample_ops() {
   static const OpDef kOps[] = {
       {"", "GridSample", infer_grid_sample, kGridSample},
       {"", "RoiAlign", infer_roi_align, kRoiAlign, kFloatTypes},
-      {"", "Col2Im", infer_col2im, kCol2Im, kNumericTypes, kNone, 0b110},
+      {"", "Col2Im", infer_col2im, kCol2Im, kSummed, kNone, 0b110},
   };
   return kOps;
 }

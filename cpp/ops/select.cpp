@@ -174,13 +174,17 @@ void infer_unique(InferContext& context) {
   for (int i = 1; i < context.num_outputs(); ++i) context.out(i, DataType::Int64, {i == 2 ? context.unknown() : count});
 }
 
-using OrderedList = Joined<RealList, TypeList<std::string>>;
+using OrderedList = Joined<RealList, ComplexList, TypeList<std::string>>;
 
-// -1, 0 or 1; NaNs are equal to each other and above all numbers, as in NumPy.
+// -1, 0 or 1; NaNs are equal to each other and above all numbers, as in NumPy. Complex numbers are in the order of
+// their real parts, then of their imaginary ones.
 template <class T>
 int compare(const T& a, const T& b) {
   if constexpr (kIsHalf<T>) {
     return compare(to_float(a), to_float(b));
+  } else if constexpr (kIsComplex<T>) {
+    const int real = compare(a.real(), b.real());
+    return real != 0 ? real : compare(a.imag(), b.imag());
   } else {
     if constexpr (std::is_floating_point_v<T>) {
       if (std::isnan(a) || std::isnan(b)) return std::isnan(a) - std::isnan(b);
@@ -352,6 +356,7 @@ std::unique_ptr<Kernel> prepare_non_max_suppression(const OpContext& context) {
   });
 }
 
+constexpr TypeMask kUniqueTypes = kSummed | TypeMask{DataType::String};
 constexpr Candidate kNonZero[] = {{"scan", nullptr, prepare_non_zero}};
 constexpr Candidate kCompress[] = {{"slices", nullptr, prepare_compress}};
 constexpr Candidate kUnique[] = {{"sort", nullptr, prepare_unique}};
@@ -363,7 +368,7 @@ std::span<const OpDef> select_ops() {
   static const OpDef kOps[] = {
       {"", "NonZero", infer_non_zero, kNonZero, kAllTypes, kDynamic},
       {"", "Compress", infer_compress, kCompress, kAllTypes, kDynamic},
-      {"", "Unique", infer_unique, kUnique, kAllTypes, kDynamic},
+      {"", "Unique", infer_unique, kUnique, kUniqueTypes, kDynamic},
       {"", "NonMaxSuppression", infer_non_max_suppression, kNonMaxSuppression, kFloat32, kDynamic},
   };
   return kOps;

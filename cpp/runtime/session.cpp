@@ -94,6 +94,18 @@ Session::Session(Model model, const SessionOptions& options) : options_(options)
   engine_.allow_winograd = flag("fastort.allow_winograd", true);
   engine_.allow_blocked_layouts = flag("fastort.allow_blocked_layouts", true) && options.optimization_level >= 3;
 
+  try {
+    prepare(options);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::NotImplemented) throw;
+    std::string opsets;
+    for (const auto& [domain, version] : model_.info.opsets)
+      opsets += (opsets.empty() ? "" : ", ") + (domain.empty() ? "ai.onnx" : domain) + " " + std::to_string(version);
+    throw Error(error.code(), std::string(error.what()) + " (the model's opsets: " + opsets + ")");
+  }
+}
+
+void Session::prepare(const SessionOptions& options) {
   // The graph as loaded is kept as it is: a variant with other inputs starts from it.
   auto rewritten = deep_copy(*model_.graph);
   Graph& graph = *rewritten;

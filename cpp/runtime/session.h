@@ -58,6 +58,8 @@ class Session {
  private:
   Session(Model model, const SessionOptions& options);
 
+  // Infers, rewrites and compiles the model.
+  void prepare(const SessionOptions& options);
   std::shared_ptr<Executor> compile(std::shared_ptr<Graph> graph);
   // The executor of the model with the given overridable initializers turned into inputs.
   std::shared_ptr<Executor> overriding(const std::vector<int>& overridden);

@@ -71,6 +71,9 @@ auto dispatch(TypeList<T...>, DataType type, F&& f) {
 template <class T>
 inline constexpr bool kIsHalf = std::is_same_v<T, Float16> || std::is_same_v<T, BFloat16>;
 
+template <class T>
+inline constexpr bool kIsComplex = std::is_same_v<T, std::complex<float>> || std::is_same_v<T, std::complex<double>>;
+
 // The type in which one computes with elements of type T: float for the halves.
 template <class T>
 using Arithmetic = std::conditional_t<kIsHalf<T>, float, T>;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +12,8 @@ class Case:
     """One call of one operator.
 
     Expected values never come from fastort. Where `expected` is None they are computed by
-    `onnx.reference.ReferenceEvaluator`; otherwise the table says where they come from (NumPy, PyTorch, SciPy, ...).
+    `onnx.reference.ReferenceEvaluator`; otherwise the table says where they come from (NumPy, PyTorch, SciPy, ...);
+    what takes long is a function that returns the list, called when the case runs.
 
     Attributes:
         op: The ONNX name of the operator.
@@ -32,7 +34,7 @@ class Case:
     attributes: dict[str, Any] = field(default_factory=dict)
     domain: str = ""
     outputs: int = 1
-    expected: list[Any] | None = None
+    expected: list[Any] | Callable[[], list[Any]] | None = None
     rtol: float = 1e-5
     atol: float = 1e-6
     id: str = ""

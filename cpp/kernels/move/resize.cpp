@@ -12,15 +12,28 @@
 namespace fastort::kernels {
 namespace {
 
-constexpr bool needs_double(DataType type) {
-  return type == DataType::Double || type == DataType::Int32 || type == DataType::UInt32 || type == DataType::Int64 ||
-         type == DataType::UInt64;
+// In which weighted sums are formed: four bytes and more do not fit a float's digits.
+template <class T>
+using Accumulator = std::conditional_t<
+    kIsComplex<T>, T,
+    std::conditional_t<std::is_same_v<T, double> || (std::is_integral_v<T> && sizeof(T) >= 4), double, float>>;
+
+// Calls f with the type of the elements.
+template <class F>
+decltype(auto) with_weighted(DataType type, F&& f) {
+  return with_type(Joined<RealList, ComplexList>{}, "an interpolation", type, f);
 }
 
 template <class Acc, class T>
 Acc widen(T value) {
-  if constexpr (std::is_same_v<T, Float16> || std::is_same_v<T, BFloat16>) {
-    return static_cast<Acc>(to_float(value));
+  return static_cast<Acc>(widened(value));
+}
+
+// A real number as an element of the sums.
+template <class Acc>
+Acc real_number(double value) {
+  if constexpr (kIsComplex<Acc>) {
+    return Acc(static_cast<typename Acc::value_type>(value));
   } else {
     return static_cast<Acc>(value);
   }
@@ -29,19 +42,17 @@ Acc widen(T value) {
 // Integers are rounded to the nearest even and kept inside their range.
 template <class T, class Acc>
 T narrow(Acc value) {
-  if constexpr (std::is_same_v<T, Float16>) {
-    return to_float16(static_cast<float>(value));
-  } else if constexpr (std::is_same_v<T, BFloat16>) {
-    return to_bfloat16(static_cast<float>(value));
+  if constexpr (std::is_same_v<T, bool>) {
+    return value != 0;
   } else if constexpr (std::is_integral_v<T>) {
     using Limits = std::numeric_limits<T>;
-    const Acc rounded = std::nearbyint(value);
-    if (!(rounded > static_cast<Acc>(Limits::min()))) return Limits::min();
+    const Acc whole = std::nearbyint(value);
+    if (!(whole > static_cast<Acc>(Limits::min()))) return Limits::min();
     // The largest value of a wide type is not a floating-point number; the next one above is.
-    if (rounded >= static_cast<Acc>(Limits::max())) return Limits::max();
-    return static_cast<T>(rounded);
+    if (whole >= static_cast<Acc>(Limits::max())) return Limits::max();
+    return static_cast<T>(whole);
   } else {
-    return static_cast<T>(value);
+    return rounded<T>(static_cast<Arithmetic<T>>(value));
   }
 }
 
@@ -57,8 +68,13 @@ T fill_value(DataType type, double value) {
     }
     if constexpr (sizeof(T) == sizeof(double)) {
       if (type == DataType::Double) return std::bit_cast<T>(value);
+      if (type == DataType::Complex64)
+        return static_cast<T>(std::bit_cast<uint32_t>(single));  // the real part is first
     }
+    if (type == DataType::Bool) return static_cast<T>(value != 0);
     return static_cast<T>(static_cast<int64_t>(std::clamp(value, -1e18, 1e18)));
+  } else if constexpr (std::is_same_v<T, Bytes16>) {
+    return {std::bit_cast<uint64_t>(value), 0};
   } else {
     return T{};
   }
@@ -89,7 +105,9 @@ void copy_line(const ResizeAxis& table, int64_t inner, const T& fill, const T* s
 template <class Acc>
 void resize_one(const ResizeAxis& table, int64_t outer, int64_t inner, Acc extrapolation, const Acc* src, Acc* dst,
                 const Parallel& parallel) {
-  const std::vector<Acc> weights(table.weight.begin(), table.weight.end());
+  std::vector<Acc> weights;
+  weights.reserve(table.weight.size());
+  for (double weight : table.weight) weights.push_back(real_number<Acc>(weight));
   const int taps = table.taps;
   if (inner == 1) {
     parallel.range(outer, move_grain<Acc>() / std::max<int64_t>(1, table.out * taps), [&](int64_t begin, int64_t end) {
@@ -162,7 +180,9 @@ Resize::Resize(DataType type, const Shape& src, std::vector<ResizeAxis> axes, co
     const double left = std::max(1.0, growth(a)), right = std::max(1.0, growth(b));
     return left != right ? left > right : a.axis > b.axis;
   });
-  const bool direct = type_ == DataType::Float || type_ == DataType::Double;
+  const auto [direct, item_bytes] = with_weighted(type_, []<class T>(std::type_identity<T>) {
+    return std::pair(std::is_same_v<T, Accumulator<T>>, sizeof(Accumulator<T>));
+  });
   Shape shape = src_;
   int64_t largest = direct ? 0 : shape.count();
   for (size_t i = 0; i < axes_.size(); ++i) {
@@ -170,7 +190,7 @@ Resize::Resize(DataType type, const Shape& src, std::vector<ResizeAxis> axes, co
     if (!direct || i + 1 < axes_.size()) largest = std::max(largest, shape.count());
   }
   scratch_ = largest;
-  workspace_bytes_ = 2 * static_cast<size_t>(largest) * (needs_double(type_) ? sizeof(double) : sizeof(float));
+  workspace_bytes_ = 2 * static_cast<size_t>(largest) * item_bytes;
 }
 
 template <class T>
@@ -224,7 +244,7 @@ void Resize::run_weighted(const T* src, T* dst, std::byte* workspace, const Para
       if (i + 1 == axes_.size()) to = dst;
     }
     resize_one<Acc>(table, shape.count(0, table.axis), shape.count(table.axis + 1, shape.rank()),
-                    static_cast<Acc>(extrapolation_), from, to, parallel);
+                    real_number<Acc>(extrapolation_), from, to, parallel);
     shape[static_cast<size_t>(table.axis)] = table.out;
     from = to;
     next = 1 - next;
@@ -248,13 +268,8 @@ void Resize::run(const std::byte* src, std::byte* dst, std::byte* workspace, con
     });
     return;
   }
-  auto typed = [&]<class T, class Acc>(std::type_identity<T>, std::type_identity<Acc>) {
-    run_weighted<T, Acc>(reinterpret_cast<const T*>(src), reinterpret_cast<T*>(dst), workspace, parallel);
-  };
-  with_type(NumberList{}, "an interpolation", type_, [&]<class T>(std::type_identity<T> tag) {
-    // Four bytes and more do not fit a float's digits.
-    constexpr bool kWide = std::is_same_v<T, double> || (std::is_integral_v<T> && sizeof(T) >= 4);
-    typed(tag, std::type_identity<std::conditional_t<kWide, double, float>>{});
+  with_weighted(type_, [&]<class T>(std::type_identity<T>) {
+    run_weighted<T, Accumulator<T>>(reinterpret_cast<const T*>(src), reinterpret_cast<T*>(dst), workspace, parallel);
   });
 }
 

@@ -20,6 +20,8 @@ template <class T>
 T combine(Reduction reduction, T a, T b) {
   if constexpr (kIsHalf<T>) {
     return rounded<T>(combine(reduction, to_float(a), to_float(b)));
+  } else if constexpr (kIsComplex<T>) {
+    return reduction == Reduction::Add ? a + b : reduction == Reduction::Mul ? a * b : b;
   } else if constexpr (std::is_same_v<T, bool>) {
     return reduction == Reduction::Add || reduction == Reduction::Max ? a || b : a && b;
   } else {
@@ -49,9 +51,10 @@ template <class F>
 void with_update(DataType type, Reduction reduction, F&& f) {
   if (reduction == Reduction::None)
     return with_element(type, [&]<class T>(std::type_identity<T> tag) { f(tag, Replace{}); });
-  with_type(RealList{}, "a scatter with a reduction", type, [&]<class T>(std::type_identity<T> tag) {
-    f(tag, [reduction](T& dst, const T& update) { dst = combine(reduction, dst, update); });
-  });
+  with_type(Joined<RealList, ComplexList>{}, "a scatter with a reduction", type,
+            [&]<class T>(std::type_identity<T> tag) {
+              f(tag, [reduction](T& dst, const T& update) { dst = combine(reduction, dst, update); });
+            });
 }
 
 }  // namespace

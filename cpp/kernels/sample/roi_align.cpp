@@ -43,7 +43,7 @@ Corners<Acc> corners_of(Acc y, Acc x, int64_t height, int64_t width) {
 void RoiAlign::run(const std::byte* src_data, const std::byte* roi_data, const int64_t* batches, std::byte* dst,
                    const Parallel& parallel) const {
   const int64_t channels = src[1], src_height = src[2], src_width = src[3], bins = height * width;
-  with_sampled_type(type, [&]<class T>(std::type_identity<T>) {
+  with_type(FloatList{}, "RoiAlign", type, [&]<class T>(std::type_identity<T>) {
     using Acc = Accumulator<T>;
     const T* all_rois = reinterpret_cast<const T*>(roi_data);
     parallel.range(rois, 1, [&](int64_t begin, int64_t end) {

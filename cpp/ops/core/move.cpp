@@ -47,6 +47,13 @@ void require_scalar(const Tensor& tensor) {
 
 const std::span<const Candidate> kCopyOnly = kCopy;
 
+void require_types(const InferContext& context, TypeMask types, const char* what) {
+  const DataType type = context.type(0);
+  if (type == DataType::Undefined || types.has(type)) return;
+  not_implemented(describe(context.node) + ": " + what + " is not defined for elements of type " +
+                  std::string(name(type)) + "; insert a Cast");
+}
+
 Shape memory_dims(const Shape& shape, Layout layout) {
   const int rank = shape.rank();
   if (layout == Layout::Plain || rank < 3) return shape;

@@ -8,6 +8,12 @@ namespace fastort {
 // Copies input 0 to output 0: what the operators flagged kView do where the plan does not alias the memory.
 extern const std::span<const Candidate> kCopyOnly;
 
+// Elements that are added and weighted; complex numbers too, but no strings.
+inline constexpr TypeMask kSummed = kNumericTypes | TypeMask{DataType::Bool, DataType::Complex64, DataType::Complex128};
+
+// Throws NotImplemented with the node and the type of input 0 where that is not among `types`.
+void require_types(const InferContext& context, TypeMask types, const char* what);
+
 // The dimensions of a tensor's memory, outermost first ([N,C/8,H,W,8] for C8), and where one of the tensor's axes
 // stands among them (the channels' blocks for axis 1).
 Shape memory_dims(const Shape& shape, Layout layout);
