@@ -1,13 +1,17 @@
 #!/usr/bin/env python3
 """Builds the compiled dependencies once and keeps them outside the tree.
 
-Each dependency is a recipe: where its source comes from and how it is built. The result is installed
-under ``$FASTORT_DEPS`` (default: ``~/.cache/fastort/deps``) in a folder named by the hash of the
-recipe and of the compiler, so that an unchanged recipe is never built twice and a changed one never
-finds a stale result.
+Each dependency is a recipe (``tools/recipes.py``): where its source comes from and how it is built.
+The result is installed under ``$FASTORT_DEPS`` (default: ``~/.cache/fastort/deps``) in a folder named
+by the hash of the recipe and of the compiler, so that an unchanged recipe is never built twice and a
+changed one never finds a stale result.
 
     python tools/deps.py             # build what is missing, print one install prefix per line
     python tools/deps.py --only onednn --jobs 2
+    python tools/deps.py --no-image-codecs
+
+Two dependencies are built at a time, so that one's configuration fills the cores that another's leaves
+idle; a job server keeps the compilers of both together at the number of jobs.
 
 Sources come from Debian's source packages where ``apt-get`` is at hand (checked against a pinned
 SHA-256), otherwise from the upstream project's release of the same version.
@@ -17,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import functools
 import hashlib
 import os
 import re
@@ -25,146 +30,16 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import threading
 import time
 import urllib.request
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from recipes import IMAGE_CODECS, RECIPES, Recipe, Source
+
 REPO = Path(__file__).resolve().parent.parent
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where the source of a dependency comes from."""
-
-    package: str
-    suite: str
-    archive: str
-    sha256: str
-    upstream: str
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How one dependency is built.
-
-    Attributes:
-        name: Short name, also the folder's prefix.
-        version: Version of the source.
-        source: Where the source comes from; ``None`` for one that an installed package carries.
-        cmake: Arguments of the CMake configure step.
-        cmake_dir: Folder of the ``CMakeLists.txt``, relative to the source; a leading ``repo:``
-            means a folder of this repository.
-        prune: Regular expressions; a ``.cpp`` whose path, less its suffix, matches one is left out.
-        opt: Pairs of (regular expression as above, flag): the optimisation level of single files.
-        needs: Recipes whose prefixes this one finds.
-    """
-
-    name: str
-    version: str
-    source: Source | None
-    cmake: tuple[str, ...] = ()
-    cmake_dir: str = "."
-    prune: tuple[str, ...] = ()
-    opt: tuple[tuple[str, str], ...] = ()
-    needs: tuple[str, ...] = field(default=())
-
-
-RECIPES = (
-    Recipe(
-        name="onednn",
-        version="3.7.2",
-        source=Source(
-            package="onednn",
-            suite="trixie",
-            archive="onednn_3.7.2+ds.orig.tar.xz",
-            sha256="0cc51ca26c1af6a2bb1e71e378e7046f3ceb3e71791ee9d4e246d50f904a6ea6",
-            upstream="https://github.com/uxlfoundation/oneDNN/archive/refs/tags/v3.7.2.tar.gz",
-        ),
-        cmake=(
-            "-DONEDNN_LIBRARY_TYPE=STATIC",
-            "-DONEDNN_CPU_RUNTIME=THREADPOOL",
-            "-DONEDNN_GPU_RUNTIME=NONE",
-            "-DONEDNN_BUILD_GRAPH=OFF",
-            "-DONEDNN_BUILD_DOC=OFF",
-            "-DONEDNN_BUILD_EXAMPLES=OFF",
-            "-DONEDNN_BUILD_TESTS=OFF",
-            "-DONEDNN_ENABLE_WORKLOAD=INFERENCE",
-            "-DONEDNN_ENABLE_PRIMITIVE=CONVOLUTION;MATMUL;POOLING;REORDER",
-            "-DONEDNN_ENABLE_PRIMITIVE_CPU_ISA=AVX512",
-            "-DONEDNN_ENABLE_JIT_PROFILING=OFF",
-            "-DONEDNN_ENABLE_ITT_TASKS=OFF",
-            "-DONEDNN_EXPERIMENTAL=OFF",
-            "-DONEDNN_ENABLE_MAX_CPU_ISA=ON",
-            "-DONEDNN_ENABLE_PRIMITIVE_CACHE=ON",
-        ),
-        # An inference-only build with four primitives never refers to these.
-        prune=(
-            r"src/cpu/(x64/)?rnn/",
-            r"src/cpu/x64/(lrn|prelu|shuffle)/",
-            r"src/cpu/(x64/)?(?!cpu_)[^/]*(batch|group|instance|layer)_normalization[^/]*$",
-            r"src/cpu/(x64/)?(?!cpu_)[^/]*(lrn|resampling|softmax|shuffle|prelu|deconv)[^/]*$",
-            r"src/cpu/x64/jit_uni_(binary|eltwise|eltwise_int|reduction|reduction_kernel|xf16_sum)$",
-            r"src/cpu/(ref|gemm_x8s8s32x)_inner_product[^/]*$",
-            r"src/cpu/gemm_inner_product$",
-            r"src/cpu/x64/(gemm_bf16|jit_brgemm)_inner_product[^/]*$",
-            r"src/cpu/x64/jit_brgemm_conv_bwd[^/]*$",
-            r"src/cpu/x64/jit_avx512_core_amx_(1x1_)?convolution$",
-            r"src/cpu/x64/jit_avx512_core_amx_1x1_conv_kernel$",
-            r"src/cpu/sycl/",
-        ),
-        # These only emit machine code when a primitive is made; how they were optimised themselves
-        # does not change what they emit.
-        opt=(
-            (r"src/cpu/x64/gemm/.*_kern(_part\d)?(_autogen)?$", "-O0"),
-            (r"src/cpu/x64/.*(kernel|injector|copy_utils|transpose_utils|postops|io_helper)[^/]*$", "-O1"),
-            (r"src/cpu/x64/jit_(uni_reorder|brgemm_post_ops)[^/]*$", "-O1"),
-            (r"src/cpu/reorder/", "-O1"),
-        ),
-    ),
-    Recipe(
-        name="highway",
-        version="1.2.0",
-        source=Source(
-            package="highway",
-            suite="trixie",
-            archive="highway_1.2.0.orig.tar.gz",
-            sha256="7e0be78b8318e8bdbf6fa545d2ecb4c90f947df03f7aadc42c1967f019e63343",
-            upstream="https://github.com/google/highway/archive/refs/tags/1.2.0.tar.gz",
-        ),
-        cmake=(
-            "-DHWY_ENABLE_CONTRIB=OFF",
-            "-DHWY_ENABLE_EXAMPLES=OFF",
-            "-DHWY_ENABLE_TESTS=OFF",
-            "-DBUILD_TESTING=OFF",
-        ),
-    ),
-    Recipe(
-        name="protobuf",
-        version="3.21.12",
-        source=Source(
-            package="protobuf",
-            suite="bookworm",
-            archive="protobuf_3.21.12.orig.tar.gz",
-            sha256="930c2c3b5ecc6c9c12615cf5ad93f1cd6e12d0aba862b572e076259970ac3a53",
-            upstream="https://github.com/protocolbuffers/protobuf/archive/refs/tags/v3.21.12.tar.gz",
-        ),
-        cmake=(
-            "-Dprotobuf_BUILD_TESTS=OFF",
-            "-Dprotobuf_BUILD_PROTOC_BINARIES=OFF",
-            "-Dprotobuf_BUILD_SHARED_LIBS=OFF",
-            "-Dprotobuf_WITH_ZLIB=OFF",
-        ),
-    ),
-    Recipe(
-        name="onnx",
-        version="1.23.2",
-        source=None,
-        cmake_dir="repo:cmake/onnx",
-        needs=("protobuf",),
-    ),
-)
 
 COMMON = (
     "-GNinja",
@@ -213,7 +88,7 @@ def compiler_id() -> str:
 
 def prefix_of(recipe: Recipe) -> Path:
     """Returns the install prefix of a recipe: its name, version and hash."""
-    parts = [repr(recipe), repr(COMMON), compiler_id(), os.uname().machine]
+    parts = [recipe.text(), repr(COMMON), compiler_id(), os.uname().machine]
     if recipe.cmake_dir.startswith("repo:"):
         folder = REPO / recipe.cmake_dir.removeprefix("repo:")
         parts += [path.read_text() for path in sorted(folder.rglob("*")) if path.is_file()]
@@ -246,24 +121,38 @@ def debian_sources(suite: str) -> str | None:
     return None
 
 
-def fetch_debian(source: Source, work: Path, logfile: Path) -> Path | None:
-    """Downloads the archive of a Debian source package; ``None`` where that cannot be had."""
-    stanza = debian_sources(source.suite)
+@functools.cache
+def apt_options(suite: str, scratch: Path) -> list[str] | None:
+    """Returns the options with which ``apt-get`` knows the sources of ``suite``, or ``None``."""
+    stanza = debian_sources(suite)
     if stanza is None:
         return None
-    lists = work / "lists"
-    (lists / "partial").mkdir(parents=True)
-    (work / "fastort.sources").write_text(stanza)
+    root = scratch / suite
+    (root / "lists" / "partial").mkdir(parents=True)
+    (root / "fastort.sources").write_text(stanza)
     options = [
-        f"-oDir::State::Lists={lists}",
-        f"-oDir::Etc::SourceList={work / 'fastort.sources'}",
+        f"-oDir::State::Lists={root / 'lists'}",
+        f"-oDir::Etc::SourceList={root / 'fastort.sources'}",
         "-oDir::Etc::SourceParts=/dev/null",
-        "-oAPT::Sandbox::User=root" if os.getuid() == 0 else f"-oDir::Cache={work}",
+        "-oAPT::Sandbox::User=root" if os.getuid() == 0 else f"-oDir::Cache={root}",
     ]
-    with logfile.open("ab") as out:
-        for command in (["update"], ["source", "--download-only", f"{source.package}/{source.suite}"]):
+    subprocess.run(["apt-get", *options, "update"], cwd=root, capture_output=True, check=False)
+    return options
+
+
+_apt = threading.Lock()
+
+
+def fetch_debian(source: Source, work: Path, scratch: Path, logfile: Path) -> Path | None:
+    """Downloads the archive of a Debian source package; ``None`` where that cannot be had."""
+    with _apt:
+        options = apt_options(source.suite, scratch)
+        if options is None:
+            return None
+        command = ["apt-get", *options, "source", "--download-only", f"{source.package}/{source.suite}"]
+        with logfile.open("ab") as out:
             # A missing .dsc fails the call although the archive came, so the file decides.
-            subprocess.run(["apt-get", *options, *command], cwd=work, stdout=out, stderr=out, check=False)
+            subprocess.run(command, cwd=work, stdout=out, stderr=out, check=False)
     archive = work / source.archive
     if not archive.exists():
         return None
@@ -273,19 +162,36 @@ def fetch_debian(source: Source, work: Path, logfile: Path) -> Path | None:
     return archive
 
 
-def fetch(recipe: Recipe, work: Path, logfile: Path) -> Path:
-    """Returns the unpacked source folder of a recipe."""
-    assert recipe.source is not None
-    archive = fetch_debian(recipe.source, work, logfile)
+def fetch(source: Source, work: Path, scratch: Path, logfile: Path) -> Path:
+    """Returns the folder of an unpacked source."""
+    archive = fetch_debian(source, work, scratch, logfile)
     if archive is None:
-        archive = work / recipe.source.upstream.rsplit("/", 1)[1]
-        log(f"{recipe.name}: no Debian source package here, fetching {recipe.source.upstream}")
-        with urllib.request.urlopen(recipe.source.upstream) as reply, archive.open("wb") as out:
+        archive = work / source.upstream.rsplit("/", 1)[1]
+        log(f"{source.package}: no Debian source package here, fetching {source.upstream}")
+        with urllib.request.urlopen(source.upstream) as reply, archive.open("wb") as out:
             shutil.copyfileobj(reply, out)
-    into = work / "src"
+    into = work / "src" / source.archive
     with tarfile.open(archive) as tar:
         tar.extractall(into, filter="data") if hasattr(tarfile, "data_filter") else tar.extractall(into)
     (top,) = into.iterdir()
+    return top
+
+
+def fetch_all(recipe: Recipe, work: Path, scratch: Path, logfile: Path) -> Path:
+    """Returns the folder of a recipe's source, made whole."""
+    assert recipe.source is not None
+    top = fetch(recipe.source, work, scratch, logfile)
+    others: dict[Source, Path] = {}
+    for name, source in recipe.fill:
+        if (top / name).exists():
+            continue
+        (top / name).parent.mkdir(parents=True, exist_ok=True)
+        if source is None:
+            (top / name).touch()
+            continue
+        if source not in others:
+            others[source] = fetch(source, work, scratch, logfile)
+        shutil.copy2(others[source] / name, top / name)
     return top
 
 
@@ -304,11 +210,30 @@ def trim(recipe: Recipe, top: Path) -> None:
             out.write(f'\nset_property(SOURCE "{path}" APPEND PROPERTY COMPILE_OPTIONS {flag})')
 
 
-def build(recipe: Recipe, jobs: int) -> Path:
-    """Builds a recipe unless its prefix exists, and returns the prefix."""
+def keep_files(recipe: Recipe, work: Path, top: Path, prefix: Path) -> None:
+    """Installs what the recipe names."""
+    for file, folder in recipe.files:
+        root, _, name = file.partition("/")
+        found = (top if root == "src" else work / root) / name
+        if not found.exists():
+            raise SystemExit(f"[deps] {recipe.name}: the build made no {name}")
+        (prefix / folder).mkdir(parents=True, exist_ok=True)
+        shutil.copy2(found, prefix / folder)
+
+
+def build(recipe: Recipe, jobs: int | None, scratch: Path) -> Path:
+    """Builds a recipe unless its prefix exists, and returns the prefix.
+
+    Args:
+        recipe: What to build.
+        jobs: How many compilers may run; ``None`` where a job server says so.
+        scratch: A folder that lives as long as this process.
+    """
     prefix = prefix_of(recipe)
     if (prefix / ".done").exists():
         return prefix
+    for need in recipe.needs:
+        build(by_name(need), jobs, scratch)
     prefix.parent.mkdir(parents=True, exist_ok=True)
     with (prefix.parent / f".{prefix.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -320,7 +245,7 @@ def build(recipe: Recipe, jobs: int) -> Path:
         logfile.unlink(missing_ok=True)
         with tempfile.TemporaryDirectory(prefix=f"fastort-{recipe.name}-") as name:
             work = Path(name)
-            top = fetch(recipe, work, logfile) if recipe.source else work
+            top = fetch_all(recipe, work, scratch, logfile) if recipe.source else work
             trim(recipe, top)
             source = top / recipe.cmake_dir
             if recipe.cmake_dir.startswith("repo:"):
@@ -343,22 +268,95 @@ def build(recipe: Recipe, jobs: int) -> Path:
                 work,
                 logfile,
             )
-            run(["cmake", "--build", work / "build", "--parallel", str(jobs)], work, logfile)
-            run(["cmake", "--install", work / "build"], work, logfile)
+            make = ["cmake", "--build", work / "build"]
+            make += ["--parallel", str(jobs)] if jobs else []
+            make += ["--target", recipe.target] if recipe.target else []
+            run(make, work, logfile)
+            if recipe.target:
+                keep_files(recipe, work, top, prefix)
+            else:
+                run(["cmake", "--install", work / "build"], work, logfile)
         (prefix / ".done").touch()
         log(f"{recipe.name} {recipe.version}: {time.monotonic() - started:.0f} s -> {prefix}")
     return prefix
+
+
+def ninja_takes_jobs() -> bool:
+    """Tells whether ``ninja`` asks a job server (from version 1.13 on)."""
+    try:
+        version = subprocess.run(["ninja", "--version"], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    numbers = re.match(r"(\d+)\.(\d+)", version)
+    return numbers is not None and tuple(map(int, numbers.groups())) >= (1, 13)
+
+
+class JobServer:
+    """Lends out jobs the way GNU make does: a token in a pipe is one more compiler for whoever takes it."""
+
+    def __init__(self, folder: Path, jobs: int, tokens: int) -> None:
+        path = folder / "jobs"
+        os.mkfifo(path)
+        self._pipe = os.open(path, os.O_RDWR)
+        os.environ["MAKEFLAGS"] = f" -j{jobs} --jobserver-auth=fifo:{path}"
+        os.environ.pop("CMAKE_BUILD_PARALLEL_LEVEL", None)
+        self.give(tokens)
+
+    def give(self, tokens: int = 1) -> None:
+        """Adds tokens."""
+        os.write(self._pipe, b"+" * tokens)
+
+
+def build_all(recipes: list[Recipe], jobs: int) -> None:
+    """Builds what is missing, two at a time where the jobs can be shared out."""
+    missing = [recipe for recipe in recipes if not (prefix_of(recipe) / ".done").exists()]
+    if not missing:
+        return
+    with tempfile.TemporaryDirectory(prefix="fastort-deps-") as name:
+        scratch = Path(name)
+        if jobs < 2 or len(missing) < 2 or not ninja_takes_jobs():
+            for recipe in missing:
+                build(recipe, jobs, scratch)
+            return
+        # Whoever builds has one job without asking.
+        lanes = 2
+        server = JobServer(scratch, jobs, jobs - lanes)
+        lock = threading.Lock()
+
+        def lane() -> None:
+            while True:
+                with lock:
+                    if not missing:
+                        break
+                    recipe = missing.pop(0)
+                try:
+                    build(recipe, None, scratch)
+                except BaseException:
+                    missing.clear()
+                    raise
+            server.give()
+
+        with ThreadPoolExecutor(lanes) as pool:
+            for done in [pool.submit(lane) for _ in range(lanes)]:
+                done.result()
 
 
 def main() -> None:
     """Builds the named recipes (all by default) and prints their prefixes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", help="build this recipe alone (repeatable)")
+    parser.add_argument("--no-image-codecs", action="store_true", help="leave out what ImageDecoder needs")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     options = parser.parse_args()
-    for recipe in RECIPES:
-        if not options.only or recipe.name in options.only:
-            print(build(recipe, options.jobs), flush=True)
+    recipes = [
+        recipe
+        for recipe in RECIPES
+        if (not options.only or recipe.name in options.only)
+        and not (options.no_image_codecs and recipe.name in IMAGE_CODECS)
+    ]
+    build_all(recipes, options.jobs)
+    for recipe in recipes:
+        print(prefix_of(recipe), flush=True)
 
 
 if __name__ == "__main__":
