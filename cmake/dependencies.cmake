@@ -1,8 +1,12 @@
 # Finds the compiled dependencies, building those that are missing (tools/deps.py says where they are kept).
 find_package(Python COMPONENTS Interpreter REQUIRED)
 find_package(Threads REQUIRED)
+set(deps_options)
+if(NOT FASTORT_IMAGE_CODECS)
+  set(deps_options --no-image-codecs)
+endif()
 execute_process(
-  COMMAND ${Python_EXECUTABLE} ${PROJECT_SOURCE_DIR}/tools/deps.py
+  COMMAND ${Python_EXECUTABLE} ${PROJECT_SOURCE_DIR}/tools/deps.py ${deps_options}
   OUTPUT_VARIABLE prefixes OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
 string(REPLACE "\n" ";" prefixes "${prefixes}")
 list(APPEND CMAKE_PREFIX_PATH ${prefixes})
@@ -21,3 +25,16 @@ foreach(prefix IN LISTS prefixes)
       INTERFACE_LINK_LIBRARIES protobuf::libprotobuf)
   endif()
 endforeach()
+
+# fastort_private_library(<recipe> <archive> <source>...) links an archive of the recipe, and shows its headers to the
+# given sources alone: no other file is compiled anew when a dependency changes or is added.
+function(fastort_private_library recipe archive)
+  list(FILTER prefixes INCLUDE REGEX "/${recipe}-[^/]*$")
+  if(NOT prefixes)
+    message(FATAL_ERROR "tools/deps.py built no ${recipe}")
+  endif()
+  if(ARGN)
+    set_property(SOURCE ${ARGN} APPEND PROPERTY INCLUDE_DIRECTORIES ${prefixes}/include)
+  endif()
+  target_link_libraries(fastort_core PRIVATE ${prefixes}/lib/${archive})
+endfunction()

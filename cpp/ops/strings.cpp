@@ -1,9 +1,12 @@
-// StringConcat, StringSplit and StringNormalizer.
+// StringConcat, StringSplit, StringNormalizer and RegexFullMatch.
 #include <algorithm>
 #include <string>
 #include <string_view>
 #include <unordered_set>
 
+#include "base/fork.h"
+#include "kernels/text/letters.h"
+#include "kernels/text/regex.h"
 #include "ops/core/move.h"
 
 namespace fastort {
@@ -112,92 +115,29 @@ std::unique_ptr<Kernel> prepare_split(const OpContext& context) {
 
 // ---- StringNormalizer ----------------------------------------------------------------------------------------------
 
-enum class Case : uint8_t { Keep, Lower, Upper };
+using kernels::LetterCase;
+using kernels::LetterRules;
 
-// The other case of one character, or the character itself. Letters whose other case is more than one character, and
-// those of scripts beyond Latin, Greek, Cyrillic and Armenian, stay as they are.
-char32_t convert(char32_t c, Case to) {
-  struct Range {
-    char32_t first, last;  // capital letters
-    int32_t distance;      // to the small letter; 0: pairs of a capital and the small letter after it
-  };
-  static constexpr Range kRanges[] = {
-      {U'A', U'Z', 32},   {0xC0, 0xD6, 32},   {0xD8, 0xDE, 32},     {0x100, 0x12F, 0},   {0x132, 0x137, 0},
-      {0x139, 0x148, 0},  {0x14A, 0x177, 0},  {0x178, 0x178, -121}, {0x179, 0x17E, 0},   {0x386, 0x386, 38},
-      {0x388, 0x38A, 37}, {0x38C, 0x38C, 64}, {0x38E, 0x38F, 63},   {0x391, 0x3A1, 32},  {0x3A3, 0x3AB, 32},
-      {0x400, 0x40F, 80}, {0x410, 0x42F, 32}, {0x460, 0x481, 0},    {0x48A, 0x4BF, 0},   {0x4C0, 0x4C0, 15},
-      {0x4C1, 0x4CE, 0},  {0x4D0, 0x52F, 0},  {0x531, 0x556, 48},   {0x1E00, 0x1E95, 0}, {0x1EA0, 0x1EFF, 0},
-  };
-  if (c == 0x3C2 && to == Case::Upper) return 0x3A3;  // final sigma
-  for (const Range& range : kRanges) {
-    if (range.distance == 0) {
-      if (c < range.first || c > range.last) continue;
-      const bool capital = (c - range.first) % 2 == 0;
-      if (to == Case::Lower) return capital ? c + 1 : c;
-      return capital ? c : c - 1;
-    }
-    const char32_t shift = static_cast<char32_t>(range.distance);
-    if (to == Case::Lower && c >= range.first && c <= range.last) return c + shift;
-    if (to == Case::Upper && c - shift >= range.first && c - shift <= range.last) return c - shift;
-  }
-  return c;
-}
-
-// Bytes of the UTF-8 sequence at the front of `text` and its character; one byte and nothing where it is not valid.
-std::pair<size_t, std::optional<char32_t>> decode(std::string_view text) {
-  const auto lead = static_cast<unsigned char>(text[0]);
-  if (lead < 0x80) return {1, lead};
-  const size_t length = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
-  if (lead < 0xC2 || lead > 0xF4 || text.size() < length) return {1, std::nullopt};
-  char32_t c = lead & (0xFF >> (length + 1));
-  for (size_t i = 1; i < length; ++i) {
-    const auto byte = static_cast<unsigned char>(text[i]);
-    if ((byte & 0xC0) != 0x80) return {1, std::nullopt};
-    c = c << 6 | (byte & 0x3F);
-  }
-  return {length, c};
-}
-
-void append(std::string& text, char32_t c) {
-  auto byte = [&](char32_t value) { text.push_back(static_cast<char>(value)); };
-  if (c < 0x80) return byte(c);
-  if (c < 0x800) {
-    byte(0xC0 | c >> 6);
-  } else {
-    byte(0xE0 | c >> 12);
-    byte(0x80 | (c >> 6 & 0x3F));
-  }
-  byte(0x80 | (c & 0x3F));
-}
-
-std::string convert(std::string_view text, Case to) {
-  if (to == Case::Keep) return std::string(text);
-  std::string result;
-  result.reserve(text.size());
-  while (!text.empty()) {
-    const auto [length, c] = decode(text);
-    if (c && *c < 0x10000 && convert(*c, to) != *c)
-      append(result, convert(*c, to));
-    else
-      result += text.substr(0, length);
-    text.remove_prefix(length);
-  }
-  return result;
-}
-
-Case case_of(const Node& node) {
+// Nothing where letters keep their case.
+std::optional<LetterCase> case_of(const Node& node) {
   const std::string action = node.attributes.get_string("case_change_action", "NONE");
-  if (action == "NONE") return Case::Keep;
-  if (action == "LOWER") return Case::Lower;
-  if (action == "UPPER") return Case::Upper;
+  if (action == "NONE") return std::nullopt;
+  if (action == "LOWER") return LetterCase::Lower;
+  if (action == "UPPER") return LetterCase::Upper;
   invalid_graph("case_change_action must be LOWER, UPPER or NONE, got '" + action + "'");
+}
+
+// "tr_TR.UTF-8" and "az-Latn" are Turkic; where letters are exchanged one for one, no other language has rules of its
+// own.
+LetterRules rules_of(const Node& node) {
+  const std::string locale = node.attributes.get_string("locale", "");
+  const std::string language = locale.substr(0, locale.find_first_of("_-.@"));
+  if (locale == "C" || locale == "POSIX") return LetterRules::Ascii;
+  return language == "tr" || language == "az" ? LetterRules::Turkic : LetterRules::Unicode;
 }
 
 void infer_normalizer(InferContext& context) {
   case_of(context.node);
-  const std::string locale = context.attributes().get_string("locale", "").substr(0, 2);
-  if (locale == "tr" || locale == "az" || locale == "lt")
-    not_implemented("StringNormalizer: the case rules of the locale '" + locale + "' are not supported");
   if (!context.has_shape(0)) return context.out(0, DataType::String);
   Shape shape = context.shape(0);
   const bool row = shape.rank() == 2 && (shape[0] == 1 || !is_known(shape[0]));
@@ -208,12 +148,14 @@ void infer_normalizer(InferContext& context) {
 }
 
 std::unique_ptr<Kernel> prepare_normalizer(const OpContext& context) {
-  const Case change = case_of(context.node);
+  const std::optional<LetterCase> change = case_of(context.node);
+  const LetterRules rules = rules_of(context.node);
   const bool exact = context.attributes().get_int("is_case_sensitive", 0) != 0;
-  const Case compare = exact ? Case::Keep : Case::Lower;
+  const auto compared = [=](const std::string& text) {
+    return exact ? text : kernels::change_case(text, LetterCase::Lower, rules);
+  };
   std::unordered_set<std::string> stopwords;
-  for (const std::string& word : context.attributes().get_strings("stopwords"))
-    stopwords.insert(convert(word, compare));
+  for (const std::string& word : context.attributes().get_strings("stopwords")) stopwords.insert(compared(word));
   return make_kernel([=](const KernelArgs& args) {
     const Value input = args.frame->input(0);
     const Tensor& src = tensor_of(input, "StringNormalizer");
@@ -222,23 +164,55 @@ std::unique_ptr<Kernel> prepare_normalizer(const OpContext& context) {
       invalid_argument("StringNormalizer: the input must be [C] or [1,C], got " + to_string(src.shape()));
     std::vector<const std::string*> kept;
     for (const std::string& text : src.strings())
-      if (stopwords.empty() || !stopwords.contains(exact ? text : convert(text, compare))) kept.push_back(&text);
+      if (stopwords.empty() || !stopwords.contains(compared(text))) kept.push_back(&text);
     const Dim count = std::max<Dim>(1, static_cast<Dim>(kept.size()));
     const Shape shape = rank == 2 ? Shape{1, count} : Shape{count};
     std::string* dst = args.frame->allocate_output(0, DataType::String, shape).data<std::string>();
     if (kept.empty()) dst->clear();
-    for (const std::string* text : kept) *dst++ = convert(*text, change);
+    for (const std::string* text : kept) *dst++ = change ? kernels::change_case(*text, *change, rules) : *text;
+  });
+}
+
+// ---- RegexFullMatch ------------------------------------------------------------------------------------------------
+
+kernels::Regex regex_of(const Node& node) {
+  if (!node.attributes.has("pattern")) invalid_graph("the attribute 'pattern' is missing");
+  return kernels::Regex(node.attributes.get_string("pattern", ""));
+}
+
+void infer_regex(InferContext& context) {
+  try {
+    regex_of(context.node);
+  } catch (const Error& error) {
+    context.fail(error.what());
+  }
+  if (!context.has_shape(0)) return context.out(0, DataType::Bool);
+  context.out(0, DataType::Bool, context.shape(0));
+}
+
+std::unique_ptr<Kernel> prepare_regex(const OpContext& context) {
+  const int64_t count = context.out(0).shape.count();
+  return make_kernel([count, regex = std::make_shared<kernels::Regex>(regex_of(context.node))](const KernelArgs& args) {
+    // Matching takes locks of RE2's own.
+    const ForkGuard guard;
+    const std::string* src = args.in<std::string>(0);
+    bool* dst = args.out<bool>(0);
+    args.parallel.range(count, 64, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) dst[i] = regex->matches(src[i]);
+    });
   });
 }
 
 constexpr Candidate kConcat[] = {{"reference", nullptr, prepare_concat}};
 constexpr Candidate kSplit[] = {{"reference", nullptr, prepare_split}};
 constexpr Candidate kNormalizer[] = {{"reference", nullptr, prepare_normalizer}};
+constexpr Candidate kRegex[] = {{"reference", nullptr, prepare_regex}};
 
 constexpr OpDef kOps[] = {
     {"", "StringConcat", infer_broadcast, kConcat, kStrings},
     {"", "StringSplit", infer_split, kSplit, kStrings, kDynamic},
     {"", "StringNormalizer", infer_normalizer, kNormalizer, kStrings, kDynamic},
+    {"", "RegexFullMatch", infer_regex, kRegex, kStrings},
 };
 
 }  // namespace

@@ -1,4 +1,4 @@
-"""StringConcat, StringSplit, StringNormalizer and TfIdfVectorizer: expected values are Python's own or written out."""
+"""The operators on strings and TfIdfVectorizer: expected values are Python's own or written out."""
 
 from __future__ import annotations
 
@@ -25,6 +25,10 @@ def split(x: Any, parts: Any, counts: Any, id: str, **attributes: Any) -> Case:
 
 def normalize(x: Any, y: Any, id: str, **attributes: Any) -> Case:
     return Case("StringNormalizer", [text(x)], attributes, expected=[text(y)], id=id)
+
+
+def full_match(x: Any, y: Any, id: str, pattern: str) -> Case:
+    return Case("RegexFullMatch", [text(x)], {"pattern": pattern}, expected=[np.array(y, bool)], id=id)
 
 
 def ngrams(x: np.ndarray, y: Any, lengths: tuple[int, int], skips: int, id: str, **attributes: Any) -> Case:
@@ -71,6 +75,35 @@ for sample in ("ÀÉÎÕÜÿŸĀĐĹŇŒŽ", "ΆΈΏΑΣΩ", "ЀЯЖҐ", "ԱՖ",
         normalize([sample], [lower], f"lower-{sample[0]}", case_change_action="LOWER"),
         normalize([lower], [upper], f"upper-{sample[0]}", case_change_action="UPPER"),
     ]
+# One letter for one letter, as the C library has it: what becomes two letters stays. The other locales' rules are
+# Unicode's for Turkish and Azerbaijani, whose i keeps its dot, and those of "C", which knows ASCII alone.
+LETTERS = "ǅǆ ꭰꮿ 𐐀𐐨 ⅳ ⓐ ﬁ ŉ \u017f ς"
+CASES += [
+    normalize([LETTERS], ["ǆǆ ꭰꮿ 𐐨𐐨 ⅳ ⓐ ﬁ ŉ \u017f ς"], "lower-scripts", case_change_action="LOWER"),
+    normalize([LETTERS], ["ǄǄ ᎠᏯ 𐐀𐐀 Ⅳ Ⓐ ﬁ ŉ S Σ"], "upper-scripts", case_change_action="UPPER"),
+    normalize(["Iİ\u0131i"], ["ii\u0131i"], "lower-dots", case_change_action="LOWER", locale="en_US"),
+    normalize(["Iİ\u0131i"], ["IİII"], "upper-dots", case_change_action="UPPER"),
+    normalize(["Iİ\u0131i"], ["\u0131i\u0131i"], "lower-turkish", case_change_action="LOWER", locale="tr_TR.UTF-8"),
+    normalize(["Iİ\u0131i"], ["IİIİ"], "upper-azerbaijani", case_change_action="UPPER", locale="az-Latn-AZ"),
+    normalize(["Iİ\u0131i į̇"], ["IİII Į̇"], "upper-lithuanian", case_change_action="UPPER", locale="lt"),
+    normalize(["Iİ\u0131iä"], ["iİ\u0131iä"], "lower-c", case_change_action="LOWER", locale="C"),
+    normalize(
+        ["İnce", "KIRIK"],
+        ["k\u0131r\u0131k"],
+        "words-turkish",
+        case_change_action="LOWER",
+        locale="tr",
+        stopwords=["ince"],
+    ),
+    full_match(["www.google.com", "www.bbc.co.uk", ""], [True, False, False], "host", r"www\.[\w.-]+\.\bcom\b"),
+    full_match([["ab", "abc"], ["ABC", "的"]], [[True, False], [False, False]], "rank-2", "[a-b]+"),
+    full_match("的😀", True, "scalar", "..$"),
+    full_match(["ΣΑΣ", "Ä\n", "a\nb"], [True, False, False], "flags", r"(?i)σας|ä|a.b"),
+    full_match(["a" * 5000, "a" * 5000 + "b"], [False, True], "linear", "(a*)*b"),
+    full_match(["ⅣΩ", "K3"], [True, False], "classes", r"\p{Nl}\p{Greek}"),
+    full_match(np.zeros((2, 0), object), np.zeros((2, 0)), "empty", "x"),
+    full_match(["", "x"], [True, False], "empty-pattern", ""),
+]
 CASES += [
     ngrams(NUMBERS, [0, 0, 0, 0, 1, 1, 1], (2, 2), 0, "bigrams"),
     ngrams(NUMBERS, [0, 0, 0, 0, 1, 3, 1], (2, 2), 5, "bigrams-skips"),
