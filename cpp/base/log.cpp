@@ -5,6 +5,8 @@
 #include <mutex>
 #include <utility>
 
+#include "base/fork.h"
+
 namespace fastort {
 namespace {
 
@@ -27,6 +29,7 @@ void set_log_sink(LogSink sink) {
   SinkHolder& here = holder();
   const bool set = next != nullptr;
   {
+    const ForkGuard guard;
     std::lock_guard lock(here.mutex);
     here.sink.swap(next);
   }
@@ -40,10 +43,12 @@ void log(Severity severity, std::string_view text) noexcept {
   try {
     std::shared_ptr<const LogSink> sink;
     {
+      const ForkGuard guard;
       SinkHolder& here = holder();
       std::lock_guard lock(here.mutex);
       sink = here.sink;
     }
+    const ForkPause pause;
     if (sink) (*sink)(severity, text);
   } catch (...) {
     return;

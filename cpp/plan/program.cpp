@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include "base/fork.h"
+
 namespace fastort {
 namespace {
 
@@ -91,6 +93,7 @@ std::vector<ValueId> Program::find_live_in(int begin) const {
 
 const std::vector<ValueId>& Program::live_in(int begin) const {
   if (begin == 0) return fed_;
+  const ForkGuard guard;
   std::lock_guard lock(mutex_);
   auto [entry, added] = live_in_.try_emplace(begin);
   if (added) entry->second = find_live_in(begin);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/fork.h"
 #include "ops/core/infer.h"
 
 namespace fastort {
@@ -27,6 +28,7 @@ class ExecutorBody final : public Body {
 }  // namespace
 
 std::shared_ptr<const Instance> PlanCache::find(const Key& key) {
+  const ForkGuard guard;
   std::lock_guard lock(mutex_);
   for (auto entry = entries_.begin(); entry != entries_.end(); ++entry) {
     if (entry->key != key) continue;
@@ -37,6 +39,7 @@ std::shared_ptr<const Instance> PlanCache::find(const Key& key) {
 }
 
 void PlanCache::insert(const Key& key, std::shared_ptr<const Instance> plan) {
+  const ForkGuard guard;
   std::lock_guard lock(mutex_);
   bytes_ += plan->footprint() + key.size() * sizeof(int64_t);
   entries_.push_front({key, std::move(plan)});
@@ -47,22 +50,26 @@ void PlanCache::insert(const Key& key, std::shared_ptr<const Instance> plan) {
 }
 
 size_t PlanCache::size() const {
+  const ForkGuard guard;
   std::lock_guard lock(mutex_);
   return entries_.size();
 }
 
 size_t PlanCache::bytes() const {
+  const ForkGuard guard;
   std::lock_guard lock(mutex_);
   return bytes_;
 }
 
 void PlanCache::clear() {
+  const ForkGuard guard;
   std::lock_guard lock(mutex_);
   entries_.clear();
   bytes_ = 0;
 }
 
 std::vector<std::shared_ptr<const Instance>> PlanCache::all() const {
+  const ForkGuard guard;
   std::lock_guard lock(mutex_);
   std::vector<std::shared_ptr<const Instance>> plans;
   for (const Entry& entry : entries_) plans.push_back(entry.plan);
@@ -161,6 +168,7 @@ void make_key(const Program& program, int begin, std::span<const Value> values, 
 
 std::shared_ptr<const Instance> Executor::plan_for(const Activation& activation, int begin) {
   if (auto plan = plans_.find(activation.key)) return plan;
+  const ForkGuard guard;
   std::lock_guard lock(planning_);
   if (auto plan = plans_.find(activation.key)) return plan;
   std::vector<PlanInput> inputs;

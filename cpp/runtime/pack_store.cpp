@@ -3,6 +3,8 @@
 #include <bit>
 #include <cstring>
 
+#include "base/fork.h"
+
 namespace fastort {
 namespace {
 
@@ -37,6 +39,7 @@ SharedPackStore& SharedPackStore::instance() {
 }
 
 PackDigest SharedPackStore::digest(const Tensor& weight) {
+  const ForkGuard guard;
   // A constant never changes while its buffer lives; another buffer at the same address is another constant.
   const auto fits = [&](const Known& known) {
     return known.bytes == weight.bytes() && known.buffer.lock() == weight.buffer();
@@ -55,6 +58,7 @@ PackDigest SharedPackStore::digest(const Tensor& weight) {
 
 std::shared_ptr<Buffer> SharedPackStore::get(const Tensor& weight, std::string_view format, size_t bytes,
                                              FnRef<void(std::byte*)> fill) {
+  const ForkGuard guard;
   const PackDigest digest = this->digest(weight);
   std::string key(reinterpret_cast<const char*>(&digest), sizeof(digest));
   key += to_string(weight.shape());
@@ -82,6 +86,7 @@ std::shared_ptr<Buffer> SharedPackStore::get(const Tensor& weight, std::string_v
 }
 
 size_t SharedPackStore::bytes() const {
+  const ForkGuard guard;
   std::lock_guard lock(mutex_);
   size_t total = 0;
   for (const auto& [key, entry] : entries_) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/cpu_info.h"
+#include "base/fork.h"
 #include "base/log.h"
 #include "onnx/load.h"
 #include "onnx/save.h"
@@ -73,13 +74,15 @@ std::string shown(const NodeArgInfo& info) {
 }  // namespace
 
 std::unique_ptr<Session> Session::from_file(const std::string& path, const SessionOptions& options) {
+  const ForkGuard guard;
   return std::unique_ptr<Session>(new Session(load_model_file(path, load_options(options)), options));
 }
 
 std::unique_ptr<Session> Session::from_bytes(std::span<const std::byte> bytes, std::shared_ptr<Buffer> keep_alive,
                                              const SessionOptions& options) {
-  return std::unique_ptr<Session>(
-      new Session(load_model_bytes(bytes, std::move(keep_alive), load_options(options)), options));
+  // `keep_alive` is copied, so that what lends the bytes is not called while the guard is held.
+  const ForkGuard guard;
+  return std::unique_ptr<Session>(new Session(load_model_bytes(bytes, keep_alive, load_options(options)), options));
 }
 
 Session::Session(Model model, const SessionOptions& options) : options_(options), model_(std::move(model)) {
@@ -132,6 +135,7 @@ std::shared_ptr<Executor> Session::compile(std::shared_ptr<Graph> graph) {
 }
 
 std::shared_ptr<Executor> Session::overriding(const std::vector<int>& overridden) {
+  const ForkGuard guard;
   std::lock_guard lock(mutex_);
   std::shared_ptr<Executor>& executor = variants_[overridden];
   if (executor) return executor;
