@@ -18,6 +18,33 @@ constexpr int64_t kMaxSamples = int64_t{1} << 27;
 // A block of 64 x 64 pixels takes about a byte. Small pictures may be emptier than that.
 constexpr int64_t kMaxPixelsPerByte = 4096, kSmallPicture = int64_t{1} << 22;
 
+// OpenJPEG makes room for every tile and component that the main header announces, before it looks for one. A tile
+// takes 14 bytes of the file at least.
+void check_tiles(File file) {
+  constexpr uint8_t kFirstTile[] = {0xFF, 0x90, 0, 10};
+  const auto end = std::search(file.begin(), file.end(), std::begin(kFirstTile), std::end(kFirstTile));
+  const File header = file.first(static_cast<size_t>(end - file.begin()));
+  const auto number = [&](size_t at, int bytes) {
+    uint64_t value = 0;
+    for (int i = 0; i < bytes; ++i) value = value << 8 | header[at + static_cast<size_t>(i)];
+    return value;
+  };
+  for (size_t at = 0; at + 40 <= header.size(); ++at) {
+    const uint64_t components = number(at + 38, 2);
+    if (header[at] != 0xFF || header[at + 1] != 0x51 || number(at + 2, 2) != 38 + 3 * components) continue;
+    if (components < 1 || components > 4)
+      bad_picture("JPEG 2000", std::to_string(components) + " components are not supported");
+    uint64_t tiles = 1;
+    for (const size_t axis : {size_t{0}, size_t{4}}) {
+      const uint64_t size = number(at + 6 + axis, 4), tile = number(at + 22 + axis, 4),
+                     first = number(at + 30 + axis, 4);
+      if (size <= first || tile == 0) bad_picture("JPEG 2000", "its tiles are damaged");
+      tiles *= (size - first + tile - 1) / tile;
+    }
+    if (tiles > file.size() / 14) bad_picture("JPEG 2000", "the file is too short for its tiles");
+  }
+}
+
 struct Reader {
   File file;
   size_t at = 0;
@@ -110,6 +137,7 @@ std::vector<Plane> planes_of(const opj_image_t& image) {
 }  // namespace
 
 void decode_jpeg2000(File file, Picture& picture) {
+  check_tiles(file);
   std::string error;
   const auto check = [&](bool ok) {
     if (!ok) bad_picture("JPEG 2000", error.empty() ? "the file is damaged or cut off" : error);
@@ -133,8 +161,7 @@ void decode_jpeg2000(File file, Picture& picture) {
   const Image image(header ? made : nullptr);
   check(header && image);
   const int64_t width = int64_t{image->x1} - image->x0, height = int64_t{image->y1} - image->y0;
-  if (image->numcomps < 1 || image->numcomps > 4)
-    bad_picture("JPEG 2000", std::to_string(image->numcomps) + " components are not supported");
+  if (image->numcomps < 1) bad_picture("JPEG 2000", "it has no components");
   if (width > 0 && height > 0) {
     if (height > kMaxSamples / width / image->numcomps)
       bad_picture("JPEG 2000", std::to_string(width) + " x " + std::to_string(height) + " pixels are too many");

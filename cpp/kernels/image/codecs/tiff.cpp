@@ -74,6 +74,20 @@ std::unique_ptr<TIFF, Close> open(Client& self) {
       TIFFClientOpenExt("picture", "rm", &self, read, write, seek, close, size, nullptr, nullptr, options.get()));
 }
 
+// Whether the file can hold what it says it does.
+bool is_long_enough(TIFF* tiff, size_t file_bytes) {
+  uint16_t compression = COMPRESSION_NONE, bits = 1, samples = 1;
+  TIFFGetFieldDefaulted(tiff, TIFFTAG_COMPRESSION, &compression);
+  if (compression != COMPRESSION_NONE) return true;
+  uint32_t width = 0, height = 0;
+  TIFFGetField(tiff, TIFFTAG_IMAGEWIDTH, &width);
+  TIFFGetField(tiff, TIFFTAG_IMAGELENGTH, &height);
+  TIFFGetFieldDefaulted(tiff, TIFFTAG_BITSPERSAMPLE, &bits);
+  TIFFGetFieldDefaulted(tiff, TIFFTAG_SAMPLESPERPIXEL, &samples);
+  // Subsampled chroma takes at least a quarter of what is counted here.
+  return width == 0 || height / 4 <= file_bytes * 8 / (uint64_t{width} * std::max<uint32_t>(1, bits * samples)) + 1;
+}
+
 // Where pixel (x, y) of the picture as seen stands among the stored rows.
 size_t stored_index(int orientation, uint32_t x, uint32_t y, uint32_t stored_width, uint32_t stored_height) {
   const uint32_t w = stored_width - 1, h = stored_height - 1;
@@ -118,6 +132,8 @@ void decode_tiff(File file, Picture& picture) {
   const auto tiff = open(self);
   const auto give_up = [&](const char* fallback) { bad_picture("TIFF", self.error.empty() ? fallback : self.error); };
   if (!tiff) give_up("its directory is damaged or cut off");
+
+  if (!is_long_enough(tiff.get(), file.size())) bad_picture("TIFF", "the file is too short for its size");
 
   // Told that the alpha is premultiplied, the library leaves the colours as they are stored.
   uint16_t extras = 0;
