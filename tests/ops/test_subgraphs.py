@@ -126,3 +126,37 @@ def test_unknown_mode_is_refused() -> None:
     graph = onnx.helper.make_graph([node], "g", [info("x", 1, [3])], [info("y", 1, None)], [pads])
     with pytest.raises(Exception, match="mirror"):
         fastort.InferenceSession(onnx.helper.make_model(graph).SerializeToString())
+
+
+def test_functions_over_strings_sequences_and_optionals() -> None:
+    model = parser.parse_model("""<ir_version: 10, opset_import: ["" : 21, "local" : 1]>
+      agraph (string[N] x, seq(string[M]) s) => (seq(string[K]) y, string[P] z, bool[Q] m, int64 n) {
+        y = local.tidy(s, x)
+        z = local.joined(x)
+        m = local.check <pattern = "[a-c]+"> (x)
+        n = local.count(s)
+      }
+      <opset_import: ["" : 21], domain: "local"> tidy (s, x) => (y) {
+        y = SequenceMap <body = b (string[A] item, string[B] extra) => (string[C] res) {
+          up = StringNormalizer <case_change_action = "UPPER"> (item)
+          res = Concat <axis = 0> (up, extra)
+        }> (s, x)
+      }
+      <opset_import: ["" : 21], domain: "local"> joined (x) => (z) {
+        o = Optional (x)
+        h = OptionalHasElement (o)
+        z = If <then_branch = t () => (string[U] a) { e = OptionalGetElement (o) a = StringConcat (e, x) },
+                else_branch = f () => (string[V] b) { b = Identity (x) }> (h)
+      }
+      <opset_import: ["" : 21], domain: "local"> check <pattern> (x) => (m) {
+        m = RegexFullMatch <pattern: string = @pattern> (x)
+      }
+      <opset_import: ["" : 21], domain: "local"> count (s) => (n) { t = SequenceErase (s) n = SequenceLength (t) }
+    """)
+    x = np.array(["ab", "d"], dtype=object)
+    s = [np.array(["q", "r"], dtype=object), np.array(["z"], dtype=object)]
+    y, z, m, n = fastort.InferenceSession(model.SerializeToString()).run(None, {"x": x, "s": s})
+    assert [item.tolist() for item in y] == [["Q", "R", "ab", "d"], ["Z", "ab", "d"]]
+    assert z.tolist() == ["abab", "dd"]
+    assert m.tolist() == [True, False]
+    assert n == 1
