@@ -4,10 +4,13 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/quantized/bytes.h"
+
 namespace fastort::kernels {
 namespace {
 
 constexpr int64_t kBlock = 512;
+constexpr int64_t kBytesGrain = 16384;
 
 struct Range {
   float low, high;
@@ -69,6 +72,9 @@ Quantizer::Quantizer(DataType real, DataType scale, DataType quantized, DataType
     low_ = range_of(quantized).low;
     high_ = range_of(quantized).high;
   }
+  signed_ = quantized == DataType::Int8;
+  bytes_ = real == DataType::Float && scale == DataType::Float && grid.axis_block == 0 &&
+           (signed_ || quantized == DataType::UInt8) && precision == DataType::Float;
   if (precision == DataType::Float16 || precision == DataType::BFloat16) {
     to_precision_ = conversion(DataType::Float, precision);
     from_precision_ = conversion(precision, DataType::Float);
@@ -133,6 +139,14 @@ void Quantizer::rows(const std::byte* scale, const std::byte* zero, const Parall
 
 void Quantizer::quantize(const std::byte* x, const std::byte* scale, const std::byte* zero, std::byte* q,
                          const Parallel& parallel) const {
+  if (bytes_) {
+    const auto* from = reinterpret_cast<const float*>(x);
+    const float divisor = *reinterpret_cast<const float*>(scale);
+    const auto range = ByteRange::of(signed_, zero ? read_byte(*zero, signed_) : 0);
+    return parallel.range(grid_.outer * grid_.axis * grid_.inner, kBytesGrain, [&](int64_t begin, int64_t end) {
+      quantize_bytes(from + begin, divisor, range, q + begin, end - begin);
+    });
+  }
   rows(scale, zero, parallel,
        [&](int64_t begin, int64_t count, const float* scales, const float* zeros, int64_t stride) {
          float values[kBlock];
@@ -157,6 +171,13 @@ void Quantizer::quantize(const std::byte* x, const std::byte* scale, const std::
 
 void Quantizer::dequantize(const std::byte* q, const std::byte* scale, const std::byte* zero, std::byte* x,
                            const Parallel& parallel) const {
+  if (bytes_) {
+    auto* to = reinterpret_cast<float*>(x);
+    const ByteScale by{*reinterpret_cast<const float*>(scale), zero ? read_byte(*zero, signed_) : 0};
+    return parallel.range(grid_.outer * grid_.axis * grid_.inner, kBytesGrain, [&](int64_t begin, int64_t end) {
+      dequantize_bytes(q + begin, signed_, by, to + begin, end - begin);
+    });
+  }
   rows(scale, zero, parallel,
        [&](int64_t begin, int64_t count, const float* scales, const float* zeros, int64_t stride) {
          float values[kBlock];

@@ -32,6 +32,8 @@ class Quantizer {
   void rows(const std::byte* scale, const std::byte* zero, const Parallel& parallel, Row row) const;
 
   bool integer_;
+  bool bytes_ = false;  // float to or from bytes with one scale
+  bool signed_ = false;
   float low_ = 0, high_ = 0;  // of an integer
   ScaleGrid grid_;
   Convert read_real_, write_real_, read_scale_, read_quantized_, write_quantized_;

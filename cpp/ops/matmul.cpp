@@ -69,8 +69,12 @@ void infer_gemm(InferContext& context) {
 
 constexpr Candidate kProduct[] = {{.name = "packed", .accepts = accepts_packed, .prepare = prepare_packed},
                                   {.name = "reference", .prepare = prepare_reference}};
-constexpr Candidate kInteger[] = {{.name = "reference", .prepare = prepare_integer}};
-constexpr Candidate kQlinear[] = {{.name = "reference", .prepare = prepare_qlinear}};
+constexpr Candidate kInteger[] = {
+    {.name = "packed", .accepts = accepts_integer_packed, .prepare = prepare_integer_packed},
+    {.name = "reference", .prepare = prepare_integer}};
+constexpr Candidate kQlinear[] = {
+    {.name = "packed", .accepts = accepts_qlinear_packed, .prepare = prepare_qlinear_packed},
+    {.name = "reference", .prepare = prepare_qlinear}};
 
 constexpr TypeMask kProductTypes =
     kFloatTypes | TypeMask{DataType::Int32, DataType::Int64, DataType::UInt32, DataType::UInt64};

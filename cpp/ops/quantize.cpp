@@ -1,4 +1,6 @@
 #include "kernels/quantize.h"
+
+#include "kernels/quantized/bytes.h"
 #include "ops/op.h"
 
 namespace fastort {
@@ -102,12 +104,37 @@ std::unique_ptr<Kernel> prepare_dequantize(const OpContext& context) {
   });
 }
 
+// ---- DynamicQuantizeLinear -----------------------------------------------------------------------------------------
+
+void infer_dynamic(InferContext& context) {
+  context.out(1, DataType::Float, Shape{});
+  context.out(2, DataType::UInt8, Shape{});
+  if (!context.has_shape(0)) return context.out(0, DataType::UInt8);
+  context.out(0, DataType::UInt8, context.shape(0));
+}
+
+std::unique_ptr<Kernel> prepare_dynamic(const OpContext& context) {
+  return make_kernel([count = context.shape(0).count(), has_scale = context.has_output(1),
+                      has_zero = context.has_output(2)](const KernelArgs& args) {
+    const float* x = args.in<float>(0);
+    const kernels::ByteScale scale = kernels::dynamic_scale(kernels::float_range(x, count, args.parallel));
+    if (has_scale) *args.out<float>(1) = scale.scale;
+    if (has_zero) *args.out<uint8_t>(2) = static_cast<uint8_t>(scale.zero);
+    const auto range = kernels::ByteRange::of(false, scale.zero);
+    args.parallel.range(count, 16384, [&](int64_t begin, int64_t end) {
+      kernels::quantize_bytes(x + begin, scale.scale, range, args.out<std::byte>(0) + begin, end - begin);
+    });
+  });
+}
+
+constexpr Candidate kDynamic[] = {{"linear", nullptr, prepare_dynamic}};
 constexpr Candidate kQuantize[] = {{"linear", nullptr, prepare_quantize}};
 constexpr Candidate kDequantize[] = {{"linear", nullptr, prepare_dequantize}};
 
 constexpr OpDef kOps[] = {
     {.domain = "", .name = "QuantizeLinear", .infer = infer_quantize, .cpu = kQuantize, .types = kReal},
     {.domain = "", .name = "DequantizeLinear", .infer = infer_dequantize, .cpu = kDequantize, .types = kQuantized},
+    {.domain = "", .name = "DynamicQuantizeLinear", .infer = infer_dynamic, .cpu = kDynamic, .types = kFloat32},
     {.domain = "com.microsoft", .name = "QuantizeLinear", .infer = infer_quantize, .cpu = kQuantize, .types = kReal},
     {.domain = "com.microsoft",
      .name = "DequantizeLinear",

@@ -42,6 +42,10 @@ void infer_integer(InferContext& context);
 void infer_qlinear(InferContext& context);
 std::unique_ptr<Kernel> prepare_integer(const OpContext& context);
 std::unique_ptr<Kernel> prepare_qlinear(const OpContext& context);
+Refusal accepts_integer_packed(const OpContext& context);
+Refusal accepts_qlinear_packed(const OpContext& context);
+std::unique_ptr<Kernel> prepare_integer_packed(const OpContext& context);
+std::unique_ptr<Kernel> prepare_qlinear_packed(const OpContext& context);
 
 // The shape of A * B by the rules of numpy.matmul.
 Shape product_shape(const InferContext& context, Shape a, Shape b, bool trans_a, bool trans_b);

@@ -1,0 +1,109 @@
+#include "kernels/quantized/conv.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+
+#include "base/cpu_info.h"
+#include "kernels/gemm/igemm.h"
+#include "kernels/quantized/gather.h"
+
+namespace fastort::kernels {
+namespace {
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Jobs of fewer multiply-adds cost more to hand out than they bring.
+constexpr int64_t kMinJob = 200'000;
+
+}  // namespace
+
+QuantizedConv::QuantizedConv(const ConvShape& shape, bool src_signed, int32_t src_zero, QuantizedConvOutput output,
+                             int threads)
+    : shape_(shape), src_signed_(src_signed), src_zero_(src_zero), threads_(threads) {
+  const int64_t k = shape.in_group() * shape.taps(), n = shape.out_group();
+  const int64_t pixels = shape.out_pixels() * shape.batch, panel = igemm_panel_width(), tile = igemm_tile_rows();
+  depth_ = igemm_padded_depth(k);
+  padded_cols_ = igemm_padded_columns(n);
+  output_ = output;
+  output_.bias.assign(static_cast<size_t>(padded_cols_ * shape.groups), 0);
+  output_.scales.assign(static_cast<size_t>(padded_cols_ * shape.groups), 0);
+  for (int64_t m = 0; m < shape.out_channels; ++m) {
+    const auto to = static_cast<size_t>(m / n * padded_cols_ + m % n), from = static_cast<size_t>(m);
+    output_.bias[to] = output.bias[from];
+    output_.scales[to] = output.scales[from];
+  }
+  // The widened rows stay in the second cache; blocks are small enough that every thread gets some.
+  const auto cache = static_cast<int64_t>(cache_sizes().l2) / 4;
+  int64_t rows = std::max<int64_t>(tile, cache / (2 * depth_) / tile * tile);
+  rows = std::min(rows, std::max(tile, ceil_div(ceil_div(pixels, 2 * threads), tile) * tile));
+  const int64_t least = ceil_div(ceil_div(kMinJob, depth_ * n), tile) * tile;
+  row_block_ = std::min(std::max(rows, std::min(least, 16 * tile)), std::max<int64_t>(pixels, 1));
+  row_blocks_ = ceil_div(pixels, row_block_);
+  col_blocks_ = 1;
+  if (row_blocks_ * shape.groups < 2 * threads && threads > 1)
+    col_blocks_ = std::clamp<int64_t>(ceil_div(2 * threads, row_blocks_ * shape.groups), 1, padded_cols_ / panel);
+  col_block_ = ceil_div(padded_cols_ / panel, col_blocks_) * panel;
+  col_blocks_ = ceil_div(padded_cols_, col_block_);
+}
+
+size_t QuantizedConv::weights_bytes() const {
+  return static_cast<size_t>(shape_.groups * padded_cols_ * depth_) * sizeof(int16_t);
+}
+
+void QuantizedConv::pack_weights(const QuantizedConvWeights& weights, std::byte* dst) const {
+  const int64_t channels = shape_.in_group(), taps = shape_.taps(), k = channels * taps, n = shape_.out_group();
+  // From [channel, tap] to [tap, channel], as the rows are gathered.
+  std::vector<std::byte> ordered(static_cast<size_t>(n * k));
+  for (int64_t g = 0; g < shape_.groups; ++g) {
+    for (int64_t m = 0; m < n; ++m)
+      for (int64_t c = 0; c < channels; ++c)
+        for (int64_t t = 0; t < taps; ++t)
+          ordered[static_cast<size_t>(m * k + t * channels + c)] =
+              weights.data[((g * n + m) * channels + c) * taps + t];
+    igemm_pack(ordered.data(), weights.is_signed, 1, k, k, n, weights.zeros.data() + g * n,
+               reinterpret_cast<int16_t*>(dst) + g * padded_cols_ * depth_);
+  }
+}
+
+size_t QuantizedConv::workspace_bytes() const {
+  return static_cast<size_t>(threads_) * static_cast<size_t>(row_block_ * depth_) * sizeof(int16_t);
+}
+
+void QuantizedConv::run_block(const std::byte* src, const std::byte* weights, std::byte* dst, int64_t job,
+                              int16_t* rows) const {
+  const int64_t cols = job % col_blocks_, g = job / col_blocks_ % shape_.groups;
+  const int64_t first = job / (col_blocks_ * shape_.groups) * row_block_;
+  const int64_t pixels = shape_.batch * shape_.out_pixels();
+  IgemmBlock block;
+  block.rows = std::min(row_block_, pixels - first);
+  gather_rows(shape_, g, first, block.rows, src, src_signed_, src_zero_, depth_, rows);
+  const int64_t col = cols * col_block_;
+  block.cols = std::min(col_block_, shape_.out_group() - col);
+  block.depth = depth_;
+  block.a = rows;
+  block.a_stride = depth_;
+  block.b = reinterpret_cast<const int16_t*>(weights) + (g * padded_cols_ + col) * depth_;
+  block.dst = dst + first * shape_.out_channels + g * shape_.out_group() + col;
+  block.dst_stride = shape_.out_channels;
+  IgemmEpilogue& e = block.epilogue;
+  e.kind = output_.is_signed ? IgemmEpilogue::Kind::Int8 : IgemmEpilogue::Kind::UInt8;
+  e.bias = output_.bias.data() + g * padded_cols_ + col;
+  e.scales = output_.scales.data() + g * padded_cols_ + col;
+  e.low = output_.low;
+  e.high = output_.high;
+  e.zero = output_.zero;
+  igemm_block(block);
+}
+
+void QuantizedConv::run(const std::byte* src, const std::byte* weights, std::byte* dst, std::byte* workspace,
+                        const Parallel& parallel) const {
+  const int64_t jobs = row_blocks_ * col_blocks_ * shape_.groups;
+  std::atomic<int64_t> next{0};
+  parallel.chunks(static_cast<int>(std::min<int64_t>(threads_, jobs)), [&](int slot) {
+    int16_t* rows = reinterpret_cast<int16_t*>(workspace) + slot * row_block_ * depth_;
+    for (int64_t job = next++; job < jobs; job = next++) run_block(src, weights, dst, job, rows);
+  });
+}
+
+}  // namespace fastort::kernels

@@ -1,0 +1,106 @@
+#include "kernels/quantized/gather.h"
+
+#include <algorithm>
+#include <cstring>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/quantized/gather.cpp"
+#include "hwy/foreach_target.h"  // IWYU pragma: keep
+#include "hwy/highway.h"
+//
+#include "kernels/quantized/requantize-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace fastort::kernels::HWY_NAMESPACE {
+namespace {
+
+// A convolution as three spatial dimensions.
+struct Nest {
+  ConvShape::Spatial in{1, 1, 1}, out{1, 1, 1}, kernel{1, 1, 1}, stride{1, 1, 1}, dilation{1, 1, 1}, pad{};
+
+  explicit Nest(const ConvShape& shape) {
+    for (size_t i = 0; i < static_cast<size_t>(shape.rank); ++i) {
+      const size_t to = 3 - static_cast<size_t>(shape.rank) + i;
+      in[to] = shape.in[i], out[to] = shape.out[i], kernel[to] = shape.kernel[i], stride[to] = shape.stride[i];
+      dilation[to] = shape.dilation[i], pad[to] = shape.pad_begin[i];
+    }
+  }
+};
+
+// One row of taps along x: those inside the source are widened, the others are 0.
+template <class T>
+HWY_INLINE void gather_line(const Nest& nest, const T* line, int64_t x0, int64_t channels, int64_t pixel_size,
+                            int32_t zero, int16_t* dst) {
+  const int64_t width = nest.in[2], taps = nest.kernel[2], step = nest.dilation[2];
+  if (step == 1 && channels == pixel_size) {
+    const int64_t begin = std::clamp<int64_t>(-x0, 0, taps), end = std::clamp<int64_t>(width - x0, begin, taps);
+    if (begin > 0) std::memset(dst, 0, static_cast<size_t>(begin * channels) * sizeof(int16_t));
+    widen_bytes(line + (x0 + begin) * channels, (end - begin) * channels, zero, dst + begin * channels);
+    if (end < taps)
+      std::memset(dst + end * channels, 0, static_cast<size_t>((taps - end) * channels) * sizeof(int16_t));
+    return;
+  }
+  for (int64_t t = 0; t < taps; ++t, dst += channels) {
+    const int64_t x = x0 + t * step;
+    if (x >= 0 && x < width)
+      widen_bytes(line + x * pixel_size, channels, zero, dst);
+    else
+      std::memset(dst, 0, static_cast<size_t>(channels) * sizeof(int16_t));
+  }
+}
+
+template <class T>
+void gather(const ConvShape& shape, int64_t group, int64_t first, int64_t count, const T* src, int32_t zero,
+            int64_t depth, int16_t* dst) {
+  const Nest nest(shape);
+  const int64_t channels = shape.in_group(), pixel_size = shape.in_channels;
+  const int64_t line_items = nest.kernel[2] * channels, used = shape.taps() * channels;
+  const int64_t pixels = shape.out_pixels();
+  const bool dense = shape.taps() == 1 && shape.all(shape.stride, 1) && shape.all(shape.pad_begin, 0) &&
+                     shape.all(shape.pad_end, 0) && channels == pixel_size && depth == channels;
+  if (dense) return widen_bytes(src + first * channels, count * channels, zero, dst);
+  for (int64_t p = first; p < first + count; ++p, dst += depth) {
+    const int64_t n = p / pixels, x = p % nest.out[2], y = p / nest.out[2] % nest.out[1];
+    const int64_t z = p % pixels / (nest.out[1] * nest.out[2]);
+    const T* image = src + n * shape.in_pixels() * pixel_size + group * channels;
+    int16_t* to = dst;
+    for (int64_t kz = 0; kz < nest.kernel[0]; ++kz) {
+      const int64_t sz = z * nest.stride[0] + kz * nest.dilation[0] - nest.pad[0];
+      for (int64_t ky = 0; ky < nest.kernel[1]; ++ky, to += line_items) {
+        const int64_t sy = y * nest.stride[1] + ky * nest.dilation[1] - nest.pad[1];
+        if (sz < 0 || sz >= nest.in[0] || sy < 0 || sy >= nest.in[1]) {
+          std::memset(to, 0, static_cast<size_t>(line_items) * sizeof(int16_t));
+          continue;
+        }
+        const T* line = image + (sz * nest.in[1] + sy) * nest.in[2] * pixel_size;
+        gather_line(nest, line, x * nest.stride[2] - nest.pad[2], channels, pixel_size, zero, to);
+      }
+    }
+    std::memset(to, 0, static_cast<size_t>(depth - used) * sizeof(int16_t));
+  }
+}
+
+void GatherRows(const ConvShape& shape, int64_t group, int64_t first, int64_t count, const std::byte* src,
+                bool is_signed, int32_t zero, int64_t depth, int16_t* dst) {
+  if (is_signed)
+    gather(shape, group, first, count, reinterpret_cast<const int8_t*>(src), zero, depth, dst);
+  else
+    gather(shape, group, first, count, reinterpret_cast<const uint8_t*>(src), zero, depth, dst);
+}
+
+}  // namespace
+}  // namespace fastort::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace fastort::kernels {
+
+HWY_EXPORT(GatherRows);
+
+void gather_rows(const ConvShape& shape, int64_t group, int64_t first, int64_t count, const std::byte* src,
+                 bool is_signed, int32_t zero, int64_t depth, int16_t* dst) {
+  HWY_DYNAMIC_DISPATCH(GatherRows)(shape, group, first, count, src, is_signed, zero, depth, dst);
+}
+
+}  // namespace fastort::kernels
+#endif
