@@ -12,6 +12,8 @@ int remove_identities(Graph& graph);
 int fold_constants(Graph& graph);
 int merge_equal_nodes(Graph& graph);
 int merge_views(Graph& graph);
+int fuse_quantized(Graph& graph);
+int fold_dequantized(Graph& graph);
 int fold_batch_normalization(Graph& graph);
 int fuse_layer_normalization(Graph& graph);
 int recognize_activations(Graph& graph);
