@@ -61,23 +61,52 @@ void crop(Lift& lift) {
               {lift.input(0), lift.ints({border[1], border[0]}), lift.ints({bottom, right}), lift.ints({2, 3})});
 }
 
-// Before it was released with axes, it had a flag for the channels.
+// Before it was released with axes, it had flags for the channels and for the variance. The mean is that of the batch.
 void mean_variance_normalization(Lift& lift) {
   if (lift.attributes().has("axes")) return;
-  if (lift.attributes().get_int("normalize_variance", 1) == 0) lift.unsupported("'normalize_variance' = 0");
   const bool across = lift.attributes().get_int("across_channels", 0) != 0;
-  const std::vector<int64_t> axes = across ? std::vector<int64_t>{1, 2, 3} : std::vector<int64_t>{2, 3};
-  lift.become("MeanVarianceNormalization", {lift.input(0)}, {{"axes", axes}});
+  const std::vector<int64_t> axes = across ? std::vector<int64_t>{0, 1, 2, 3} : std::vector<int64_t>{0, 2, 3};
+  if (lift.attributes().get_int("normalize_variance", 1) == 0)
+    lift.become("Sub", {lift.input(0), lift.emit("ReduceMean", {lift.input(0), lift.ints(axes)})});
+  else
+    lift.become("MeanVarianceNormalization", {lift.input(0)}, {{"axes", axes}});
+}
+
+ValueId as_int64(Lift& lift, ValueId id) {
+  return lift.emit("Cast", {id}, {{"to", static_cast<int64_t>(DataType::Int64)}});
+}
+
+void dynamic_slice(Lift& lift) {
+  std::vector<ValueId> inputs{lift.input(0)};
+  for (int i = 1; i < lift.node.num_inputs(); ++i) inputs.push_back(as_int64(lift, lift.input(i)));
+  lift.become("Slice", std::move(inputs));
+}
+
+// The attribute's numbers in a shape that an attribute, the input, or the input's shape gives.
+void given_tensor_fill(Lift& lift) {
+  const ValueId values = lift.constant(Tensor::vector<float>(lift.attributes().get_floats("values")));
+  if (lift.attributes().has("shape")) {
+    lift.become("Reshape", {values, lift.ints(lift.attributes().get_ints("shape"))}, {{"allowzero", int64_t{1}}});
+    return;
+  }
+  if (!lift.has_input(0)) lift.unsupported("it has neither the attribute 'shape' nor an input");
+  const bool is_shape = lift.attributes().get_int("input_as_shape", 0) != 0;
+  const ValueId shape = is_shape ? as_int64(lift, lift.input(0)) : lift.emit("Shape", {lift.input(0)});
+  const ValueId extra = lift.ints(lift.attributes().get_ints("extra_shape"));
+  lift.become("Reshape", {values, lift.emit("Concat", {shape, extra}, {{"axis", int64_t{0}}})},
+              {{"allowzero", int64_t{1}}});
 }
 
 constexpr LiftRow kRows[] = {
-    {"", "Affine", kEveryOpset, affine},
-    {"", "Crop", kEveryOpset, crop},
-    {"", "ImageScaler", kEveryOpset, image_scaler},
+    {"", "Affine", kEveryOpset, affine, 1},
+    {"", "Crop", kEveryOpset, crop, 1},
+    {"", "DynamicSlice", kEveryOpset, dynamic_slice, 3},
+    {"", "GivenTensorFill", kEveryOpset, given_tensor_fill},
+    {"", "ImageScaler", kEveryOpset, image_scaler, 1},
     {"", "MeanVarianceNormalization", 9, mean_variance_normalization},
-    {"", "ParametricSoftplus", kEveryOpset, parametric_softplus},
-    {"", "Scale", kEveryOpset, scale},
-    {"", "ScaledTanh", kEveryOpset, scaled_tanh},
+    {"", "ParametricSoftplus", kEveryOpset, parametric_softplus, 1},
+    {"", "Scale", kEveryOpset, scale, 1},
+    {"", "ScaledTanh", kEveryOpset, scaled_tanh, 1},
 };
 
 }  // namespace
