@@ -67,8 +67,9 @@ Wide<T> pool_one(const PoolShape& s, const T* channel, const PoolShape::Reach& z
         const int64_t at = row + kx * s.dilation[2];
         const Wide<T> value = widen_one(channel[at]);
         if (s.kind == PoolKind::Max) {
-          if (value > sum || *best < 0) {
-            sum = value > sum ? value : sum;
+          // The first NaN stays.
+          if (*best < 0 || (sum == sum && !(value <= sum))) {
+            sum = value;
             *best = at;
           }
         } else if (s.kind == PoolKind::Lp) {

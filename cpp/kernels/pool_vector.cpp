@@ -18,30 +18,59 @@ struct VectorPlace {
   int64_t dst_outer;
 };
 
-template <bool kMax, class DF, class V = hn::Vec<DF>>
-HWY_INLINE V Combine(DF, V sum, V value) {
-  // With the sum as the second operand a NaN is passed over, as in the plain kernel.
-  if constexpr (kMax)
-    return hn::Max(value, sum);
-  else
-    return hn::Add(sum, value);
+// A sum, or a maximum that is NaN where any of its elements is. The processors' maximum passes over a NaN or not by its
+// place, so a sum is taken along: where that is no NaN, none of the elements is.
+template <bool kMax, class DF>
+class Pooled {
+ public:
+  using V = hn::Vec<DF>;
+  explicit HWY_INLINE Pooled(DF d) : sum_(hn::Zero(d)), most_(hn::Set(d, -std::numeric_limits<float>::infinity())) {}
+
+  HWY_INLINE void Take(V value) {
+    sum_ = hn::Add(sum_, value);
+    if constexpr (kMax) most_ = hn::Max(most_, value);
+  }
+  HWY_INLINE void Take(const Pooled& other) {
+    sum_ = hn::Add(sum_, other.sum_);
+    if constexpr (kMax) most_ = hn::Max(most_, other.most_);
+  }
+  // Whether the maximum has to be looked for again, with `Larger`: infinities that cancel are NaN as well.
+  HWY_INLINE bool Unsure(DF d) const { return kMax && !hn::AllFalse(d, hn::IsNaN(sum_)); }
+  HWY_INLINE V Value() const {
+    if constexpr (kMax) return most_;
+    return sum_;
+  }
+
+ private:
+  V sum_, most_;
+};
+
+// The larger one, or NaN.
+template <class V>
+HWY_INLINE V Larger(V most, V value) {
+  return hn::IfThenElse(hn::Or(hn::IsNaN(most), hn::Ge(most, value)), most, value);
 }
 
 // The taps of one output pixel in one vector of channels. kWidth is the kernel's width where it is known.
 template <bool kMax, int kWidth, class DF, class Load>
 HWY_INLINE hn::Vec<DF> PoolTaps(DF d, int64_t depth, int64_t height, int64_t width, const int64_t* steps, Load load) {
-  auto sum = hn::Set(d, kMax ? -std::numeric_limits<float>::infinity() : 0.0f);
+  Pooled<kMax, DF> pooled(d);
   for (int64_t kz = 0; kz < depth; ++kz)
     for (int64_t ky = 0; ky < height; ++ky) {
       const int64_t at = kz * steps[0] + ky * steps[1];
       if constexpr (kWidth > 0) {
 #pragma GCC unroll 3
-        for (int64_t kx = 0; kx < kWidth; ++kx) sum = Combine<kMax>(d, sum, load(at + kx * steps[2]));
+        for (int64_t kx = 0; kx < kWidth; ++kx) pooled.Take(load(at + kx * steps[2]));
       } else {
-        for (int64_t kx = 0; kx < width; ++kx) sum = Combine<kMax>(d, sum, load(at + kx * steps[2]));
+        for (int64_t kx = 0; kx < width; ++kx) pooled.Take(load(at + kx * steps[2]));
       }
     }
-  return sum;
+  if (HWY_LIKELY(!pooled.Unsure(d))) return pooled.Value();
+  auto most = hn::Set(d, -std::numeric_limits<float>::infinity());
+  for (int64_t kz = 0; kz < depth; ++kz)
+    for (int64_t ky = 0; ky < height; ++ky)
+      for (int64_t kx = 0; kx < width; ++kx) most = Larger(most, load(kz * steps[0] + ky * steps[1] + kx * steps[2]));
+  return most;
 }
 
 template <bool kMax, int kWidth>
@@ -101,25 +130,29 @@ template <bool kMax>
 HWY_INLINE void GlobalPlane(int64_t pixels, int64_t inner, float scale, const float* src, float* dst) {
   const hn::ScalableTag<float> d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  const auto start = hn::Set(d, kMax ? -std::numeric_limits<float>::infinity() : 0.0f);
   for (int64_t c = 0; c < inner; c += lanes) {
     const size_t n = static_cast<size_t>(std::min(lanes, inner - c));
     const auto load = [&](int64_t i) {
       const float* p = src + i * inner + c;
       return n == static_cast<size_t>(lanes) ? hn::LoadU(d, p) : hn::LoadN(d, p, n);
     };
-    auto s0 = start, s1 = start, s2 = start, s3 = start;
+    Pooled<kMax, decltype(d)> p0(d), p1(d), p2(d), p3(d);
     int64_t i = 0;
     for (; i + 4 <= pixels; i += 4) {
-      s0 = Combine<kMax>(d, s0, load(i));
-      s1 = Combine<kMax>(d, s1, load(i + 1));
-      s2 = Combine<kMax>(d, s2, load(i + 2));
-      s3 = Combine<kMax>(d, s3, load(i + 3));
+      p0.Take(load(i));
+      p1.Take(load(i + 1));
+      p2.Take(load(i + 2));
+      p3.Take(load(i + 3));
     }
-    for (; i < pixels; ++i) s0 = Combine<kMax>(d, s0, load(i));
-    auto sum = Combine<kMax>(d, Combine<kMax>(d, s0, s1), Combine<kMax>(d, s2, s3));
-    if constexpr (!kMax) sum = hn::Mul(sum, hn::Set(d, scale));
-    hn::StoreN(sum, d, dst + c, n);
+    for (; i < pixels; ++i) p0.Take(load(i));
+    p0.Take(p1);
+    p2.Take(p3);
+    p0.Take(p2);
+    auto value = p0.Value();
+    if constexpr (!kMax) value = hn::Mul(value, hn::Set(d, scale));
+    if (HWY_UNLIKELY(p0.Unsure(d)))
+      for (i = 0; i < pixels; ++i) value = Larger(value, load(i));
+    hn::StoreN(value, d, dst + c, n);
   }
 }
 
@@ -140,17 +173,25 @@ template <bool kMax>
 HWY_INLINE float GlobalChannel(int64_t pixels, const float* src) {
   const hn::ScalableTag<float> d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  const float start = kMax ? -std::numeric_limits<float>::infinity() : 0.0f;
-  auto s0 = hn::Set(d, start), s1 = s0;
+  Pooled<kMax, decltype(d)> p0(d), p1(d);
   int64_t i = 0;
   for (; i + 2 * lanes <= pixels; i += 2 * lanes) {
-    s0 = Combine<kMax>(d, s0, hn::LoadU(d, src + i));
-    s1 = Combine<kMax>(d, s1, hn::LoadU(d, src + i + lanes));
+    p0.Take(hn::LoadU(d, src + i));
+    p1.Take(hn::LoadU(d, src + i + lanes));
   }
-  const auto both = Combine<kMax>(d, s0, s1);
-  float sum = kMax ? hn::ReduceMax(d, both) : hn::ReduceSum(d, both);
-  for (; i < pixels; ++i) sum = !kMax ? sum + src[i] : src[i] > sum ? src[i] : sum;
-  return kMax ? sum : sum / static_cast<float>(pixels);
+  p0.Take(p1);
+  float pooled = kMax ? hn::ReduceMax(d, p0.Value()) : hn::ReduceSum(d, p0.Value());
+  if (HWY_UNLIKELY(p0.Unsure(d))) {
+    pooled = src[0];
+    i = 1;
+  }
+  if constexpr (!kMax) {
+    for (; i < pixels; ++i) pooled += src[i];
+    return pooled / static_cast<float>(pixels);
+  }
+  for (; i < pixels; ++i)
+    if (pooled == pooled && !(src[i] <= pooled)) pooled = src[i];
+  return pooled;
 }
 
 // Channels [begin, end) of a row-major tensor.
