@@ -46,7 +46,8 @@ Taps find_taps(const GridSample& op, float n, int64_t size) {
   x = std::isnan(x) ? -1e9F : std::clamp(x, -1e9F, 1e9F);
   if (op.mode == SampleMode::Nearest) x = std::nearbyint(x);
   if (x < low || x > high) {
-    if (op.padding == SamplePadding::Border) x = std::clamp(x, 0.0F, length - 1);
+    // As in PyTorch and ONNX Runtime, each of the pixels that a cubic reads is bounded, not the place between them.
+    if (op.padding == SamplePadding::Border && op.mode != SampleMode::Cubic) x = std::clamp(x, 0.0F, length - 1);
     if (op.padding == SamplePadding::Reflection) x = reflect(x, low, high);
   }
   auto pixel = [&](int64_t at) -> int64_t {
