@@ -144,11 +144,40 @@ void infer_prelu(InferContext& context) {
 
 // ---- variadic operators -------------------------------------------------------------------------------------------
 
+// In float, because a sum of halves may be too large for a half although their mean is none.
+template <class T>
+std::unique_ptr<Kernel> prepare_mean_of_halves(const OpContext& context, T (*narrow)(float)) {
+  const int count = context.num_inputs();
+  const Broadcast loops = elementwise::nest(context, count);
+  const elementwise::Padding padding(context.out(0));
+  return make_kernel([=](const KernelArgs& args) {
+    constexpr int64_t kBlock = 512;
+    InlineVector<Broadcast::Operand, 8> operands;
+    for (int i = 0; i < count; ++i) operands.push_back({args.in<std::byte>(i), sizeof(T)});
+    loops.run(args.parallel, 4096 / count + 1, args.out<std::byte>(0), sizeof(T), operands,
+              [&](std::byte* dst, const std::byte* const* src, int64_t n) {
+                for (int64_t begin = 0; begin < n; begin += kBlock) {
+                  const int64_t block = std::min(kBlock, n - begin);
+                  float sum[kBlock] = {};
+                  for (int k = 0; k < count; ++k) {
+                    const T* x = reinterpret_cast<const T*>(src[k]) + (loops.is_vector(k) ? begin : 0);
+                    for (int64_t i = 0; i < block; ++i) sum[i] += to_float(x[loops.is_vector(k) ? i : 0]);
+                  }
+                  T* to = reinterpret_cast<T*>(dst) + begin;
+                  for (int64_t i = 0; i < block; ++i) to[i] = narrow(sum[i] / static_cast<float>(count));
+                }
+              });
+    padding.clear(args.out<std::byte>(0), args.parallel);
+  });
+}
+
 std::unique_ptr<Kernel> prepare_variadic(const OpContext& context, BinaryOp op, bool mean) {
   const int count = context.num_inputs();
   if (count == 2 && !mean) return prepare_binary(context, op);
   elementwise::check_same_type(context, 0, count);
   const DataType type = context.type(0);
+  if (mean && type == DataType::Float16) return prepare_mean_of_halves<Float16>(context, to_float16);
+  if (mean && type == DataType::BFloat16) return prepare_mean_of_halves<BFloat16>(context, to_bfloat16);
   const Binary f = find(context, op);
   const std::optional<Binary> divide = Binary::find(BinaryOp::Div, type);
   const size_t item = element_size(type);
@@ -162,10 +191,6 @@ std::unique_ptr<Kernel> prepare_variadic(const OpContext& context, BinaryOp op, 
     set_divisor(static_cast<double>(count));
   else if (type == DataType::Float)
     set_divisor(total);
-  else if (type == DataType::Float16)
-    set_divisor(to_float16(total));
-  else if (type == DataType::BFloat16)
-    set_divisor(to_bfloat16(total));
   // A block of sums at a time, so that the output may lie over any input.
   return make_kernel([=](const KernelArgs& args) {
     constexpr int64_t kBlock = 512;
