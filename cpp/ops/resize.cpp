@@ -51,8 +51,6 @@ kernels::ResizeOptions resize_options(const Node& node) {
   options.exclude_outside = node.attributes.get_int("exclude_outside", 0) != 0;
   options.cubic_a = node.attributes.get_float("cubic_coeff_a", -0.75F);
   options.extrapolation = node.attributes.get_float("extrapolation_value", 0);
-  if (options.antialias && options.mode == kernels::ResizeMode::Nearest)
-    not_implemented("antialias is defined for the modes linear and cubic only");
   return options;
 }
 
