@@ -118,9 +118,14 @@ void Importer::refuse_operator(const onnx::NodeProto& proto, int version, std::s
     types += facts.type.kind == ValueKind::Unknown ? "?" : type_string(facts.type);
   }
   const std::string domain = canonical_domain(proto.domain());
+  // Domains that ONNX Runtime writes into a model when it is told to save what it optimised.
+  const bool optimised = domain == "com.microsoft.nchwc" || domain == "com.ms.internal.nhwc";
   not_implemented("Could not find an implementation for " + proto.op_type() + "(" + std::to_string(version) +
                   ") of domain '" + (domain.empty() ? "ai.onnx" : domain) + "' in " + describe_node(proto) +
-                  " with inputs (" + types + ")");
+                  " with inputs (" + types + ")" +
+                  (optimised ? ". ONNX Runtime optimised this model for one kind of machine; save it with the graph "
+                               "optimisation level ORT_ENABLE_EXTENDED or below, or take the original model"
+                             : ""));
 }
 
 onnx::FunctionProto Importer::schema_function(const onnx::NodeProto& proto, std::span<const ValueId> inputs,

@@ -58,6 +58,7 @@ class Lift {
 
   // The integers of an attribute as an input behind the present ones, at position `i`; the attribute goes.
   void ints_to_input(const std::string& attribute, int i);
+  void need_inputs(int count) const;
   [[noreturn]] void unsupported(const std::string& why) const;
 
  private:
@@ -71,6 +72,7 @@ struct LiftRow {
   std::string_view op;
   int below;
   void (*lift)(Lift&);
+  int inputs = 0;  // that must be there; said of operators without a schema
 };
 
 // Applies all rows for the node, oldest first; `version` is the opset that introduced its form.
@@ -89,6 +91,7 @@ std::span<const LiftRow> misc_lifts();       // renamed attributes, changed defa
 std::span<const LiftRow> scan_lifts();
 std::span<const LiftRow> experimental_lifts();  // operators that never had a schema
 std::span<const LiftRow> ml_lifts();            // ai.onnx.ml
+std::span<const LiftRow> contrib_lifts();       // com.microsoft
 std::span<const LiftRow> type_lifts();          // mixtures of element types
 
 }  // namespace fastort

@@ -85,7 +85,7 @@ constexpr OpDef kOps[] = {
     {.domain = "", .name = "Gemm", .infer = infer_gemm, .cpu = kProduct, .types = kProductTypes},
     {.domain = "", .name = "MatMulInteger", .infer = infer_integer, .cpu = kInteger, .types = kByteTypes},
     {.domain = "", .name = "QLinearMatMul", .infer = infer_qlinear, .cpu = kQlinear, .types = kByteTypes},
-    {.domain = "com.microsoft", .name = "FusedGemm", .infer = infer_gemm, .cpu = kProduct, .types = kFloatTypes},
+    {.domain = "com.microsoft", .name = "FusedGemm", .infer = infer_gemm, .cpu = kProduct, .types = kProductTypes},
     {.domain = "com.microsoft", .name = "FusedMatMul", .infer = infer_matmul, .cpu = kProduct, .types = kFloatTypes},
     {.domain = "com.microsoft",
      .name = "FusedMatMulActivation",

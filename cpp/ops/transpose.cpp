@@ -169,6 +169,47 @@ std::unique_ptr<Kernel> prepare_space_to_depth(const OpContext& context) {
   return prepare_blocks(context, context.shape(0), context.out(0).shape, false);
 }
 
+// ---- UnfoldTensor --------------------------------------------------------------------------------------------------
+
+// Windows of `size` along dimension `dim`, `step` apart, as a dimension of their own behind all others.
+struct Unfold {
+  size_t axis;
+  int64_t size, step;
+};
+
+template <class Context>
+Unfold read_unfold(const Context& context) {
+  const Unfold unfold{static_cast<size_t>(normalize_axis(context.node, context.attributes().get_int("dim", -1),
+                                                         context.shape(0).rank())),
+                      context.attributes().get_int("size"), context.attributes().get_int("step", 1)};
+  constexpr int64_t kMost = int64_t{1} << 40;
+  if (unfold.size < 1 || unfold.step < 1 || unfold.size > kMost || unfold.step > kMost)
+    context.fail("size and step must be positive");
+  return unfold;
+}
+
+void infer_unfold(InferContext& context) {
+  if (!context.has_shape(0)) return context.out(0, context.type(0));
+  const Unfold unfold = read_unfold(context);
+  Shape shape = context.shape(0);
+  Dim& dim = shape[unfold.axis];
+  if (is_known(dim) && dim < unfold.size) context.fail("size is larger than the dimension");
+  SymbolTable& symbols = context.symbols;
+  dim = symbols.add(symbols.div_floor(symbols.sub(dim, unfold.size), unfold.step), 1);
+  shape.push_back(unfold.size);
+  context.out(0, context.type(0), shape);
+}
+
+std::unique_ptr<Kernel> prepare_unfold(const OpContext& context) {
+  const Unfold unfold = read_unfold(context);
+  kernels::Strides from = kernels::strides_of(context.shape(0));
+  const int64_t along = from[unfold.axis];
+  from[unfold.axis] = along * unfold.step;
+  from.push_back(along);
+  const Shape& dst = context.out(0).shape;
+  return copy_kernel(kernels::StridedCopy(context.type(0), dst, from, kernels::strides_of(dst)));
+}
+
 constexpr Variant kMoveChannels[] = {{Layout::Nhwc, Layout::Plain}, {Layout::C8, Layout::Plain},
                                      {Layout::C16, Layout::Plain},  {Layout::Plain, Layout::Nhwc},
                                      {Layout::Plain, Layout::C8},   {Layout::Plain, Layout::C16}};
@@ -177,6 +218,7 @@ constexpr Candidate kTranspose[] = {
     {"strided_copy", nullptr, prepare_transpose, kPlainOnly, cost_transpose}};
 constexpr Candidate kDepthToSpace[] = {{"strided_copy", nullptr, prepare_depth_to_space}};
 constexpr Candidate kSpaceToDepth[] = {{"strided_copy", nullptr, prepare_space_to_depth}};
+constexpr Candidate kUnfold[] = {{"strided_copy", nullptr, prepare_unfold}};
 
 }  // namespace
 
@@ -185,6 +227,7 @@ std::span<const OpDef> transpose_ops() {
       {"", "Transpose", infer_transpose, kTranspose},
       {"", "DepthToSpace", infer_depth_to_space, kDepthToSpace},
       {"", "SpaceToDepth", infer_space_to_depth, kSpaceToDepth},
+      {"com.microsoft", "UnfoldTensor", infer_unfold, kUnfold},
   };
   return kOps;
 }

@@ -92,6 +92,17 @@ BAD_MODELS = {
         NotImplemented,
         "Foo.*the_node",
     ),
+    "what ONNX Runtime optimised for one machine": (
+        model([node("ReorderInput", domain="com.microsoft.nchwc")], domains=[("com.microsoft.nchwc", 1)]),
+        NotImplemented,
+        "ReorderInput.*the_node.*ORT_ENABLE_EXTENDED",
+    ),
+    "too few inputs without a schema": (
+        model([node("CDist", domain="com.microsoft")], domains=[("com.microsoft", 1)]),
+        InvalidGraph,
+        "CDist.*the_node.*input 1",
+    ),
+    "no inputs without a schema": (model([node("Affine", [])], opset=6), InvalidGraph, "Affine.*the_node.*input 0"),
     "cycle": (
         model([node("Add", ["x", "b"], ["a"], name="n1"), node("Relu", ["a"], ["b"], name="n2"), node("Relu", ["a"])]),
         Fail,
