@@ -2,41 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
 import fastort
 
-_settings = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+from .properties import check, property_settings, run
+
 _types = [np.float32, np.int64, np.uint8, np.float16, np.complex128]
 _shapes = st.lists(st.integers(0, 5), min_size=1, max_size=5).map(tuple)
-
-
-def run(op: str, inputs: list[np.ndarray], symbolic: bool, outputs: int = 1, **attributes: Any) -> list[np.ndarray]:
-    """The node's outputs; all inputs but the first are initializers where the sizes are not symbolic."""
-    names = [f"x{i}" for i in range(len(inputs))]
-    kinds = [helper.np_dtype_to_tensor_dtype(value.dtype) for value in inputs]
-    fed = len(inputs) if symbolic else 1
-    infos = [
-        helper.make_tensor_value_info(names[i], kinds[i], [None] * value.ndim if symbolic else value.shape)
-        for i, value in enumerate(inputs[:fed])
-    ]
-    constants = [numpy_helper.from_array(value, name) for name, value in zip(names[fed:], inputs[fed:], strict=True)]
-    node = helper.make_node(op, names, [f"y{i}" for i in range(outputs)], **attributes)
-    results = [helper.make_tensor_value_info(name, kinds[0], None) for name in node.output]
-    model = helper.make_model(helper.make_graph([node], op, infos, results, constants))
-    session = fastort.InferenceSession(model.SerializeToString())
-    return session.run(None, dict(zip(names[:fed], inputs, strict=False)))
-
-
-def check(actual: np.ndarray, expected: np.ndarray) -> None:
-    assert actual.dtype == expected.dtype
-    assert actual.shape == expected.shape
-    assert np.array_equal(actual, expected)
 
 
 @st.composite
@@ -45,14 +21,15 @@ def arrays(draw: st.DrawFn, shapes: st.SearchStrategy[tuple[int, ...]] = _shapes
     return np.arange(1, 1 + int(np.prod(shape))).astype(draw(st.sampled_from(_types))).reshape(shape)
 
 
-@_settings
+@property_settings
 @given(arrays(), st.data(), st.booleans())
 def test_transpose(x: np.ndarray, data: st.DataObject, symbolic: bool) -> None:
     perm = data.draw(st.permutations(range(x.ndim)))
     check(run("Transpose", [x], symbolic, perm=perm)[0], np.transpose(x, perm))
+    check(run("Transpose", [x], symbolic)[0], np.transpose(x))
 
 
-@_settings
+@property_settings
 @given(arrays(), st.data(), st.booleans())
 def test_slice(x: np.ndarray, data: st.DataObject, symbolic: bool) -> None:
     axes = data.draw(st.lists(st.integers(0, x.ndim - 1), min_size=1, unique=True))
@@ -75,7 +52,7 @@ def test_slice(x: np.ndarray, data: st.DataObject, symbolic: bool) -> None:
     check(run("Slice", inputs, symbolic)[0], x[tuple(index)])
 
 
-@_settings
+@property_settings
 @given(
     arrays(st.lists(st.integers(1, 5), min_size=1, max_size=4).map(tuple)),
     st.data(),
@@ -88,7 +65,27 @@ def test_pad(x: np.ndarray, data: st.DataObject, mode: str, symbolic: bool) -> N
     check(run("Pad", [x, flat], symbolic, mode=mode)[0], np.pad(x, pads, mode=mode))
 
 
-@_settings
+@property_settings
+@given(arrays(), st.data(), st.booleans())
+def test_pad_and_cut(x: np.ndarray, data: st.DataObject, symbolic: bool) -> None:
+    axes = data.draw(st.lists(st.integers(-x.ndim, x.ndim - 1), unique_by=lambda axis: axis % x.ndim))
+    begins, ends = [0] * x.ndim, [0] * x.ndim
+    for axis in axes:
+        size = x.shape[axis]
+        begins[axis] = data.draw(st.integers(max(-3, -size), 4))
+        ends[axis] = data.draw(st.integers(max(-3, -size - min(begins[axis], 0)), 4))
+    expected = np.full([b + size + e for b, size, e in zip(begins, x.shape, ends, strict=True)], 7, x.dtype)
+    # What stays of the input, in its own numbers.
+    kept = [(max(0, -b), min(n, n + e)) for b, n, e in zip(begins, x.shape, ends, strict=True)]
+    if all(low < high for low, high in kept):
+        target = tuple(slice(low + b, high + b) for (low, high), b in zip(kept, begins, strict=True))
+        expected[target] = x[tuple(slice(*ends) for ends in kept)]
+    pads = np.array([begins[axis] for axis in axes] + [ends[axis] for axis in axes], np.int64)
+    inputs = [x, pads, np.array(7, x.dtype), np.array(axes, data.draw(st.sampled_from([np.int32, np.int64])))]
+    check(run("Pad", inputs, symbolic)[0], expected)
+
+
+@property_settings
 @given(arrays(), st.data(), st.booleans())
 def test_expand(x: np.ndarray, data: st.DataObject, symbolic: bool) -> None:
     tail = [data.draw(st.sampled_from([1, 3] if size == 1 else [1, size])) for size in x.shape]
@@ -100,14 +97,14 @@ def test_expand(x: np.ndarray, data: st.DataObject, symbolic: bool) -> None:
     check(run("Expand", [x, np.array(target, np.int64)], symbolic)[0], np.broadcast_to(x, shape))
 
 
-@_settings
+@property_settings
 @given(arrays(), st.data(), st.booleans())
 def test_tile(x: np.ndarray, data: st.DataObject, symbolic: bool) -> None:
     repeats = [data.draw(st.integers(0, 3)) for _ in x.shape]
     check(run("Tile", [x, np.array(repeats, np.int64)], symbolic)[0], np.tile(x, repeats))
 
 
-@_settings
+@property_settings
 @given(arrays(), st.data(), st.booleans())
 def test_split_and_concat(x: np.ndarray, data: st.DataObject, symbolic: bool) -> None:
     axis = data.draw(st.integers(-x.ndim, x.ndim - 1))
@@ -120,7 +117,7 @@ def test_split_and_concat(x: np.ndarray, data: st.DataObject, symbolic: bool) ->
     check(run("Concat", results, symbolic, axis=axis)[0], x)
 
 
-@_settings
+@property_settings
 @given(arrays(), st.data(), st.booleans())
 def test_gather(x: np.ndarray, data: st.DataObject, symbolic: bool) -> None:
     axis = data.draw(st.integers(-x.ndim, x.ndim - 1))
@@ -134,7 +131,7 @@ def test_gather(x: np.ndarray, data: st.DataObject, symbolic: bool) -> None:
     check(run("Gather", [x, indices], symbolic, axis=axis)[0], np.take(x, indices, axis))
 
 
-@_settings
+@property_settings
 @given(arrays(), st.data(), st.booleans())
 def test_reshape(x: np.ndarray, data: st.DataObject, symbolic: bool) -> None:
     left, shape = x.size, []
@@ -145,6 +142,10 @@ def test_reshape(x: np.ndarray, data: st.DataObject, symbolic: bool) -> None:
     target = list(shape)
     if x.size and data.draw(st.booleans()):
         target[data.draw(st.integers(0, len(target) - 1))] = -1
+    if x.size:  # a zero copies the size
+        for axis in range(min(x.ndim, len(shape))):
+            if shape[axis] == x.shape[axis] and target[axis] > 0 and data.draw(st.booleans()):
+                target[axis] = 0
     result = run("Reshape", [x, np.array(target, np.int64)], symbolic, allowzero=int(x.size == 0))[0]
     check(result, x.reshape(shape))
 

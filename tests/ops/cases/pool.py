@@ -24,7 +24,7 @@ def _random(shape: tuple[int, ...], dtype: str, seed: int) -> np.ndarray:
     return values.astype(ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)
 
 
-def _pool(x: np.ndarray, kind: str, attributes: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+def pool_by_definition(x: np.ndarray, kind: str, attributes: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     """The definition: one loop over the outputs. Returns values and positions of the maxima."""
     rank = x.ndim - 2
     kernel = attributes["kernel_shape"]
@@ -93,7 +93,7 @@ def pool(
 ) -> None:
     """Adds a row of MaxPool, AveragePool or LpPool."""
     x = _random(shape, dtype, seed)
-    y, where = _pool(x, kind, attributes)
+    y, where = pool_by_definition(x, kind, attributes)
     tolerance = _TOLERANCE[dtype]
     CASES.append(
         Case(
