@@ -275,12 +275,11 @@ void is_all_finite(Lift& lift) {
   become(lift, "Not", {any});
 }
 
-// Softmax of a sum; dimensions from `axis` on are one.
+// Softmax of a sum; dimensions from `axis` on are one. 'is_inner_broadcast' says which of the bias's dimensions are 1,
+// which its shape says too.
 void bias_softmax(Lift& lift) {
   const int64_t axis = lift.attributes().get_int("axis", 1);
   const int rank = lift.rank(lift.input(0));
-  if (lift.attributes().get_int("is_inner_broadcast") != 0)
-    lift.unsupported("'is_inner_broadcast' = 1; export the model with a lower optimisation level");
   const ValueId sum = lift.emit("Add", {lift.input(0), lift.input(1)});
   if (axis == -1 || (rank > 0 && axis == rank - 1)) return become(lift, "Softmax", {sum}, {{"axis", int64_t{-1}}});
   const ValueId rows = lift.emit("Flatten", {sum}, {{"axis", axis}});

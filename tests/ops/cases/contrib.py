@@ -330,6 +330,8 @@ for trans_a in (0, 1):
 
 data, bias = normal(2, 3, 5, 7), normal(2, 1, 5, 7)
 add("BiasSoftmax", [data, bias], softmax(data + bias), {"axis": 3, "is_inner_broadcast": 0}, id="last axis")
+inner = normal(2, 1, 1, 7)
+add("BiasSoftmax", [data, inner], softmax(data + inner), {"axis": 3, "is_inner_broadcast": 1}, id="inner")
 expected = softmax((data + bias).reshape(6, 35)).reshape(data.shape)
 add("BiasSoftmax", [data, bias], expected, {"axis": 2, "is_inner_broadcast": 0}, id="two axes")
 
