@@ -47,8 +47,8 @@ struct Cut {
 
 class Run {
  public:
-  Run(const AttentionProblem& p, const AttentionTensors<float>& t, int threads, std::byte* workspace)
-      : p_(p), t_(t), cut_(p, threads), packed_(workspace), scratch_(workspace + cut_.packed_bytes(p)) {}
+  Run(const AttentionProblem& p, const AttentionTensors<float>& t, int threads, std::byte* workspace, ReadyRows ready)
+      : p_(p), t_(t), cut_(p, threads), packed_(workspace), scratch_(workspace + cut_.packed_bytes(p)), ready_(ready) {}
 
   void run(const Parallel& parallel) const {
     const int64_t row_work = p_.keys * (p_.size + p_.value_size);
@@ -72,10 +72,17 @@ class Run {
 
   void pack(int64_t item) const {
     const int64_t b = item / p_.kv_heads, kv = item % p_.kv_heads;
-    pack_b(t_.k + b * p_.k.batch + kv * p_.k.head, p_.k.item, p_.k.row, p_.size, p_.keys,
+    ready_(b, kv, 0, p_.keys);
+    pack_b(t_.k + b * p_.k.batch + kv * p_.k.head, p_.k.item, p_.k.row, p_.size, used(b),
            const_cast<float*>(packed_k(b, kv)));
-    pack_b(t_.v + b * p_.v.batch + kv * p_.v.head, p_.v.row, p_.v.item, p_.keys, p_.value_size,
+    pack_b(t_.v + b * p_.v.batch + kv * p_.v.head, p_.v.row, p_.v.item, used(b), p_.value_size,
            const_cast<float*>(packed_v(b, kv)));
+  }
+
+  // The keys that any query may see.
+  int64_t used(int64_t b) const {
+    if (!p_.has_lengths || p_.qk_output != QkOutput::None) return p_.keys;
+    return std::clamp<int64_t>(t_.lengths[b], 0, p_.keys);
   }
 
   void block(int64_t index, int64_t piece) const {
@@ -88,9 +95,11 @@ class Run {
     float* const bias = reinterpret_cast<float*>(own + cut_.scores);
     float* const sums = reinterpret_cast<float*>(own + cut_.scores + cut_.bias);
 
-    // No query of the block sees the keys behind `limit`.
-    int64_t limit = p_.qk_output == QkOutput::None ? 0 : p_.keys;
-    for (int64_t i = 0; i < rows; ++i) limit = std::max(limit, visible_keys(p_, t_.lengths, b, first + i).end);
+    // No query of the block sees the keys behind `seen`.
+    int64_t seen = 0;
+    for (int64_t i = 0; i < rows; ++i)
+      seen = std::max(seen, visible_keys(p_, t_.lengths, t_.offsets, b, first + i).end);
+    const int64_t limit = p_.qk_output == QkOutput::None ? seen : p_.keys;
     SgemmBlock product;
     product.rows = rows;
     product.b_stride = sgemm_panel_width();
@@ -117,11 +126,11 @@ class Run {
 
     float* const y = t_.y + b * p_.y.batch + h * p_.y.head + first * p_.y.row;
     product.cols = p_.value_size;
-    product.depth = limit;
+    product.depth = seen;
     product.a = scores;
     product.a_stride = p_.keys;
     product.b = packed_v(b, kv);
-    product.b_panel_stride = product.b_stride * p_.keys;
+    product.b_panel_stride = product.b_stride * used(b);
     product.c = y;
     product.c_stride = p_.y.row;
     product.alpha = 1;
@@ -138,22 +147,29 @@ class Run {
     if (p_.qk_output == QkOutput::Raw) std::memcpy(qk, row, bytes);
     if (p_.softcap != 0) softcap_row(row, limit, p_.softcap);
     if (p_.qk_output == QkOutput::Capped) std::memcpy(qk, row, bytes);
-    const KeyRange range = visible_keys(p_, t_.lengths, b, i);
+    const KeyRange range = visible_keys(p_, t_.lengths, t_.offsets, b, i);
     const int64_t count = range.end - range.begin;
     std::fill(row, row + range.begin, kMasked);
     std::fill(row + range.end, row + limit, kMasked);
-    const float* bias = mask_row(b, h, i, bias_scratch);
-    if (bias) bias += range.begin;
+    const float* bias = mask_row(p_, t_, b, h, i, range, bias_scratch);
     if (p_.qk_output == QkOutput::Biased) {
       if (bias) add_row(row + range.begin, bias, count);
       bias = nullptr;
       std::memcpy(qk, row, bytes);
+      if (p_.unseen_scores_are_zero) {
+        std::fill(qk, qk + range.begin, 0.0f);
+        std::fill(qk + range.end, qk + p_.keys, 0.0f);
+      }
     }
     float sum = 0;
     const float most = exp_row(row + range.begin, bias, count, sum);
     std::fill(row, row + range.begin, 0.0f);
     std::fill(row + range.end, row + limit, 0.0f);
-    if (!(most > kMasked) || std::isnan(sum)) sum = finish_masked(b, h, i, row, range, bias_scratch, most, sum);
+    if (!(most > kMasked) || std::isnan(sum)) {
+      sum = finish_masked(b, h, i, row, range, bias_scratch, most, sum);
+    } else if (p_.has_sink) {
+      sum += std::exp(t_.sink[h] - most);
+    }
     if (p_.qk_output == QkOutput::Probabilities)
       for (int64_t k = 0; k < p_.keys; ++k) qk[k] = row[k] / sum;
     return sum;
@@ -166,27 +182,13 @@ class Run {
       if (range.begin == range.end) sum = std::numeric_limits<float>::quiet_NaN();
       return sum;
     }
-    const float* const bias = mask_row(b, h, i, bias_scratch);
+    const float* const bias = mask_row(p_, t_, b, h, i, range, bias_scratch);
     bool masked = true;
-    for (int64_t k = range.begin; masked && k < range.end; ++k) masked = bias && bias[k] == kMasked;
+    for (int64_t k = 0; masked && k < range.end - range.begin; ++k) masked = bias && bias[k] == kMasked;
     // All scores of -inf count as masked, as long as no NaN stands among them.
     if (!masked && (most != kMasked || p_.keys == 0)) return sum;
     std::fill(row, row + p_.keys, 0.0f);
     return 1;
-  }
-
-  // The additive mask of a query for all keys, or nullptr.
-  const float* mask_row(int64_t b, int64_t h, int64_t i, float* scratch) const {
-    if (!p_.has_mask) return nullptr;
-    const int64_t at = b % p_.mask_batches * p_.mask.batch + h * p_.mask.head + i * p_.mask.row;
-    const int64_t count = std::min(p_.keys, p_.mask_keys);
-    if (p_.mask_is_bool) {
-      for (int64_t k = 0; k < count; ++k) scratch[k] = t_.bool_mask[at + k * p_.mask.item] ? 0.0f : kMasked;
-      return scratch;
-    }
-    if (p_.mask.item == 1) return t_.mask + at;
-    std::fill(scratch, scratch + count, t_.mask[at]);
-    return scratch;
   }
 
   const AttentionProblem& p_;
@@ -194,18 +196,15 @@ class Run {
   Cut cut_;
   std::byte* packed_;
   std::byte* scratch_;
+  ReadyRows ready_;
 };
 
 }  // namespace
 
-KeyRange visible_keys(const AttentionProblem& p, const int64_t* lengths, int64_t b, int64_t i) {
-  KeyRange range{0, p.keys};
-  int64_t position = i + p.offset;
-  if (p.has_lengths) {
-    range.end = std::clamp<int64_t>(lengths[b], 0, p.keys);
-    if (p.lengths_shift) position = i + lengths[b] - p.queries;
-  }
-  if (p.has_mask) range.end = std::min(range.end, p.mask_keys);
+KeyRange visible_keys(const AttentionProblem& p, const int64_t* lengths, const int64_t* offsets, int64_t b, int64_t i) {
+  KeyRange range{0, std::min(p.keys, p.mask_keys)};
+  const int64_t position = i + (p.has_offsets ? offsets[b] : p.offset);
+  if (p.has_lengths) range.end = std::min(range.end, lengths[b]);
   if (p.causal) range.end = std::min(range.end, position + 1);
   if (p.right_window >= 0) range.end = std::min(range.end, position + p.right_window + 1);
   if (p.left_window >= 0) range.begin = std::max(range.begin, position - p.left_window);
@@ -214,15 +213,40 @@ KeyRange visible_keys(const AttentionProblem& p, const int64_t* lengths, int64_t
   return range;
 }
 
+const float* mask_row(const AttentionProblem& p, const AttentionTensors<float>& t, int64_t b, int64_t h, int64_t i,
+                      KeyRange range, float* scratch) {
+  const int64_t count = range.end - range.begin;
+  const float* first = nullptr;
+  if (p.has_mask) {
+    const int64_t at = b % p.mask_batches * p.mask.batch + h * p.mask.head + i * p.mask.row;
+    if (p.mask_is_bool) {
+      const bool* const taken = t.bool_mask + at;
+      for (int64_t k = 0; k < count; ++k) scratch[k] = taken[(range.begin + k) * p.mask.item] ? 0.0f : kMasked;
+      first = scratch;
+    } else if (p.mask.item == 1) {
+      first = t.mask + at + range.begin;
+    } else {
+      std::fill(scratch, scratch + count, t.mask[at]);
+      first = scratch;
+    }
+  }
+  if (!p.has_key_mask) return first;
+  const float* const second = t.key_mask + b * p.key_mask.batch + i * p.key_mask.row + range.begin;
+  if (!first) return second;
+  if (first != scratch) std::copy(first, first + count, scratch);
+  add_row(scratch, second, count);
+  return scratch;
+}
+
 size_t attention_workspace_bytes(const AttentionProblem& problem, int threads) {
   const Cut cut(problem, threads);
   return cut.packed_bytes(problem) + static_cast<size_t>(cut.pieces) * cut.piece;
 }
 
 void run_attention(const AttentionProblem& problem, const AttentionTensors<float>& tensors, int threads,
-                   std::byte* workspace, const Parallel& parallel) {
+                   std::byte* workspace, const Parallel& parallel, ReadyRows ready) {
   if (problem.batch == 0 || problem.heads == 0 || problem.queries == 0) return;
-  Run(problem, tensors, threads, workspace).run(parallel);
+  Run(problem, tensors, threads, workspace, ready).run(parallel);
 }
 
 template <class T>
@@ -255,7 +279,7 @@ void run_attention_reference(const AttentionProblem& p, const AttentionTensors<T
       for (int64_t k = 0; k < p.keys; ++k) row[k] = cap * std::tanh(row[k] / cap);
     }
     give(QkOutput::Capped);
-    const KeyRange range = visible_keys(p, t.lengths, b, i);
+    const KeyRange range = visible_keys(p, t.lengths, t.offsets, b, i);
     const int64_t mask_at = b % p.mask_batches * p.mask.batch + h * p.mask.head + i * p.mask.row;
     bool all_masked = true;
     T most = kMinus;

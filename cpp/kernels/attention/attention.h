@@ -3,7 +3,9 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/fn_ref.h"
 #include "base/parallel.h"
+#include "tensor/data_type.h"
 
 namespace fastort::kernels {
 
@@ -22,17 +24,20 @@ struct AttentionProblem {
   double scale = 1;
   float softcap = 0;
   bool has_mask = false, mask_is_bool = false;
-  HeadStrides mask;          // 0 where the mask is broadcast; `row` for queries, `item` (0 or 1) for keys
-  int64_t mask_batches = 1;  // the mask repeats along the batch after so many
-  int64_t mask_keys = 0;     // keys behind these are masked
-  // Query i stands at position i + offset among the keys; with sequence lengths at i + length - queries.
-  int64_t offset = 0;
+  HeadStrides mask;               // 0 where the mask is broadcast; `row` for queries, `item` (0 or 1) for keys
+  int64_t mask_batches = 1;       // the mask repeats along the batch after so many
+  int64_t mask_keys = INT64_MAX;  // keys behind these are masked
+  bool has_key_mask = false;      // a second mask, float and additive, with adjacent keys
+  HeadStrides key_mask;           // `batch` and `row`
+  int64_t offset = 0;             // query i stands at position i + offset among the keys
+  bool has_offsets = false;       // for each batch item, in place of `offset`
+  bool has_lengths = false;       // of the keys, for each batch item
   bool causal = false;
   int64_t left_window = -1, right_window = -1;
-  bool has_lengths = false;          // of the keys, for each batch item
-  bool lengths_shift = false;        // the lengths say where the queries stand
+  bool has_sink = false;             // a number for each head, whose exponential joins the sum
   bool masked_rows_are_zero = true;  // else NaN, as softmax has it
   QkOutput qk_output = QkOutput::None;
+  bool unseen_scores_are_zero = false;  // in QkOutput::Biased, for keys that a query may not see; else -inf
 };
 
 template <class T>
@@ -40,15 +45,31 @@ struct AttentionTensors {
   const T *q, *k, *v;
   const T* mask;          // additive
   const bool* bool_mask;  // true: takes part
-  const int64_t* lengths;
+  const T* key_mask;
+  const int64_t *lengths, *offsets;
+  const T* sink;
   T* y;
   T* qk;  // [batch, heads, queries, keys]
 };
 
+// Called by the thread that reads rows [begin, end) of a head of K and V next, before it does.
+using ReadyRows = FnRef<void(int64_t batch, int64_t kv_head, int64_t begin, int64_t end)>;
+
 size_t attention_workspace_bytes(const AttentionProblem& problem, int threads);
 // `threads` as for the workspace.
 void run_attention(const AttentionProblem& problem, const AttentionTensors<float>& tensors, int threads,
-                   std::byte* workspace, const Parallel& parallel);
+                   std::byte* workspace, const Parallel& parallel, ReadyRows ready);
+
+// K and V where they are read once and no packing pays: for few queries, as in a decoder with a cache.
+struct TypedRows {
+  DataType type;  // float, float16 or bfloat16
+  const void *k, *v;
+};
+bool is_decoding(const AttentionProblem& problem);
+size_t decoding_workspace_bytes(const AttentionProblem& problem, int threads);
+// K and V of the tensors are not read.
+void run_decoding(const AttentionProblem& problem, const AttentionTensors<float>& tensors, const TypedRows& rows,
+                  int threads, std::byte* workspace, const Parallel& parallel, ReadyRows ready);
 
 // Plain loops.
 template <class T>
@@ -60,6 +81,11 @@ void run_attention_reference(const AttentionProblem& problem, const AttentionTen
 struct KeyRange {
   int64_t begin, end;
 };
-KeyRange visible_keys(const AttentionProblem& problem, const int64_t* lengths, int64_t b, int64_t i);
+KeyRange visible_keys(const AttentionProblem& problem, const int64_t* lengths, const int64_t* offsets, int64_t b,
+                      int64_t i);
+
+// The additive masks of query i for the keys of `range`, or nullptr; `scratch` has room for them.
+const float* mask_row(const AttentionProblem& problem, const AttentionTensors<float>& tensors, int64_t b, int64_t h,
+                      int64_t i, KeyRange range, float* scratch);
 
 }  // namespace fastort::kernels
