@@ -47,6 +47,8 @@ class Lift {
                std::initializer_list<std::pair<std::string, Attribute>> attributes = {});
   Node make(std::string_view op, std::vector<ValueId> inputs, std::vector<ValueId> outputs) const;
   ValueId fresh(ValueType type = {});
+  // Appends a node in front of this one.
+  void append(Node made) { host_.append_newest(std::move(made)); }
   // Turns the node into an operator in its newest form; name, outputs and origin stay. No further row applies.
   void become(std::string_view op, std::vector<ValueId> inputs,
               std::initializer_list<std::pair<std::string, Attribute>> attributes = {});
@@ -93,5 +95,6 @@ std::span<const LiftRow> experimental_lifts();  // operators that never had a sc
 std::span<const LiftRow> ml_lifts();            // ai.onnx.ml
 std::span<const LiftRow> contrib_lifts();       // com.microsoft
 std::span<const LiftRow> type_lifts();          // mixtures of element types
+std::span<const LiftRow> transformer_lifts();   // com.microsoft, for transformers and diffusion models
 
 }  // namespace fastort

@@ -1,5 +1,5 @@
-// com.microsoft's attention of many heads with one head of K and V for each: MultiHeadAttention, its form for a decoder,
-// and what is left of Attention behind the projection (ProjectedAttention).
+// com.microsoft's attention of many heads with one head of K and V for each: MultiHeadAttention, its form for a
+// decoder, and what is left of Attention behind the projection (ProjectedAttention).
 #include <algorithm>
 #include <cmath>
 #include <string>
@@ -198,11 +198,13 @@ Operands read_operands(const Context& context, const Inputs& in) {
 void refuse_extras(InferContext& context, const Inputs& in) {
   const Attributes& attributes = context.attributes();
   if (attributes.get_int("do_rotary", 0) != 0)
-    not_implemented("Attention with do_rotary, whose base is not documented: rotate Q and K by RotaryEmbedding and use "
-                    "MultiHeadAttention");
+    not_implemented(
+        "Attention with do_rotary, whose base is not documented: rotate Q and K by RotaryEmbedding and use "
+        "MultiHeadAttention");
   if (has(context, in.indirection))
     not_implemented(context.node.op_type + " with cache_indirection: reorder the cache between the steps instead");
-  if (has(context, in.beam_width) && (!context.value(in.beam_width) || scalar_as_int(*context.value(in.beam_width)) != 1))
+  if (has(context, in.beam_width) &&
+      (!context.value(in.beam_width) || scalar_as_int(*context.value(in.beam_width)) != 1))
     not_implemented(context.node.op_type + " with a beam_width other than the constant 1");
 }
 
@@ -328,7 +330,11 @@ constexpr Candidate kCandidates[] = {{.name = "attention", .prepare = prepare_mu
 constexpr TypeMask kTypes{DataType::Float, DataType::Float16, DataType::BFloat16};
 
 constexpr OpDef kOps[] = {
-    {.domain = "com.microsoft", .name = "MultiHeadAttention", .infer = infer_multi_head, .cpu = kCandidates, .types = kTypes},
+    {.domain = "com.microsoft",
+     .name = "MultiHeadAttention",
+     .infer = infer_multi_head,
+     .cpu = kCandidates,
+     .types = kTypes},
     {.domain = "com.microsoft",
      .name = "DecoderMaskedMultiHeadAttention",
      .infer = infer_multi_head,

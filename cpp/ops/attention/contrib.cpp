@@ -7,8 +7,8 @@ namespace fastort::attention {
 
 void read_scale(const OpContext& context, kernels::AttentionProblem& problem) {
   const float scale = context.attributes().get_float("scale", 0);
-  problem.scale = scale != 0 ? static_cast<double>(scale)
-                             : 1 / std::sqrt(static_cast<double>(std::max<int64_t>(1, problem.size)));
+  problem.scale =
+      scale != 0 ? static_cast<double>(scale) : 1 / std::sqrt(static_cast<double>(std::max<int64_t>(1, problem.size)));
 }
 
 void read_key_mask(const OpContext& context, int input, bool dynamic, Spec& spec) {
@@ -41,8 +41,8 @@ void read_scores_bias(const OpContext& context, int input, bool dynamic, Spec& s
                     (shape[1] == p.heads || shape[1] == 1) && shape[2] == p.queries &&
                     (shape[3] == p.keys || (dynamic && shape[3] <= p.keys));
   if (!fits)
-    context.fail("attention_bias must be [" + std::to_string(p.batch) + " or 1," + std::to_string(p.heads) +
-                 " or 1," + std::to_string(p.queries) + "," + std::to_string(p.keys) + "], got " + to_string(shape));
+    context.fail("attention_bias must be [" + std::to_string(p.batch) + " or 1," + std::to_string(p.heads) + " or 1," +
+                 std::to_string(p.queries) + "," + std::to_string(p.keys) + "], got " + to_string(shape));
   spec.mask_input = input;
   p.has_mask = true;
   p.mask_batches = std::max<int64_t>(1, p.batch);

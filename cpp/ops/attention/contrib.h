@@ -9,8 +9,8 @@ namespace fastort::attention {
 // `scale`, 0 or absent: one over the root of the head size.
 void read_scale(const OpContext& context, kernels::AttentionProblem& problem);
 
-// mask_index or key_padding_mask, in the form that its shape says. With `dynamic` fewer keys than the problem has may be
-// given: those behind are not there.
+// mask_index or key_padding_mask, in the form that its shape says. With `dynamic` fewer keys than the problem has may
+// be given: those behind are not there.
 void read_key_mask(const OpContext& context, int input, bool dynamic, Spec& spec);
 
 // What is added to the scores: [batch or 1, heads or 1, queries, keys].
