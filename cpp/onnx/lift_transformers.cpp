@@ -47,10 +47,12 @@ void embed_layer_norm(Lift& lift) {
     sum = lift.emit("Add", {sum, segments});
   }
   if (output(1) != kNoValue) {
-    // Without a mask nobody reads its index.
-    const ValueId mask =
-        lift.has_input(kMask) ? lift.input(kMask) : lift.emit("Sub", {lift.input(kIds), lift.input(kIds)});
-    Node index = lift.make("ReduceSum", {mask, lift.ints({1})}, {output(1)});
+    // The number of ones in each row of the mask; none without a mask.
+    const ValueId ids = lift.input(kIds), one = lift.constant(Tensor::scalar<int32_t>(1));
+    const ValueId marked =
+        lift.has_input(kMask) ? lift.emit("Equal", {lift.input(kMask), one}) : lift.emit("Less", {ids, ids});
+    const ValueId ones = lift.emit("Cast", {marked}, {{"to", static_cast<int64_t>(DataType::Int32)}});
+    Node index = lift.make("ReduceSum", {ones, lift.ints({1})}, {output(1)});
     index.attributes.set("keepdims", int64_t{0});
     lift.after.push_back(std::move(index));
   }

@@ -28,6 +28,8 @@ void infer_rotary(InferContext& context) {
   if (context.has_input(inputs.positions) && context.type(inputs.positions) != DataType::Int64)
     context.fail("position_ids must be of type int64");
   if (&inputs == &kMicrosoft && !context.has_input(inputs.positions)) context.fail("position_ids is required");
+  if (context.attributes().get_float("scale", 1) != 1)
+    not_implemented("RotaryEmbedding with a scale other than 1, whose meaning is not documented: scale the caches");
   infer_same(context);
 }
 
@@ -48,8 +50,6 @@ Problem read_problem(const OpContext& context) {
   p.inputs = inputs_of(context);
   p.type = context.type(0);
   const Shape &x = context.shape(0), &cos = context.shape(p.inputs.cos), &sin = context.shape(p.inputs.sin);
-  if (attributes.get_int("is_packed_batching", 0) != 0) not_implemented("RotaryEmbedding with is_packed_batching");
-  if (attributes.get_float("scale", 1) != 1) not_implemented("RotaryEmbedding with a scale other than 1");
   if (cos.rank() < 2 || cos.rank() > 3 || cos != sin) context.fail("cos_cache and sin_cache must have one shape");
   const int64_t half = cos.back();
   p.rotated = attributes.get_int("rotary_embedding_dim", 0);

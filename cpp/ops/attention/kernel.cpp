@@ -24,7 +24,7 @@ void move_row(const E* src, int64_t step, int64_t size, const RowChange<E>& chan
       std::copy(src, src + size, dst);
       return;
     }
-  } else if constexpr (kernels::kIsHalf<E>) {
+  } else if constexpr (kIsHalf<E>) {
     if (plain) return kernels::widen(src, dst, size);
   }
   write_row(src, step, size, change, dst);
@@ -33,8 +33,8 @@ void move_row(const E* src, int64_t step, int64_t size, const RowChange<E>& chan
 // E: the type of the tensors. float16 and bfloat16 are computed in float.
 template <class E>
 class AttentionKernel final : public Kernel {
-  using C = ComputeType<E>;
-  static constexpr bool kHalf = kernels::kIsHalf<E>;
+  using C = Arithmetic<E>;
+  static constexpr bool kHalf = kIsHalf<E>;
 
   // K or V on its way from the input and the past to where it is read.
   struct Side {
@@ -57,7 +57,7 @@ class AttentionKernel final : public Kernel {
 
  public:
   AttentionKernel(const OpContext& context, Spec spec) : s_(std::move(spec)), p_(s_.problem) {
-    name_ = context.node.op_type;
+    name_ = context.node.origin.op_type.empty() ? context.node.op_type : context.node.origin.op_type;
     threads_ = context.options.threads;
     const int64_t new_rows = s_.k.heads.rows;
     p_.has_lengths = s_.past != Past::All || s_.lengths_input >= 0;
@@ -283,7 +283,8 @@ class AttentionKernel final : public Kernel {
     }
     if (p_.has_sink) {
       C* const sink = at<C>(args, sink_at_);
-      for (int64_t h = 0; h < p_.heads; ++h) sink[h] = s_.sink_input >= 0 ? load(args.in<E>(s_.sink_input)[h]) : C{0};
+      for (int64_t h = 0; h < p_.heads; ++h)
+        sink[h] = s_.sink_input >= 0 ? widened(args.in<E>(s_.sink_input)[h]) : C{0};
       t.sink = sink;
     }
   }
@@ -324,7 +325,7 @@ class AttentionKernel final : public Kernel {
                         });
   }
 
-  // Rows [begin, end) of one head: those of the past, new ones, and zeros behind them in a tensor that is not the past.
+  // Rows [begin, end) of one head: those of the past, new ones, and what is behind them in the buffer.
   void make_rows(const KernelArgs& args, const Facts& facts, const Side& side, int64_t b, int64_t kv, int64_t begin,
                  int64_t end) const {
     const int64_t size = side.from.heads.size, head = b * p_.kv_heads + kv;
@@ -339,7 +340,10 @@ class AttentionKernel final : public Kernel {
         if (begin < past_end) std::copy(past + begin * size, past + past_end * size, rows + begin * size);
         const int64_t stop = end == p_.keys ? side.capacity : end;
         const int64_t behind = std::max(begin, facts.past[b] + side.from.heads.rows);
-        if (behind < stop) std::fill(rows + behind * size, rows + stop * size, E{});
+        if (behind < stop && s_.past == Past::Scalar)  // as if it were the same memory
+          std::copy(past + behind * size, past + stop * size, rows + behind * size);
+        else if (behind < stop)
+          std::fill(rows + behind * size, rows + stop * size, E{});
       }
       new_rows(args, facts, side, b, kv, std::max(begin, past_end), fresh_end, rows);
       if (side.wide && begin < fresh_end) widen_rows(args, side, head, begin, fresh_end, rows);
