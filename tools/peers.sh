@@ -18,4 +18,4 @@ peer() {
 
 peer onnxruntime onnxruntime==1.31.1 numpy==2.4.6
 peer openvino openvino==2026.4.1
-peer lleaves lleaves==1.3.0 lightgbm==4.7.0 numpy
+peer lleaves lleaves==1.3.0 lightgbm==4.7.0 llvmlite==0.44.0
