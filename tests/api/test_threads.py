@@ -80,6 +80,7 @@ def test_ctrl_c_stops_a_run() -> None:
 import os, signal, threading, time
 import numpy as np
 import fastort
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
 session = fastort.InferenceSession({models.slow()!r})
 options = fastort.RunOptions()
 threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
