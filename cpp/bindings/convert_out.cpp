@@ -47,6 +47,18 @@ PyObject* item_to_array(const Tensor& tensor) {
 }
 
 PyObject* map_value(const Tensor& tensor) {
+  if (tensor.shape().rank() == 0) {
+    switch (tensor.type()) {
+      case DataType::Float:
+        return PyFloat_FromDouble(static_cast<double>(*tensor.data<float>()));
+      case DataType::Double:
+        return PyFloat_FromDouble(*tensor.data<double>());
+      case DataType::Int64:
+        return PyLong_FromLongLong(*tensor.data<int64_t>());
+      default:
+        break;
+    }
+  }
   auto array = py::reinterpret_steal<py::object>(item_to_array(tensor));
   if (tensor.shape().rank() != 0) return array.release().ptr();
   return checked(PyObject_CallMethod(array.ptr(), "item", nullptr));
@@ -57,7 +69,7 @@ PyObject* map_to_dict(const Items& items, KeyFn new_key) {
   auto dict = py::reinterpret_steal<py::object>(checked(PyDict_New()));
   for (const auto& [key, tensor] : items) {
     const auto name = py::reinterpret_steal<py::object>(checked(new_key(key)));
-    const auto value = py::reinterpret_steal<py::object>(map_value(tensor));
+    const auto value = py::reinterpret_steal<py::object>(checked(map_value(tensor)));
     if (PyDict_SetItem(dict.ptr(), name.ptr(), value.ptr()) != 0) throw py::error_already_set();
   }
   return dict.release().ptr();

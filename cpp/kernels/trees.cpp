@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "kernels/flat_trees.h"
 
 namespace fastort::kernels {
 namespace {
@@ -44,6 +45,19 @@ Trees<T>::Trees(std::span<const TreeNode> nodes, std::span<const int64_t> roots,
     if (vote.target < 0 || vote.target >= targets)
       invalid_graph("leaf weight for target " + std::to_string(vote.target) + " of " + std::to_string(targets));
   lay_out(nodes, roots);
+  if (aggregate != TreeAggregate::Sum && aggregate != TreeAggregate::Average) return;
+  flat_ = FlatTrees<T>::make(nodes, roots, votes_, targets, features_);
+  if (!flat_) return;
+  nodes_ = {};
+  ranges_ = {};
+}
+
+template <class T>
+Trees<T>::~Trees() = default;
+
+template <class T>
+int64_t Trees<T>::scratch() const noexcept {
+  return flat_ ? flat_->scratch() : 0;
 }
 
 template <class T>
@@ -157,11 +171,13 @@ void Trees<T>::run_with(const T* src, int64_t rows, int64_t features, T* dst, Co
 }
 
 template <class T>
-void Trees<T>::run(const T* src, int64_t rows, int64_t features, T* dst) const {
+void Trees<T>::run(const T* src, int64_t rows, int64_t features, T* dst, T* scratch) const {
   const bool extreme = aggregate_ == TreeAggregate::Min || aggregate_ == TreeAggregate::Max;
   const int64_t scores = rows * targets_;
   std::fill_n(dst, scores, extreme ? std::numeric_limits<T>::quiet_NaN() : T(0));
-  if (uniform_ && compare_ == TreeCompare::LessEqual)
+  if (flat_)
+    flat_->add(src, rows, features, dst, scratch);
+  else if (uniform_ && compare_ == TreeCompare::LessEqual)
     run_with(src, rows, features, dst, [](const Node& node, T x) { return x <= node.threshold; });
   else if (uniform_ && compare_ == TreeCompare::Less)
     run_with(src, rows, features, dst, [](const Node& node, T x) { return x < node.threshold; });

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -26,7 +27,11 @@ struct TreeVote {
   T weight;
 };
 
-// Decision trees in one array of nodes in preorder, so that a true branch mostly continues on the same cache line.
+template <class T>
+class FlatTrees;
+
+// Decision trees of any kind. Those that FlatTrees takes are walked there; the others lie in one array of nodes in
+// preorder, so that a true branch mostly continues on the same cache line.
 template <class T>
 class Trees {
  public:
@@ -35,11 +40,13 @@ class Trees {
   // All positions, features and targets are checked; throws InvalidGraph for nodes that are no trees.
   Trees(std::span<const TreeNode> nodes, std::span<const int64_t> roots, std::vector<TreeVote<T>> votes,
         int64_t targets, TreeAggregate aggregate);
+  ~Trees();
 
   int64_t features() const noexcept { return features_; }  // that a row must have at least
+  int64_t scratch() const noexcept;                        // items that `run` takes
 
   // Scores [rows, targets] of src [rows, features]. A target without a vote scores 0.
-  void run(const T* src, int64_t rows, int64_t features, T* dst) const;
+  void run(const T* src, int64_t rows, int64_t features, T* dst, T* scratch) const;
 
  private:
   // A leaf steps to itself.
@@ -59,7 +66,8 @@ class Trees {
   void run_with(const T* src, int64_t rows, int64_t features, T* dst, Compare compare) const;
   void vote(int32_t leaf, T* scores) const;
 
-  std::vector<Node> nodes_;
+  std::unique_ptr<const FlatTrees<T>> flat_;
+  std::vector<Node> nodes_;    // empty where flat_ is not
   std::vector<Range> ranges_;  // the votes of each node
   std::vector<int32_t> roots_;
   std::vector<TreeVote<T>> votes_;

@@ -264,23 +264,32 @@ std::unique_ptr<Kernel> tree_kernel(const OpContext& context, const Ensemble& en
   const bool convert = type != kDataTypeOf<T>;
   const int64_t targets = ensemble.targets;
   const int64_t converted = convert ? rows.count * rows.features : 0;
-  const auto work = static_cast<int64_t>(ensemble.roots.size()) * 64 + targets + rows.features;
+  // A tree takes about 30 ns; a piece is a whole number of blocks of rows.
+  const int64_t work = 30 * static_cast<int64_t>(ensemble.roots.size()) + targets + rows.features;
+  const int64_t grain = std::max<int64_t>(8, (20000 / work + 7) / 8 * 8);
+  const int64_t most = context.options.threads == 1 ? 1 : 4 * context.options.threads;
+  int64_t step = rows.count;
+  if (rows.count > grain) step = std::max(grain, ((rows.count + most - 1) / most + 7) / 8 * 8);
+  const int64_t pieces = rows.count == 0 ? 0 : (rows.count + step - 1) / step;
+  const int64_t scratch = trees->scratch();
   return make_kernel(
       [=, finish = std::move(finish)](const KernelArgs& args) {
         T* numbers = reinterpret_cast<T*>(args.workspace);
         T* scores = numbers + converted;
-        args.parallel.range(rows.count, std::max<int64_t>(8, 32768 / work), [&](int64_t begin, int64_t end) {
+        T* scratches = scores + rows.count * targets;
+        args.parallel.chunks(static_cast<int>(pieces), [&](int piece) {
+          const int64_t begin = piece * step, end = std::min(rows.count, begin + step);
           const T* src = args.in<T>(0) + begin * rows.features;
           if (convert) {
             T* dst = numbers + begin * rows.features;
             read_numbers(type, args.in<std::byte>(0), begin * rows.features, (end - begin) * rows.features, dst);
             src = dst;
           }
-          trees->run(src, end - begin, rows.features, scores + begin * targets);
+          trees->run(src, end - begin, rows.features, scores + begin * targets, scratches + piece * scratch);
           for (int64_t row = begin; row < end; ++row) finish(args, row, scores + row * targets);
         });
       },
-      static_cast<size_t>(converted + rows.count * targets) * sizeof(T));
+      static_cast<size_t>(converted + rows.count * targets + pieces * scratch) * sizeof(T));
 }
 
 // Calls make(type tag) with the type to compute in: double where float would not hold the numbers exactly.
@@ -315,10 +324,10 @@ void store(DataType type, std::byte* dst, int64_t i, T value) {
 
 std::unique_ptr<Kernel> regression_kernel(const OpContext& context, const Ensemble& ensemble) {
   const int64_t targets = ensemble.targets;
-  if (!ensemble.base.empty() && ensemble.base.size() != static_cast<size_t>(targets) && ensemble.base.size() != 1)
+  if (!ensemble.base.empty() && ensemble.base.size() != static_cast<size_t>(targets))
     context.fail(std::to_string(ensemble.base.size()) + " base_values for " + std::to_string(targets) + " targets");
-  std::vector<double> base = ensemble.base.empty() ? std::vector<double>{0.0} : ensemble.base;
-  base.resize(static_cast<size_t>(targets), base[0]);
+  std::vector<double> base = ensemble.base;
+  base.resize(static_cast<size_t>(targets), 0.0);
   const DataType type = context.out(0).type;
   return with_compute_type(context, ensemble, [&]<class T>(std::type_identity<T>) {
     return tree_kernel<T>(context, ensemble, [=, post = ensemble.post](const KernelArgs& args, int64_t row, T* scores) {
@@ -381,15 +390,18 @@ std::unique_ptr<Kernel> prepare_classifier(const OpContext& context) {
   const ClassLabels labels = ClassLabels::parse(context, "classlabels_int64s");
   const int64_t classes = labels.size();
   const Ensemble ensemble = parse_numbered(context, "class", classes);
-  bool first_only = true, one_class = true, positive = true;
+  bool first_only = true, second_only = true, one_class = true, positive = true;
   for (const TreeVote<double>& vote : ensemble.votes) {
     first_only &= vote.target == 0;
+    second_only &= vote.target == 1;
     one_class &= vote.target == ensemble.votes[0].target;
     positive &= vote.weight >= 0;
   }
   std::vector<double> base = ensemble.base;
   const bool one_score = classes == 2 && first_only && base.size() < 2;
-  if (base.size() > 1 && base.size() != static_cast<size_t>(classes))
+  // One number for two classes is the first one's, and of no effect where nothing votes for that one.
+  if (base.size() == 1 && classes == 2 && second_only) base.clear();
+  if (!base.empty() && base.size() != static_cast<size_t>(classes) && (base.size() > 1 || classes > 2))
     context.fail(std::to_string(base.size()) + " base_values for " + std::to_string(classes) + " classes");
   base.resize(static_cast<size_t>(classes), 0);
   const Decision decision{ensemble.post, one_score, classes == 2 && one_class && ensemble.base.size() < 2, positive};
