@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -102,7 +103,8 @@ AGGREGATES = {"SUM": np.sum, "AVERAGE": np.mean, "MIN": np.min, "MAX": np.max}
 
 def regressors() -> list[Case]:
     rows = []
-    for modes in [["BRANCH_LEQ"], ["BRANCH_LT"], list(MODES)]:
+    ordered = ["BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT"]
+    for modes in [["BRANCH_LEQ"], ["BRANCH_LT"], ["BRANCH_GTE"], ordered, list(MODES)]:
         for name, aggregate in AGGREGATES.items():
             nodes = forest(modes)
             found = votes(nodes, "target", 2)
@@ -147,6 +149,52 @@ def classifiers() -> list[Case]:
     return rows
 
 
+def one_target() -> list[Case]:
+    """Blocks of rows that are full, nearly full and nearly empty, with numbers of every type."""
+    nodes = forest(["BRANCH_LEQ"], trees=11)
+    found = votes(nodes, "target", 1)
+    rows = []
+    for count in [0, 1, 3, 8, 15, 300]:
+        x = np.random.default_rng(count).standard_normal((count, 4)).astype(np.float32)
+        x[::7, 2] = np.nan
+        y = scores(x, nodes, found, "target", 1).sum(1)
+        rows.append(case("TreeEnsembleRegressor", [x], {**nodes, **found}, expected=[y], id=f"rows-{count}", opset=3))
+    for dtype in [np.int32, np.int64, np.float64]:
+        x = (_x * 3).astype(dtype)
+        y = scores(x.astype(np.float64), nodes, found, "target", 1).mean(1)
+        attributes = {**nodes, **found, "aggregate_function": "AVERAGE"}
+        name = f"one-target-{np.dtype(dtype)}"
+        rows.append(case("TreeEnsembleRegressor", [x], attributes, expected=[y], id=name, opset=3))
+    return [replace(row, expected=[row.expected[0].astype(np.float32)]) for row in rows if row.expected]
+
+
+def two_classes() -> list[Case]:
+    """All votes for one of two classes: ONNX Runtime takes the sum for the second class's score."""
+    nodes = forest(["BRANCH_LEQ"], trees=5)
+    mixed = votes(nodes, "class", 1)
+    positive = {**mixed, "class_weights": [abs(w) / 8 for w in mixed["class_weights"]]}
+    rows = []
+    for name, found, middle in [("mixed", mixed, 0.0), ("positive", positive, 0.5)]:
+        for base in [None, [0.25]]:
+            y = scores(_x, nodes, found, "class", 1).sum((1, 2)) + (base or [0])[0]
+            logistic = 1 / (1 + np.exp(-y))
+            plain = np.stack([1 - y if name == "positive" else -y, y], 1)
+            labels = np.where(y > middle, 8, 3)
+            for post, result in [("NONE", plain), ("LOGISTIC", np.stack([1 - logistic, logistic], 1))]:
+                rows.append(
+                    case(
+                        "TreeEnsembleClassifier",
+                        [_x],
+                        {**nodes, **found, "post_transform": post, "base_values": base, "classlabels_int64s": [3, 8]},
+                        outputs=2,
+                        expected=[labels, result.astype(np.float32)],
+                        id=f"two-{name}-{post}-{'base' if base else 'plain'}",
+                        opset=3,
+                    )
+                )
+    return rows
+
+
 def tensor(values: Any, kind: int = TensorProto.FLOAT) -> Any:
     return helper.make_tensor("t", kind, [len(values)], values)
 
@@ -164,16 +212,24 @@ _split = {
     "leaf_targetids": [0, 1, 0, 0],
 }
 # Node 0: x in {1.2, 3.7, 8} leads to node 1, else to node 2.
+
+
+def _member_numbers(kind: int) -> dict[str, Any]:
+    return {
+        "nodes_splits": tensor([11.0, 23234.0, 10.0], kind),
+        "leaf_weights": tensor([5.0, -4.0, 2.5, 7.0], kind),
+        "membership_values": tensor([1.2, 3.7, 8.0, np.nan, 1.2, 7.0, np.nan], kind),
+    }
+
+
 _member = {
     **_split,
+    **_member_numbers(TensorProto.FLOAT),
     "nodes_modes": tensor([6, 6, 0], TensorProto.UINT8),
-    "nodes_splits": tensor([11.0, 232344.0, 10.0]),
     "nodes_truenodeids": [1, 0, 2],
     "nodes_falsenodeids": [2, 1, 3],
     "nodes_trueleafs": [0, 1, 1],
     "nodes_falseleafs": [0, 1, 1],
-    "leaf_weights": tensor([5.0, -4.0, 2.5, 7.0]),
-    "membership_values": tensor([1.2, 3.7, 8.0, np.nan, 1.2, 7.0, np.nan]),
 }
 _member_x = a([1.2], [3.7], [8.0], [0.5], [12.0])
 _member_y = a([5, 0], [0, -4], [0, -4], [2.5, 0], [7, 0])
@@ -203,6 +259,19 @@ CASES = [
     ),
     *regressors(),
     *classifiers(),
+    *one_target(),
+    *two_classes(),
+    *[
+        case(
+            "TreeEnsemble",
+            [_member_x.astype(dtype)],
+            {**_member, **_member_numbers(kind), "aggregate_function": function},
+            expected=[_member_y.astype(dtype)],
+            id=f"{np.dtype(dtype)}-aggregate-{function}",
+        )
+        for dtype, kind in [(np.float32, TensorProto.FLOAT), (np.float16, TensorProto.FLOAT16)]
+        for function in range(4)
+    ],
     case("TreeEnsemble", [_member_x], _member, expected=[_member_y], id="membership"),
     case("ArrayFeatureExtractor", [_x, a(2, 0, 2, t=np.int64)], expected=[_x[:, [2, 0, 2]]]),
     case("ArrayFeatureExtractor", [a(1, 2, 3), a(1, t=np.int64)], expected=[a([2])], id="vector"),
