@@ -14,6 +14,7 @@ from sklearn import (
     decomposition,
     discriminant_analysis,
     ensemble,
+    feature_extraction,
     feature_selection,
     gaussian_process,
     impute,
@@ -40,6 +41,8 @@ from .common import (
     POSITIVE_TEST,
     TARGET,
     TARGETS,
+    TEXTS,
+    TEXTS_TEST,
     THREE,
     TWO,
     WORDS,
@@ -231,6 +234,25 @@ def transformers() -> Iterator[Estimator]:
     yield transformer("select", lambda: feature_selection.SelectKBest(k=2), y=THREE)
 
 
+def texts() -> Iterator[Estimator]:
+    text = feature_extraction.text
+    rows = {"x": TEXTS, "x_test": TEXTS_TEST}
+    yield transformer("count-words", text.CountVectorizer, **rows)
+    yield transformer("count-pairs", lambda: text.CountVectorizer(ngram_range=(1, 2), binary=True), **rows)
+    yield transformer("tfidf-words", text.TfidfVectorizer, **rows)
+    yield transformer("tfidf-sublinear", lambda: text.TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2)), **rows)
+    yield transformer(
+        "tfidf-pattern", lambda: text.TfidfVectorizer(token_pattern="[a-z]+", stop_words=["the", "a"]), **rows
+    )
+    yield transformer("tfidf-characters", lambda: text.TfidfVectorizer(analyzer="char", ngram_range=(1, 2)), **rows)
+    yield classifier(
+        "text-pipeline",
+        lambda: pipeline.make_pipeline(text.TfidfVectorizer(), linear_model.LogisticRegression()),
+        y=np.array([0, 1, 1, 0, 1, 0]),
+        **rows,
+    )
+
+
 def column_pipeline() -> Any:
     """Two columns of numbers and one of words, each kind prepared in its own way."""
     numbers = pipeline.make_pipeline(impute.SimpleImputer(), preprocessing.StandardScaler())
@@ -239,4 +261,4 @@ def column_pipeline() -> Any:
     return pipeline.make_pipeline(columns, linear_model.LogisticRegression())
 
 
-ESTIMATORS = [*trees(), *machines(), *linear(), *others(), *transformers()]
+ESTIMATORS = [*trees(), *machines(), *linear(), *others(), *transformers(), *texts()]
