@@ -36,11 +36,17 @@ bool rephrase(const TreeNode& node, Question<T>& question) {
 }  // namespace
 
 template <class T>
-FlatTrees<T>::FlatTrees(std::span<const TreeVote<T>> votes, int64_t targets, int64_t features)
-    : votes_(votes), targets_(targets), features_(features) {
+FlatTrees<T>::FlatTrees(std::span<const TreeNode> nodes, std::span<const TreeVote<T>> votes, int64_t targets,
+                        int64_t features)
+    : votes_(votes), targets_(targets) {
+  // Nodes that no root leads to were not checked.
+  for (const TreeNode& node : nodes)
+    if (!node.leaf && node.feature >= 0 && node.feature < features) features_.push_back(node.feature);
+  std::sort(features_.begin(), features_.end());
+  features_.erase(std::unique(features_.begin(), features_.end()), features_.end());
   // A block of rows stays in the first cache beside a tree.
   constexpr int64_t kBlockItems = 16384 / sizeof(T);
-  block_rows_ = kLanes * std::clamp<int64_t>(kBlockItems / (kLanes * (features + 1)), 1, 16);
+  block_rows_ = kLanes * std::clamp<int64_t>(kBlockItems / (kLanes * (columns() + 1)), 1, 16);
   if (!votes.empty() &&
       std::all_of(votes.begin(), votes.end(), [&](const TreeVote<T>& vote) { return vote.target == votes[0].target; }))
     only_target_ = votes[0].target;
@@ -50,15 +56,19 @@ template <class T>
 std::unique_ptr<const FlatTrees<T>> FlatTrees<T>::make(std::span<const TreeNode> nodes, std::span<const int64_t> roots,
                                                        std::span<const TreeVote<T>> votes, int64_t targets,
                                                        int64_t features) {
-  std::unique_ptr<FlatTrees> trees(new FlatTrees(votes, targets, features));
+  constexpr int64_t kFewColumns = 4096;
+  std::unique_ptr<FlatTrees> trees(new FlatTrees(nodes, votes, targets, features));
   if (!trees->lay_out(nodes, roots)) return nullptr;
+  int64_t steps = 0;
+  for (const Tree& tree : trees->trees_) steps += tree.depth;
+  if (trees->columns() > std::max(kFewColumns, steps)) return nullptr;
   return trees;
 }
 
 template <class T>
 bool FlatTrees<T>::lay_out(std::span<const TreeNode> nodes, std::span<const int64_t> roots) {
   constexpr int64_t kNarrow = std::numeric_limits<uint16_t>::max();
-  if (sizeof(T) == sizeof(float) && kLanes * features_ <= kNarrow && lay_out_all(nodes, roots, narrow_)) return true;
+  if (sizeof(T) == sizeof(float) && kLanes * columns() <= kNarrow && lay_out_all(nodes, roots, narrow_)) return true;
   narrow_.clear();
   return lay_out_all(nodes, roots, wide_);
 }
@@ -109,7 +119,7 @@ bool FlatTrees<T>::lay_out_tree(std::span<const TreeNode> nodes, int64_t root, s
       } else {
         ranges_.push_back({static_cast<int32_t>(node.votes_begin), static_cast<int32_t>(node.votes_end)});
       }
-      flat[at] = {value, static_cast<Index>(visit.place), static_cast<Index>(kLanes * features_)};
+      flat[at] = {value, static_cast<Index>(visit.place), static_cast<Index>(kLanes * columns())};
       continue;
     }
     Question<T> question;
@@ -118,7 +128,8 @@ bool FlatTrees<T>::lay_out_tree(std::span<const TreeNode> nodes, int64_t root, s
     if (pair + 1 > kMost) return false;
     flat.resize(flat.size() + 2);
     missing_.resize(flat.size(), 0);
-    flat[at] = {question.threshold, static_cast<Index>(pair), static_cast<Index>(kLanes * node.feature)};
+    const int64_t column = std::lower_bound(features_.begin(), features_.end(), node.feature) - features_.begin();
+    flat[at] = {question.threshold, static_cast<Index>(pair), static_cast<Index>(kLanes * column)};
     missing_[at] = question.missing_yes;
     stack.push_back({question.no, pair + 1, visit.depth + 1});
     stack.push_back({question.yes, pair, visit.depth + 1});
@@ -131,18 +142,20 @@ bool FlatTrees<T>::lay_out_tree(std::span<const TreeNode> nodes, int64_t root, s
 template <class T>
 bool FlatTrees<T>::load(const T* src, int64_t rows, int64_t stride, T* lanes) const {
   bool nan = false;
-  for (int64_t group = 0; group < rows; group += kLanes, lanes += kLanes * (features_ + 1)) {
+  for (int64_t group = 0; group < rows; group += kLanes, lanes += kLanes * (columns() + 1)) {
     const int64_t width = std::min(kLanes, rows - group);
     for (int64_t r = 0; r < width; ++r) {
       const T* row = src + (group + r) * stride;
-      for (int64_t f = 0; f < features_; ++f) {
-        nan |= row[f] != row[f];
-        lanes[f * kLanes + r] = row[f];
+      T* dst = lanes + r;
+      for (int64_t feature : features_) {
+        nan |= row[feature] != row[feature];
+        *dst = row[feature];
+        dst += kLanes;
       }
     }
     for (int64_t r = width; r < kLanes; ++r)
-      for (int64_t f = 0; f < features_; ++f) lanes[f * kLanes + r] = 0;
-    std::fill_n(lanes + features_ * kLanes, kLanes, -std::numeric_limits<T>::infinity());
+      for (int64_t c = 0; c < columns(); ++c) lanes[c * kLanes + r] = 0;
+    std::fill_n(lanes + columns() * kLanes, kLanes, -std::numeric_limits<T>::infinity());
   }
   return nan;
 }
@@ -161,7 +174,7 @@ template <bool kMissing, class Index>
 void FlatTrees<T>::add_block(const std::vector<Node<Index>>& all, const T* lanes, int64_t rows, T* dst) const {
   constexpr auto kWidth = static_cast<size_t>(kLanes);
   constexpr int kStride = 4;  // levels between looks whether all have arrived
-  const auto leaf = static_cast<Index>(kLanes * features_);
+  const auto leaf = static_cast<Index>(kLanes * columns());
   // Where x leads from node `at`; a walk that has arrived stays.
   const auto next = [&](const Node<Index>* nodes, uint32_t at, const T* x) -> uint32_t {
     const Node<Index>& node = nodes[at];
@@ -183,7 +196,7 @@ void FlatTrees<T>::add_block(const std::vector<Node<Index>>& all, const T* lanes
   for (const Tree& tree : trees_) {
     const Node<Index>* nodes = all.data() + tree.begin;
     for (int64_t row = 0; row < lone; row += kLanes) {
-      const T* x = lanes + row * (features_ + 1);
+      const T* x = lanes + row * (columns() + 1);
       uint32_t at[kWidth] = {};
       for (int left = tree.depth; left > 0; left -= kStride) {
         for (int level = 0; level < kStride; ++level) {
@@ -202,7 +215,7 @@ void FlatTrees<T>::add_block(const std::vector<Node<Index>>& all, const T* lanes
 
   // A few rows: eight trees side by side.
   for (int64_t row = lone; row < rows; ++row) {
-    const T* x = lanes + lone * (features_ + 1) + (row - lone);
+    const T* x = lanes + lone * (columns() + 1) + (row - lone);
     for (size_t first = 0; first < trees_.size(); first += kWidth) {
       const size_t width = std::min(kWidth, trees_.size() - first);
       const Node<Index>* nodes[kWidth];

@@ -16,24 +16,25 @@ class FlatTrees {
  public:
   static constexpr int64_t kLanes = 8;
 
-  // nullptr where the trees are of another kind: a node has two parents, asks for equality, or a number is NaN.
-  // The votes must outlive this; targets and features were checked.
+  // nullptr where the trees are of another kind: a node has two parents, asks for equality, or a number is NaN; or
+  // where there are so many features that copying them would take longer than the walks. The votes must outlive this;
+  // nodes, targets and features were checked.
   static std::unique_ptr<const FlatTrees> make(std::span<const TreeNode> nodes, std::span<const int64_t> roots,
                                                std::span<const TreeVote<T>> votes, int64_t targets, int64_t features);
 
   // Items of scratch that `add` takes.
-  int64_t scratch() const noexcept { return block_rows_ * (features_ + 1); }
+  int64_t scratch() const noexcept { return block_rows_ * (columns() + 1); }
 
   // Adds the weights of all votes for src [rows, stride] to dst [rows, targets].
   void add(const T* src, int64_t rows, int64_t stride, T* dst, T* scratch) const;
 
  private:
-  // A leaf asks for the column behind the features, which holds -infinity.
+  // A leaf asks for the column behind those of the features, which holds -infinity.
   template <class Index>
   struct Node {
     T value;       // threshold; of a leaf its vote, or its number in the tree
     Index child;   // where x <= value; the next one where not
-    Index column;  // kLanes times the feature
+    Index column;  // kLanes times the place among features_
   };
   struct Tree {
     int64_t begin;  // among the nodes
@@ -44,7 +45,8 @@ class FlatTrees {
     int32_t begin, end;
   };
 
-  FlatTrees(std::span<const TreeVote<T>> votes, int64_t targets, int64_t features);
+  FlatTrees(std::span<const TreeNode> nodes, std::span<const TreeVote<T>> votes, int64_t targets, int64_t features);
+  int64_t columns() const noexcept { return static_cast<int64_t>(features_.size()); }
   bool lay_out(std::span<const TreeNode> nodes, std::span<const int64_t> roots);
   template <class Index>
   bool lay_out_tree(std::span<const TreeNode> nodes, int64_t root, std::vector<Node<Index>>& flat,
@@ -64,7 +66,8 @@ class FlatTrees {
   bool any_missing_ = false;
   std::vector<Range> ranges_;  // the votes of each leaf
   std::span<const TreeVote<T>> votes_;
-  int64_t targets_, features_, block_rows_;
+  std::vector<int64_t> features_;  // that nodes ask for
+  int64_t targets_, block_rows_;
   int64_t only_target_ = -1;  // that all leaves vote for
 };
 
