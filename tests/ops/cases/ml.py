@@ -261,6 +261,26 @@ CASES = [
     *classifiers(),
     *one_target(),
     *two_classes(),
+    case(
+        "TreeEnsembleRegressor",
+        [a([0, 1], [0, -1], [0, np.nan])],
+        {
+            "nodes_treeids": [0, 0, 0, 0],
+            "nodes_nodeids": [0, 1, 2, 3],
+            "nodes_featureids": [1, 0, 0, 1_000_000],
+            "nodes_values": [0.5, 0.0, 0.0, 0.0],
+            "nodes_modes": ["BRANCH_LEQ", "LEAF", "LEAF", "BRANCH_LEQ"],
+            "nodes_truenodeids": [1, 0, 0, 1],
+            "nodes_falsenodeids": [2, 0, 0, 2],
+            "target_treeids": [0, 0],
+            "target_nodeids": [1, 2],
+            "target_ids": [0, 0],
+            "target_weights": [3.0, 4.0],
+        },
+        expected=[a([4], [3], [4])],
+        id="node-out-of-reach",
+        opset=3,
+    ),
     *[
         case(
             "TreeEnsemble",
