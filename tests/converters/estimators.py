@@ -240,7 +240,7 @@ def texts() -> Iterator[Estimator]:
     yield transformer("count-words", text.CountVectorizer, **rows)
     yield transformer("count-pairs", lambda: text.CountVectorizer(ngram_range=(1, 2), binary=True), **rows)
     yield transformer("tfidf-words", text.TfidfVectorizer, **rows)
-    yield transformer("tfidf-sublinear", lambda: text.TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2)), **rows)
+    yield transformer("tfidf-pairs", lambda: text.TfidfVectorizer(ngram_range=(1, 2), norm="l1"), **rows)
     yield transformer(
         "tfidf-pattern", lambda: text.TfidfVectorizer(token_pattern="[a-z]+", stop_words=["the", "a"]), **rows
     )
