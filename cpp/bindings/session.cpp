@@ -244,12 +244,16 @@ void PySession::prepare(PyObject* output_names, PyObject* feed, PyObject* run_op
 }
 
 // What the caller receives shares memory with nothing else: an output that is asked for twice is two arrays, and one
-// that is a fed value is a copy of it.
-void PySession::separate(Call& call) {
+// that is a fed value is a copy of it. A result in the memory that the caller bound to it is meant to be there.
+void PySession::separate(Call& call, std::span<const Value> targets) {
   auto same_memory = [](const Value& a, const Value& b) {
     return a.is_tensor() && b.is_tensor() && a.tensor().buffer() && a.tensor().buffer() == b.tensor().buffer();
   };
   for (size_t i = 0; i < call.results.size(); ++i) {
+    const Value& result = call.results[i];
+    const bool in_place = i < targets.size() && targets[i].is_tensor() && result.is_tensor() &&
+                          targets[i].tensor().raw() == result.tensor().raw();
+    if (in_place) continue;
     bool shared = false;
     for (const Value& feed : call.feeds) shared |= same_memory(feed, call.results[i]);
     for (size_t k = 0; k < i && !call.selected.empty(); ++k) shared |= same_memory(call.results[k], call.results[i]);
@@ -278,7 +282,7 @@ py::list PySession::run_values(const py::object& output_names, const py::object&
   }
   const std::vector<Value> targets = call.results;
   call.run(last_run_ns_);
-  separate(call);
+  separate(call, targets);
   for (size_t i = 0; i < targets.size(); ++i) {
     if (targets[i].is_tensor())
       write_bound(call.results[i], targets[i].tensor(), call.session->outputs()[static_cast<size_t>(call.outputs[i])]);

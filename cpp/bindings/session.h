@@ -3,6 +3,7 @@
 #include <atomic>
 #include <limits>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "bindings/convert.h"
@@ -30,7 +31,7 @@ class PySession {
   struct Call;
   void prepare(PyObject* output_names, PyObject* feed, PyObject* run_options, Call& call) const;
   void select_outputs(PyObject* output_names, Call& call) const;
-  static void separate(Call& call);
+  static void separate(Call& call, std::span<const Value> targets = {});
   [[noreturn]] void fail_missing(PyObject* feed) const;
 
   std::shared_ptr<Session> session_;
