@@ -132,7 +132,8 @@ class QAttention final : public Kernel {
     }
     if (p.has_mask) tensors.mask = fill_mask(args);
     tensors.y = args.out<float>(0);
-    kernels::run_attention(p, tensors, threads_, args.workspace + attention_at_, args.parallel);
+    kernels::run_attention(p, tensors, threads_, args.workspace + attention_at_, args.parallel,
+                           [](int64_t, int64_t, int64_t, int64_t) {});
   }
 
  private:
