@@ -47,41 +47,45 @@ HWY_INLINE V32 multiply_add(V32 sum, hn::Vec<D16> a, hn::Vec<D16> b) {
 #endif
 }
 
-// One row of sums: to floats or bytes, and into the destination.
+// Rows of sums as floats, bytes or as they are; rows of T are `stride` apart.
 template <class T>
-HWY_INLINE void store_row(const Tile& t, const int32_t* sums, T* dst) {
+HWY_INLINE void store_rows(const IgemmEpilogue& e, const int32_t* sums, int rows, T* dst, int64_t stride) {
   const D32 d;
   const hn::Rebind<float, D32> df;
-  const IgemmEpilogue& e = t.epilogue;
-  HWY_ALIGN T edge[kPanel];
-  T* const to = t.cols == kPanel ? dst : edge;
-  V32 value[kVectors];
-  for (int j = 0; j < kVectors; ++j) {
-    value[j] = hn::Load(d, sums + j * kLanes);
-    if (e.bias) value[j] = hn::Add(value[j], hn::LoadU(d, e.bias + j * kLanes));
-  }
-  if constexpr (sizeof(T) == 1) {
-    const Requantize<D32> requantize(e.low, e.high, e.zero);
-    for (int j = 0; j < kVectors; ++j) value[j] = requantize(value[j], hn::LoadU(df, e.scales + j * kLanes));
-    store_bytes(value[0], value[1], to);
-  } else {
-    for (int j = 0; j < kVectors; ++j) {
-      if constexpr (std::is_same_v<T, float>) {
-        auto real = hn::Mul(hn::ConvertTo(df, value[j]), hn::LoadU(df, e.scales + j * kLanes));
-        if (e.shift) real = hn::Add(real, hn::LoadU(df, e.shift + j * kLanes));
-        hn::StoreU(real, df, to + j * kLanes);
-      } else {
-        hn::StoreU(value[j], d, to + j * kLanes);
-      }
+  const Requantize<D32> requantize(e.low, e.high, e.zero);
+  const V32 bias0 = e.bias ? hn::LoadU(d, e.bias) : hn::Zero(d);
+  const V32 bias1 = e.bias ? hn::LoadU(d, e.bias + kLanes) : hn::Zero(d);
+  auto scale0 = hn::Zero(df), scale1 = scale0, shift0 = scale0, shift1 = scale0;
+  if constexpr (!std::is_same_v<T, int32_t>) {
+    scale0 = hn::LoadU(df, e.scales);
+    scale1 = hn::LoadU(df, e.scales + kLanes);
+    if (e.shift) {
+      shift0 = hn::LoadU(df, e.shift);
+      shift1 = hn::LoadU(df, e.shift + kLanes);
     }
   }
-  if (to == edge) std::memcpy(dst, edge, static_cast<size_t>(t.cols) * sizeof(T));
+  for (int i = 0; i < rows; ++i, sums += kPanel, dst += stride) {
+    const V32 sum0 = hn::Add(hn::Load(d, sums), bias0), sum1 = hn::Add(hn::Load(d, sums + kLanes), bias1);
+    if constexpr (sizeof(T) == 1) {
+      store_bytes(requantize(sum0, scale0), requantize(sum1, scale1), dst);
+    } else if constexpr (std::is_same_v<T, float>) {
+      hn::StoreU(hn::Add(hn::Mul(hn::ConvertTo(df, sum0), scale0), shift0), df, dst);
+      hn::StoreU(hn::Add(hn::Mul(hn::ConvertTo(df, sum1), scale1), shift1), df, dst + kLanes);
+    } else {
+      hn::StoreU(sum0, d, dst);
+      hn::StoreU(sum1, d, dst + kLanes);
+    }
+  }
 }
 
 template <int kM>
-HWY_INLINE void store_rows(const Tile& t, const int32_t* sums) {
+HWY_INLINE void store_tile(const Tile& t, const int32_t* sums) {
   const auto all = [&]<class T>(T* dst) {
-    for (int i = 0; i < kM; ++i) store_row(t, sums + i * kPanel, dst + i * t.dst_stride);
+    if (t.cols == kPanel) return store_rows(t.epilogue, sums, kM, dst, t.dst_stride);
+    HWY_ALIGN T edge[kM * kPanel];
+    store_rows(t.epilogue, sums, kM, edge, kPanel);
+    for (int i = 0; i < kM; ++i)
+      std::memcpy(dst + i * t.dst_stride, edge + i * kPanel, static_cast<size_t>(t.cols) * sizeof(T));
   };
   switch (t.epilogue.kind) {
     case IgemmEpilogue::Kind::Sums:
@@ -120,7 +124,7 @@ HWY_INLINE void compute_tile(const Tile& t) {
   HWY_ALIGN int32_t sums[kM * kPanel];
   _Pragma("GCC unroll 12") for (int i = 0; i < kM; ++i) _Pragma("GCC unroll 2") for (int j = 0; j < kVectors; ++j)
       hn::Store(sum[i][j], d, sums + i * kPanel + j * kLanes);
-  store_rows<kM>(t, sums);
+  store_tile<kM>(t, sums);
 }
 
 template <int kM>

@@ -67,7 +67,7 @@ void QuantizedConv::pack_weights(const QuantizedConvWeights& weights, std::byte*
 }
 
 size_t QuantizedConv::workspace_bytes() const {
-  return static_cast<size_t>(threads_) * static_cast<size_t>(row_block_ * depth_) * sizeof(int16_t);
+  return static_cast<size_t>(threads_ * (row_block_ * depth_ + kGatherSlack)) * sizeof(int16_t);
 }
 
 void QuantizedConv::run_block(const std::byte* src, const std::byte* weights, std::byte* dst, int64_t job,
@@ -101,7 +101,7 @@ void QuantizedConv::run(const std::byte* src, const std::byte* weights, std::byt
   const int64_t jobs = row_blocks_ * col_blocks_ * shape_.groups;
   std::atomic<int64_t> next{0};
   parallel.chunks(static_cast<int>(std::min<int64_t>(threads_, jobs)), [&](int slot) {
-    int16_t* rows = reinterpret_cast<int16_t*>(workspace) + slot * row_block_ * depth_;
+    int16_t* rows = reinterpret_cast<int16_t*>(workspace) + slot * (row_block_ * depth_ + kGatherSlack);
     for (int64_t job = next++; job < jobs; job = next++) run_block(src, weights, dst, job, rows);
   });
 }

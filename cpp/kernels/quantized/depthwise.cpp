@@ -24,19 +24,39 @@ constexpr int64_t kLanes = static_cast<int64_t>(hn::MaxLanes(D16()));
 // Interleaving works within 128 bits: item i of the lower or upper vector of 32-bit sums belongs to this channel.
 int64_t channel_of(bool upper, int64_t i) { return i / 4 * 8 + (upper ? 4 : 0) + i % 4; }
 
-template <class T, class Y>
-HWY_INLINE void block_of_channels(const Plan& plan, const T* const* taps, int64_t block, int64_t first, size_t count,
+// What the blocks of a pixel share, apart from memory that the bytes stored could be thought to change.
+struct Pixel {
+  int64_t channels, blocks, pairs;
+  const int16_t* weights;
+  const int32_t* bias;
+  const float* scales;
+  Requantize<D32> requantize;
+
+  explicit Pixel(const Plan& plan)
+      : channels(plan.channels),
+        blocks(plan.blocks),
+        pairs(plan.pairs),
+        weights(plan.weights.data()),
+        bias(plan.bias.data()),
+        scales(plan.scales.data()),
+        requantize(plan.low, plan.high, plan.zero) {}
+};
+
+// kPairs is the number of pairs of taps, or 0 where it is not known here.
+template <int kPairs, class T, class Y>
+HWY_INLINE void block_of_channels(const Pixel& pixel, const T* const* taps, int64_t block, int64_t first, size_t count,
                                   Y* dst) {
   const D32 d32;
   const D16 d16;
   const hn::Rebind<float, D32> df;
   const hn::Rebind<T, D16> d8;
   const hn::Rebind<Y, D16> dy;
-  const int16_t* w = plan.weights.data() + block * plan.pairs * 2 * kLanes;
-  const int32_t* bias = plan.bias.data() + block * kLanes;
+  const int64_t pairs = kPairs > 0 ? kPairs : pixel.pairs;
+  const int16_t* w = pixel.weights + block * pairs * 2 * kLanes;
+  const int32_t* bias = pixel.bias + block * kLanes;
   auto low = hn::LoadU(d32, bias), high = hn::LoadU(d32, bias + kLanes / 2);
   const bool whole = count == static_cast<size_t>(kLanes);
-  for (int64_t p = 0; p < plan.pairs; ++p, w += 2 * kLanes) {
+  _Pragma("GCC unroll 5") for (int64_t p = 0; p < pairs; ++p, w += 2 * kLanes) {
     const T *from0 = taps[2 * p] + first, *from1 = taps[2 * p + 1] + first;
     const auto even = hn::PromoteTo(d16, whole ? hn::LoadU(d8, from0) : hn::LoadN(d8, from0, count));
     const auto odd = hn::PromoteTo(d16, whole ? hn::LoadU(d8, from1) : hn::LoadN(d8, from1, count));
@@ -44,10 +64,9 @@ HWY_INLINE void block_of_channels(const Plan& plan, const T* const* taps, int64_
     low = hn::Add(low, hn::WidenMulPairwiseAdd(d32, hn::InterleaveLower(d16, even, odd), w0));
     high = hn::Add(high, hn::WidenMulPairwiseAdd(d32, hn::InterleaveUpper(d16, even, odd), w1));
   }
-  const Requantize<D32> requantize(plan.low, plan.high, plan.zero);
-  const float* scales = plan.scales.data() + block * kLanes;
-  low = requantize(low, hn::LoadU(df, scales));
-  high = requantize(high, hn::LoadU(df, scales + kLanes / 2));
+  const float* scales = pixel.scales + block * kLanes;
+  low = pixel.requantize(low, hn::LoadU(df, scales));
+  high = pixel.requantize(high, hn::LoadU(df, scales + kLanes / 2));
   const auto bytes = hn::DemoteTo(dy, hn::ReorderDemote2To(d16, low, high));
   if (whole)
     hn::StoreU(bytes, dy, dst + first);
@@ -55,16 +74,21 @@ HWY_INLINE void block_of_channels(const Plan& plan, const T* const* taps, int64_
     hn::StoreN(bytes, dy, dst + first, count);
 }
 
-template <class T, class Y>
-HWY_INLINE void pixel(const Plan& plan, const T* const* taps, Y* dst) {
-  if (plan.channels < kLanes) return block_of_channels(plan, taps, 0, 0, static_cast<size_t>(plan.channels), dst);
-  for (int64_t b = 0; b < plan.blocks; ++b)
-    block_of_channels(plan, taps, b, std::min(b * kLanes, plan.channels - kLanes), static_cast<size_t>(kLanes), dst);
+template <int kPairs, class T, class Y>
+HWY_INLINE void compute_pixel(const Pixel& pixel, const T* const* taps, Y* dst) {
+  const int64_t channels = pixel.channels;
+  if (channels < kLanes) return block_of_channels<0>(pixel, taps, 0, 0, static_cast<size_t>(channels), dst);
+  const int64_t whole = channels / kLanes;
+  for (int64_t b = 0; b < whole; ++b)
+    block_of_channels<kPairs>(pixel, taps, b, b * kLanes, static_cast<size_t>(kLanes), dst);
+  if (whole < pixel.blocks)
+    block_of_channels<kPairs>(pixel, taps, whole, channels - kLanes, static_cast<size_t>(kLanes), dst);
 }
 
-template <class T, class Y>
+template <int kPairs, class T, class Y>
 void rows(const Plan& plan, const Sizes& s, int64_t begin, int64_t end, const T* src, const T* padding, Y* dst) {
   const T* taps[QuantizedDepthwise::kMaxTaps + 1];
+  const Pixel pixel(plan);
   const int64_t channels = plan.channels, step = s.stride_x * channels;
   for (int64_t row = begin; row < end; ++row) {
     const int64_t y0 = row % s.out_height * s.stride_y - s.pad_top;
@@ -90,7 +114,7 @@ void rows(const Plan& plan, const Sizes& s, int64_t begin, int64_t end, const T*
         taps[t] = padding;
       }
       stepping = inside;
-      pixel(plan, taps, to);
+      compute_pixel<kPairs>(pixel, taps, to);
     }
   }
 }
@@ -98,8 +122,10 @@ void rows(const Plan& plan, const Sizes& s, int64_t begin, int64_t end, const T*
 void Rows(const Plan& plan, const Sizes& sizes, int64_t begin, int64_t end, const std::byte* src,
           const std::byte* padding, std::byte* dst) {
   const auto run = [&]<class T, class Y>(T, Y) {
-    rows(plan, sizes, begin, end, reinterpret_cast<const T*>(src), reinterpret_cast<const T*>(padding),
-         reinterpret_cast<Y*>(dst));
+    // 3x3 kernels have five pairs, 5x5 thirteen.
+    const auto chosen = plan.pairs == 5 ? rows<5, T, Y> : plan.pairs == 13 ? rows<13, T, Y> : rows<0, T, Y>;
+    chosen(plan, sizes, begin, end, reinterpret_cast<const T*>(src), reinterpret_cast<const T*>(padding),
+           reinterpret_cast<Y*>(dst));
   };
   if (plan.src_signed)
     plan.dst_signed ? run(int8_t{}, int8_t{}) : run(int8_t{}, uint8_t{});

@@ -27,15 +27,28 @@ struct Nest {
   }
 };
 
+// Short runs are widened as one vector where that reads no byte behind the source; what it writes behind the run is
+// overwritten or slack.
+template <class T>
+HWY_INLINE void widen_run(const T* src, const T* src_end, int64_t count, int32_t zero, int16_t* dst) {
+  const hn::CappedTag<int16_t, 32> d;
+  const hn::Rebind<T, decltype(d)> d8;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  if (count <= 0) return;
+  if (count > lanes || src_end - src < lanes) return widen_bytes(src, count, zero, dst);
+  const auto less = hn::Set(d, static_cast<int16_t>(zero));
+  hn::StoreU(hn::Sub(hn::PromoteTo(d, hn::LoadU(d8, src)), less), d, dst);
+}
+
 // One row of taps along x: those inside the source are widened, the others are 0.
 template <class T>
-HWY_INLINE void gather_line(const Nest& nest, const T* line, int64_t x0, int64_t channels, int64_t pixel_size,
-                            int32_t zero, int16_t* dst) {
+HWY_INLINE void gather_line(const Nest& nest, const T* line, const T* src_end, int64_t x0, int64_t channels,
+                            int64_t pixel_size, int32_t zero, int16_t* dst) {
   const int64_t width = nest.in[2], taps = nest.kernel[2], step = nest.dilation[2];
   if (step == 1 && channels == pixel_size) {
     const int64_t begin = std::clamp<int64_t>(-x0, 0, taps), end = std::clamp<int64_t>(width - x0, begin, taps);
     if (begin > 0) std::memset(dst, 0, static_cast<size_t>(begin * channels) * sizeof(int16_t));
-    widen_bytes(line + (x0 + begin) * channels, (end - begin) * channels, zero, dst + begin * channels);
+    widen_run(line + (x0 + begin) * channels, src_end, (end - begin) * channels, zero, dst + begin * channels);
     if (end < taps)
       std::memset(dst + end * channels, 0, static_cast<size_t>((taps - end) * channels) * sizeof(int16_t));
     return;
@@ -43,7 +56,7 @@ HWY_INLINE void gather_line(const Nest& nest, const T* line, int64_t x0, int64_t
   for (int64_t t = 0; t < taps; ++t, dst += channels) {
     const int64_t x = x0 + t * step;
     if (x >= 0 && x < width)
-      widen_bytes(line + x * pixel_size, channels, zero, dst);
+      widen_run(line + x * pixel_size, src_end, channels, zero, dst);
     else
       std::memset(dst, 0, static_cast<size_t>(channels) * sizeof(int16_t));
   }
@@ -56,6 +69,7 @@ void gather(const ConvShape& shape, int64_t group, int64_t first, int64_t count,
   const int64_t channels = shape.in_group(), pixel_size = shape.in_channels;
   const int64_t line_items = nest.kernel[2] * channels, used = shape.taps() * channels;
   const int64_t pixels = shape.out_pixels();
+  const T* src_end = src + shape.batch * shape.in_pixels() * pixel_size;
   const bool dense = shape.taps() == 1 && shape.all(shape.stride, 1) && shape.all(shape.pad_begin, 0) &&
                      shape.all(shape.pad_end, 0) && channels == pixel_size && depth == channels;
   if (dense) return widen_bytes(src + first * channels, count * channels, zero, dst);
@@ -73,7 +87,7 @@ void gather(const ConvShape& shape, int64_t group, int64_t first, int64_t count,
           continue;
         }
         const T* line = image + (sz * nest.in[1] + sy) * nest.in[2] * pixel_size;
-        gather_line(nest, line, x * nest.stride[2] - nest.pad[2], channels, pixel_size, zero, to);
+        gather_line(nest, line, src_end, x * nest.stride[2] - nest.pad[2], channels, pixel_size, zero, to);
       }
     }
     std::memset(to, 0, static_cast<size_t>(depth - used) * sizeof(int16_t));

@@ -98,23 +98,25 @@ void float_dots(const NBitsMatrix& b, const float* prepared, const float* totals
   const hn::FixedTag<uint8_t, kBytes> all;
   constexpr int64_t kLanes = static_cast<int64_t>(hn::MaxLanes(d));
   const int64_t bytes = b.block * kBits / 8;
-  all_rows(d, b, bytes * b.blocks(), totals, bias, first, last, dst,
-           [&](const uint8_t* q, int64_t i, float scale, auto sum) {
-             const float* a = prepared + i * b.block;
-             HWY_ALIGN uint8_t parts[kBytes];
-             hn::Vec<decltype(d)> sums[2] = {hn::Zero(d), hn::Zero(d)};
-             for (int64_t at = i * bytes; at < (i + 1) * bytes; at += kBytes) {
-               for_parts<kBits>(hn::LoadU(all, q + at), [&](auto numbers) {
-                 hn::StoreU(numbers, all, parts);
-                 _Pragma("GCC unroll 4") for (int64_t k = 0; k < kBytes; k += kLanes) {
-                   const auto real = hn::ConvertTo(d, hn::PromoteTo(d32, hn::LoadU(few, parts + k)));
-                   sums[k / kLanes % 2] = hn::MulAdd(real, hn::LoadU(d, a + k), sums[k / kLanes % 2]);
-                 }
-                 a += kBytes;
-               });
-             }
-             return hn::MulAdd(hn::Add(sums[0], sums[1]), hn::Set(d, scale), sum);
-           });
+  all_rows(
+      d, b, bytes * b.blocks(), totals, bias, first, last,
+      dst, [&](const uint8_t* q, int64_t i, float scale, auto sum) __attribute__((always_inline)) {
+        const float* a = prepared + i * b.block;
+        HWY_ALIGN uint8_t parts[kBytes];
+        hn::Vec<decltype(d)> sums[2] = {hn::Zero(d), hn::Zero(d)};
+        for (int64_t at = i * bytes; at < (i + 1) * bytes; at += kBytes) {
+          for_parts<kBits>(
+              hn::LoadU(all, q + at), [&](auto numbers) __attribute__((always_inline)) {
+                hn::StoreU(numbers, all, parts);
+                _Pragma("GCC unroll 4") for (int64_t k = 0; k < kBytes; k += kLanes) {
+                  const auto real = hn::ConvertTo(d, hn::PromoteTo(d32, hn::LoadU(few, parts + k)));
+                  sums[k / kLanes % 2] = hn::MulAdd(real, hn::LoadU(d, a + k), sums[k / kLanes % 2]);
+                }
+                a += kBytes;
+              });
+        }
+        return hn::MulAdd(hn::Add(sums[0], sums[1]), hn::Set(d, scale), sum);
+      });
 }
 
 // Both operands as bytes; numbers of up to 4 bits keep the sums of pairs within 16 bits.
