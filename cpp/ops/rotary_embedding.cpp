@@ -17,8 +17,6 @@ const Inputs& inputs_of(const Context& context) {
   return context.node.domain.empty() ? kOnnx : kMicrosoft;
 }
 
-bool differ(Dim a, Dim b) { return is_known(a) && is_known(b) && a != b; }
-
 void infer_rotary(InferContext& context) {
   const Inputs& inputs = inputs_of(context);
   if (!context.has_input(0) || !context.has_input(inputs.cos) || !context.has_input(inputs.sin))
@@ -40,6 +38,7 @@ struct Problem {
   Inputs inputs;
   bool gather;          // the rows of the caches are named by position_ids
   bool first_position;  // position_ids holds the position of each sequence's first token
+  bool one_batch;       // the caches' rows, or the positions, are the same for every sequence
   int64_t cache_rows;
   DataType type;
 };
@@ -83,11 +82,15 @@ Problem read_problem(const OpContext& context) {
   if (p.gather) {
     const Shape& positions = context.shape(p.inputs.positions);
     p.first_position = !context.node.domain.empty() && positions.count() == 1 && p.batch * p.tokens != 1;
-    if (cos.rank() != 2 || (!p.first_position && positions != Shape{p.batch, p.tokens}))
+    p.one_batch = !p.first_position && positions == Shape{1, p.tokens};
+    if (cos.rank() != 2 || (!p.first_position && !p.one_batch && positions != Shape{p.batch, p.tokens}))
       context.fail("with position_ids [batch, tokens] the caches must have two dimensions");
     p.cache_rows = cos[0];
-  } else if (cos.rank() != 3 || differ(cos[0], p.batch) || differ(cos[1], p.tokens)) {
-    context.fail("without position_ids the caches must be [batch, tokens, half of the rotated items]");
+  } else {
+    if (cos.rank() != 3 || (cos[0] != p.batch && cos[0] != 1) || cos[1] != p.tokens)
+      context.fail("without position_ids the caches must be [batch or 1, tokens, half of the rotated items]");
+    // PyTorch exports one row of positions for the whole batch.
+    p.one_batch = cos[0] == 1;
   }
   return p;
 }
@@ -122,10 +125,10 @@ std::unique_ptr<Kernel> make_rotary(const OpContext& context) {
                         [&](int64_t begin, int64_t end) {
                           for (int64_t i = begin; i < end; ++i) {
                             const int64_t b = i / p.tokens, t = i % p.tokens;
-                            int64_t row = i;
+                            int64_t row = p.one_batch ? t : i;
                             if (p.gather) {
                               const int64_t* const positions = args.in<int64_t>(p.inputs.positions);
-                              row = p.first_position ? positions[0] : positions[i];
+                              row = p.first_position ? positions[0] : positions[row];
                               if (row < 0 || row >= p.cache_rows - (p.first_position ? t : 0))
                                 invalid_argument("RotaryEmbedding: the position " + std::to_string(row) +
                                                  " is outside the caches of " + std::to_string(p.cache_rows) + " rows");

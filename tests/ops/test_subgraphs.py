@@ -95,6 +95,22 @@ def test_result_of_data_dependent_shape_goes_on() -> None:
         assert np.array_equal(model.run(None, {"x": x})[0], 2 * x[x != 0])
 
 
+def test_views_read_before_and_after_a_data_dependent_shape() -> None:
+    model = session("""agraph (float[N] x) => (float[M] z, float[A,B] w) {
+      zero = Constant <value_ints = [0]> ()
+      view = Unsqueeze(x, zero)
+      at = NonZero(view)
+      flat = Transpose(at)
+      kept = GatherND(view, flat)
+      z = Add(kept, kept)
+      w = Mul(view, view)
+    }""")
+    for x in (np.array([3, 0, 1, 0, 5], np.float32), np.ones(7, np.float32), np.array([0, 2], np.float32)):
+        z, w = model.run(None, {"x": x})
+        assert np.array_equal(z, 2 * x[x != 0])
+        assert np.array_equal(w, (x * x)[None])
+
+
 @pytest.mark.parametrize(
     ("body", "index"),
     [

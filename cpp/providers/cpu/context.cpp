@@ -32,7 +32,9 @@ class CpuContext::StepFrame final : public Frame {
     const TensorDesc& desc = info_.inputs[static_cast<size_t>(i)];
     if (desc.constant) return *desc.constant;
     const Value& held = values_[static_cast<size_t>(id)];
-    if (!held.empty() || desc.type == DataType::Undefined) return held;
+    if (desc.type == DataType::Undefined) return held;
+    // A view that leaves the plan has memory of its own too, which is filled when the plan ends.
+    if (held.is_tensor() && held.tensor().raw() == pointers_[i]) return held;
     const size_t bytes = static_cast<size_t>(desc.shape.count()) * element_size(desc.type);
     return Tensor(desc.type, desc.shape, Buffer::wrap(pointers_[i], bytes));
   }

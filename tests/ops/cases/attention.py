@@ -183,8 +183,9 @@ def rotary(
     interleaved: int,
     gather: bool,
     dtype: str = "float32",
+    shared: bool = False,
 ) -> None:
-    batch, tokens = shape[0], shape[2] if len(shape) == 4 else shape[1]
+    batch, tokens = 1 if shared else shape[0], shape[2] if len(shape) == 4 else shape[1]
     half = (rotated or size) // 2
     cache = (11, half) if gather else (batch, tokens, half)
     angles = np.random.default_rng(19).uniform(0, 6, cache)
@@ -202,7 +203,7 @@ def rotary(
             {"num_heads": heads, "rotary_embedding_dim": rotated, "interleaved": interleaved},
             rtol=2e-3 if dtype == "float16" else 1e-5,
             atol=2e-3 if dtype == "float16" else 1e-6,
-            id=f"{shape}-{rotated}-{interleaved}-{gather}-{dtype}".replace(" ", ""),
+            id=f"{shape}-{rotated}-{interleaved}-{gather}-{dtype}{'-shared' * shared}".replace(" ", ""),
         )
     )
 
@@ -212,4 +213,6 @@ for _interleaved in (0, 1):
         rotary((2, 3, 5, 8), None, 8, 0, _interleaved, _gather)
         rotary((2, 5, 24), 3, 8, 0, _interleaved, _gather)
         rotary((2, 3, 5, 8), None, 8, 4, _interleaved, _gather)
+        # PyTorch exports one row of positions for the whole batch.
+        rotary((3, 2, 5, 8), None, 8, 0, _interleaved, _gather, shared=True)
 rotary((1, 2, 5, 6), None, 6, 0, 0, True, "float16")
