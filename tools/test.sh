@@ -16,4 +16,5 @@ for argument in "$@"; do
   [ "$argument" = --full ] && full=(--full)
 done
 python tests/models/export.py "${full[@]}" >&2
+python tests/converters/store.py "${full[@]}" >&2
 exec python -m pytest "$@"

@@ -111,9 +111,11 @@ void infer_table(InferContext& context) {
 
 std::unique_ptr<Kernel> prepare_table(const OpContext& context) {
   const int64_t count = physical_count(context.out(0).shape, context.out(0).layout);
-  std::array<std::byte, 256> table;
-  std::memcpy(table.data(), context.constant(1)->raw(), table.size());
-  return make_kernel([table, count](const KernelArgs& args) { look_up(table, args, count); });
+  return make_kernel([count](const KernelArgs& args) {
+    std::array<std::byte, 256> table;
+    std::memcpy(table.data(), args.in<std::byte>(1), table.size());
+    look_up(table, args, count);
+  });
 }
 
 // ---- QLinearWhere --------------------------------------------------------------------------------------------------

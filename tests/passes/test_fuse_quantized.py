@@ -92,6 +92,23 @@ def test_fires(body: str, expected: dict[str, int]) -> None:
     agree(proto, FEEDS)
 
 
+def test_table_of_what_a_shape_makes_known() -> None:
+    body = """(float[n,4] x) => (float[k] y) {
+        zero = Constant<value_int = 0>() one = Constant<value_int = 1>()
+        size = Shape<start = 0, end = 1>(x)
+        stop = Squeeze(size)
+        range = Range(zero, stop, one)
+        numbers = Cast<to = 1>(range)
+        q = QuantizeLinear(numbers, xs, low)
+        a = DequantizeLinear(q, xs, low)
+        p = Sigmoid(a)
+        r = QuantizeLinear(p, w1, low)
+        y = DequantizeLinear(r, w1, low) }"""
+    proto = model(body, WEIGHTS)
+    assert operators(proto)["fastort::ByteTable"] == 1
+    agree(proto, {"x": random(5, 4)})
+
+
 @pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize("bias", ["", ", u"])
 def test_fires_for_products(transposed: bool, bias: str) -> None:
