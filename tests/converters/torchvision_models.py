@@ -323,6 +323,9 @@ def segmenter(name: str) -> torch.nn.Module:
             torch.nn.init.constant_(norm.weight, 0.3)
     image = torch.from_numpy(picture_batches()[0]["image"])
     zoo.calibrate(module, (image,))
+    for norm in module.modules():
+        if isinstance(norm, torch.nn.BatchNorm2d):  # a map of one pixel has hardly any variance over two pictures
+            norm.running_var.clamp_(min=0.01)
     if isinstance(module.inner.classifier, torch.nn.Sequential):
         spread(module.inner.classifier[-1], module, image)
     return module
