@@ -53,8 +53,18 @@ void decode_pnm(File file, Picture& picture) {
   picture.begin(height, width);
 
   std::vector<uint8_t> row(static_cast<size_t>(samples));
+  const auto put = [&](int64_t y, const uint8_t* samples_of_row) {
+    if (colour)
+      picture.put_rgb(y, samples_of_row);
+    else
+      picture.put_gray(y, samples_of_row);
+  };
   for (int64_t y = 0; y < height; ++y) {
     const uint8_t* src = text ? nullptr : bytes.take(static_cast<size_t>(row_bytes)).data();
+    if (!text && max == 255) {
+      put(y, src);
+      continue;
+    }
     for (int64_t x = 0; x < samples; ++x) {
       uint8_t& dst = row[static_cast<size_t>(x)];
       if (bits) {  // 1 is black, and in text needs no space behind it
@@ -67,10 +77,7 @@ void decode_pnm(File file, Picture& picture) {
         dst = to_byte(size == 1 ? src[x] : uint32_t{src[2 * x]} << 8 | src[2 * x + 1], max);
       }
     }
-    if (colour)
-      picture.put_rgb(y, row.data());
-    else
-      picture.put_gray(y, row.data());
+    put(y, row.data());
   }
 }
 
