@@ -155,6 +155,39 @@ void float_dots_of(const NBitsMatrix& b, const float* prepared, const float* tot
   float_dots<kBits, 16>(b, prepared, totals, bias, first, last, dst);
 }
 
+// dst[i] = (q[i] - zero) * scale.
+HWY_NOINLINE void scale_bytes(const uint8_t* q, int64_t count, float zero, float scale, float* dst) {
+  using D = hn::CappedTag<float, 16>;
+  const D d;
+  const hn::Rebind<int32_t, D> d32;
+  const hn::Rebind<uint8_t, D> d8;
+  constexpr int64_t kLanes = static_cast<int64_t>(hn::MaxLanes(D()));
+  const auto less = hn::Set(d, zero), factor = hn::Set(d, scale);
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes)
+    hn::StoreU(hn::Mul(hn::Sub(hn::ConvertTo(d, hn::PromoteTo(d32, hn::LoadU(d8, q + i))), less), factor), d, dst + i);
+  for (; i < count; ++i) dst[i] = (static_cast<float>(q[i]) - zero) * scale;
+}
+
+// One block of 4 or 8 bits as floats; `count` of its numbers are wanted.
+void Block(const uint8_t* q, int64_t bits, int64_t count, float zero, float scale, float* dst) {
+  if (bits == 8) return scale_bytes(q, count, zero, scale, dst);
+  const hn::FixedTag<uint8_t, 16> d8;
+  HWY_ALIGN uint8_t numbers[32];
+  int64_t i = 0;
+  for (; i + 32 <= count; i += 32) {
+    const auto both = hn::LoadU(d8, q + i / 2);
+    const auto low = hn::And(both, hn::Set(d8, uint8_t{15})), high = hn::ShiftRight<4>(both);
+    hn::Store(hn::InterleaveLower(d8, low, high), d8, numbers);
+    hn::Store(hn::InterleaveUpper(d8, low, high), d8, numbers + 16);
+    scale_bytes(numbers, 32, zero, scale, dst + i);
+  }
+  for (; i < count; ++i) {
+    const int number = i % 2 == 0 ? q[i / 2] & 15 : q[i / 2] >> 4;
+    dst[i] = (static_cast<float>(number) - zero) * scale;
+  }
+}
+
 void FloatDots(const NBitsMatrix& b, const float* prepared, const float* totals, const float* bias, int64_t first,
                int64_t last, float* dst) {
   if (b.bits == 2) return float_dots_of<2>(b, prepared, totals, bias, first, last, dst);
@@ -177,6 +210,7 @@ namespace fastort::kernels {
 
 HWY_EXPORT(FloatDots);
 HWY_EXPORT(ByteDots);
+HWY_EXPORT(Block);
 
 void nbits_dequantize(const NBitsMatrix& b, int64_t row, float* dst) {
   const int64_t blocks = b.blocks(), bytes = b.block * b.bits / 8, parts = 8 / b.bits;
@@ -186,16 +220,11 @@ void nbits_dequantize(const NBitsMatrix& b, int64_t row, float* dst) {
     const int64_t count = std::min(b.block, b.k - i * b.block);
     const uint8_t* q = line + i * bytes;
     float* to = dst + i * b.block;
-    if (b.bits == 4) {
-      int64_t p = 0;
-      for (; p + 2 <= count; p += 2) {
-        to[p] = static_cast<float>(q[p / 2] & 15);
-        to[p + 1] = static_cast<float>(q[p / 2] >> 4);
-      }
-      if (p < count) to[p] = static_cast<float>(q[p / 2] & 15);
-    } else {
-      for (int64_t p = 0; p < count; ++p) to[p] = static_cast<float>((q[p / parts] >> (p % parts * b.bits)) & mask);
+    if (b.bits >= 4 && !b.groups) {
+      HWY_DYNAMIC_DISPATCH(Block)(q, b.bits, count, b.zero(row, i), b.scales[row * blocks + i], to);
+      continue;
     }
+    for (int64_t p = 0; p < count; ++p) to[p] = static_cast<float>((q[p / parts] >> (p % parts * b.bits)) & mask);
     if (b.groups) continue;
     const float scale = b.scales[row * blocks + i], zero = b.zero(row, i);
     for (int64_t p = 0; p < count; ++p) to[p] = (to[p] - zero) * scale;
