@@ -217,7 +217,8 @@ void pool_vector(const PoolShape& s, Layout layout, const float* src, float* dst
   const bool last = layout == Layout::Nhwc;
   const int64_t inner = last ? s.channels : block;
   const int64_t planes = s.batch * (last ? 1 : (s.channels + block - 1) / block);
-  if (s.out_pixels() == 1 && s.kernel == s.in && s.pad_begin == PoolShape::Spatial{}) {
+  const bool every_pixel = s.kernel == s.in && s.dilation == PoolShape::Spatial{1, 1, 1};
+  if (s.out_pixels() == 1 && every_pixel && s.pad_begin == PoolShape::Spatial{}) {
     parallel.range(planes, std::max<int64_t>(16384 / std::max<int64_t>(inner * s.in_pixels(), 1), 1),
                    [&](int64_t begin, int64_t end) {
                      HWY_DYNAMIC_DISPATCH(GlobalPlanes)(s, inner, src, dst, begin, end);

@@ -119,6 +119,8 @@ for _kind in ("Max", "Average", "Lp"):
     for _mode in ("SAME_UPPER", "SAME_LOWER", "VALID"):
         pool(_kind, (1, 4, 10, 7), kernel_shape=[4, 3], strides=[2, 1], auto_pad=_mode, id=_mode)
     pool(_kind, (1, 8, 12, 11), kernel_shape=[3, 2], dilations=[2, 3], id="dilations")
+    for _c in (1, 8):  # as many taps as pixels, some of which they do not reach
+        pool(_kind, (1, _c, 3, 2), kernel_shape=[3, 2], dilations=[2, 1], pads=[0, 0, 2, 0], id=f"past-the-map-c{_c}")
     pool(_kind, (1, 3, 23), kernel_shape=[4], strides=[3], pads=[1, 2], id="1d")
     pool(_kind, (1, 2, 5, 6, 7), kernel_shape=[2, 3, 2], strides=[2, 1, 2], pads=[0, 1, 0, 1, 1, 0], id="3d")
     pool(_kind, (1, 16, 5, 6, 7), kernel_shape=[3, 3, 3], pads=[1] * 6, id="3d-blocks")
