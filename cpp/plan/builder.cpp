@@ -4,6 +4,7 @@
 #include "kernels/reorder.h"
 #include "ops/core/evaluate.h"
 #include "ops/core/infer.h"
+#include "ops/core/name_error.h"
 #include "plan/candidates.h"
 #include "plan/instance.h"
 #include "plan/memory.h"
@@ -417,7 +418,7 @@ class Builder {
     for (size_t i = 0; i < planned.outputs.size(); ++i) {
       planned.outputs[i].layout = output_layout(planned, option, static_cast<int>(i));
     }
-    auto kernel = option.candidate->prepare(context(node, planned.inputs, planned.outputs));
+    auto kernel = prepare(*option.candidate, node, planned.inputs, planned.outputs);
     for (size_t i = 0; i < planned.outputs.size(); ++i) {
       storages.push_back(node.outputs[i] == kNoValue ? -1 : output_storage(planned, i, storages));
     }
@@ -427,6 +428,15 @@ class Builder {
     add_step(std::move(kernel), planned.node, storages, planned.inputs.size());
     plan_->decisions.push_back(
         {planned.node, option.candidate->name, option.variant.in, option.variant.out, std::move(planned.refusals)});
+  }
+
+  std::unique_ptr<Kernel> prepare(const Candidate& candidate, const Node& node, std::span<const TensorDesc> inputs,
+                                  std::span<const TensorDesc> outputs) {
+    try {
+      return candidate.prepare(context(node, inputs, outputs));
+    } catch (const Error& error) {
+      throw name_error(error, graph_, node);
+    }
   }
 
   int output_storage(const PlannedNode& planned, size_t i, std::span<const int> input_storages) {
@@ -495,7 +505,7 @@ class Builder {
     const bool hands_on = op.flags & kView;
     auto kernel = hands_on
                       ? make_kernel([](const KernelArgs& args) { args.frame->set_output(0, args.frame->input(0)); })
-                      : op.cpu.front().prepare(context(node, frame.inputs, outputs));
+                      : prepare(op.cpu.front(), node, frame.inputs, outputs);
     const char* candidate = hands_on ? "hand on" : op.cpu.front().name;
     Step& step = add_step(std::move(kernel), index, storages, node.inputs.size());
     step.frame = static_cast<int32_t>(plan_->frames.size());

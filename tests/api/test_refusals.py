@@ -47,9 +47,9 @@ def test_types(op: str, types: list[int], attributes: dict[str, Any]) -> None:
 
 
 def test_modes_name_the_node() -> None:
-    text = refusal("Resize", [FLOAT, 0, FLOAT], mode="nearest", antialias=1)
-    assert "Resize node 'where'" in text
-    assert "antialias" in text
+    text = refusal("Cast", [FLOAT], to=99)
+    assert "Cast node 'where'" in text
+    assert "99" in text
 
 
 def test_operators() -> None:

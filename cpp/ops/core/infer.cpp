@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "ops/core/merge_types.h"
+#include "ops/core/name_error.h"
 
 namespace fastort {
 namespace {
@@ -100,16 +101,12 @@ class GraphInference {
     }
   }
 
-  // A node without a name is named in messages by what it makes.
   InferredNode infer_named(const OpDef& op, const Node& node, std::span<const ValueType> inputs,
                            std::span<const KnownValue> known) {
     try {
       return infer_one(op, node, inputs, known, symbols_, bodies_);
     } catch (const Error& error) {
-      const std::string shorter = describe(node), longer = describe(graph_, node);
-      std::string message = error.what();
-      if (message.starts_with(shorter) && !message.starts_with(longer)) message.replace(0, shorter.size(), longer);
-      throw Error(error.code(), message);
+      throw name_error(error, graph_, node);
     }
   }
 
