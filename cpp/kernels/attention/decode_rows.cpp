@@ -15,6 +15,8 @@ namespace hn = hwy::HWY_NAMESPACE;
 using D = hn::ScalableTag<float>;
 using V = hn::Vec<D>;
 
+// The loops over queries and vectors are unrolled by name, so that their arrays are registers.
+
 // Rows of which all queries are served while they are in the first cache.
 constexpr int64_t kBlock = 32;
 
@@ -72,12 +74,15 @@ HWY_INLINE void Dot4(const float* q, const E* row, int64_t stride, int64_t size,
   const D d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   V sums[kQueries][4];
+#pragma GCC unroll 8
   for (int i = 0; i < kQueries; ++i)
+#pragma GCC unroll 8
     for (int k = 0; k < 4; ++k) sums[i][k] = hn::Zero(d);
   int64_t j = 0;
   for (; j + lanes <= size; j += lanes) {
     const V k0 = Load(row + j), k1 = Load(row + stride + j);
     const V k2 = Load(row + 2 * stride + j), k3 = Load(row + 3 * stride + j);
+#pragma GCC unroll 8
     for (int i = 0; i < kQueries; ++i) {
       const V x = hn::LoadU(d, q + i * size + j);
       sums[i][0] = hn::MulAdd(x, k0, sums[i][0]);
@@ -88,11 +93,14 @@ HWY_INLINE void Dot4(const float* q, const E* row, int64_t stride, int64_t size,
   }
   if (j < size) {
     const size_t left = static_cast<size_t>(size - j);
+#pragma GCC unroll 8
     for (int i = 0; i < kQueries; ++i) {
       const V x = hn::LoadN(d, q + i * size + j, left);
+#pragma GCC unroll 8
       for (int k = 0; k < 4; ++k) sums[i][k] = hn::MulAdd(x, LoadFirst(row + k * stride + j, left), sums[i][k]);
     }
   }
+#pragma GCC unroll 8
   for (int i = 0; i < kQueries; ++i)
     StoreSums(sums[i][0], sums[i][1], sums[i][2], sums[i][3], scores + i * score_stride);
 }
@@ -142,19 +150,26 @@ HWY_INLINE void Mix(const float* weights, int64_t weight_stride, const E* rows, 
   const D d;
   const size_t lanes = hn::Lanes(d);
   V total[kQueries][kVectors];
+#pragma GCC unroll 8
   for (int i = 0; i < kQueries; ++i)
+#pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v)
       total[i][v] = hn::LoadU(d, sums + i * size + static_cast<int64_t>(static_cast<size_t>(v) * lanes));
   for (int64_t k = 0; k < count; ++k) {
     V w[kQueries];
+#pragma GCC unroll 8
     for (int i = 0; i < kQueries; ++i) w[i] = hn::Set(d, weights[i * weight_stride + k]);
     const E* const row = rows + k * stride;
+#pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v) {
       const V x = Load(row + static_cast<size_t>(v) * lanes);
+#pragma GCC unroll 8
       for (int i = 0; i < kQueries; ++i) total[i][v] = hn::MulAdd(w[i], x, total[i][v]);
     }
   }
+#pragma GCC unroll 8
   for (int i = 0; i < kQueries; ++i)
+#pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v)
       hn::StoreU(total[i][v], d, sums + i * size + static_cast<int64_t>(static_cast<size_t>(v) * lanes));
 }
