@@ -129,6 +129,11 @@ class DnnlConv::Found {
 std::unique_ptr<DnnlConv> DnnlConv::create(const ConvShape& shape, Layout src, Layout dst, const ConvEpilogue& epilogue,
                                            int threads, std::string* refusal) {
   static Found found;
+  // A map of one pixel or one channel lies in the same way in both layouts. oneDNN's cache of primitives takes its two
+  // descriptions for equal, though other weights go with each, so only one of them is ever shown to it.
+  const bool same_src = shape.in_channels == 1 || shape.in_pixels() == 1;
+  const bool same_dst = shape.out_channels == 1 || shape.out_pixels() == 1;
+  if (src == Layout::Nhwc && dst == Layout::Nhwc && same_src && same_dst) src = dst = Layout::Plain;
   const std::string key = Found::key(shape, src, dst, epilogue, threads);
   if (const std::optional<Found::Entry> entry = found.get(key)) {
     *refusal = entry->refusal;
