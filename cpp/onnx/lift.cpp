@@ -7,7 +7,7 @@ namespace fastort {
 std::span<const std::span<const LiftRow>> all_lifts() {
   static const std::span<const LiftRow> kLists[] = {
       axes_lifts(),         broadcast_lifts(), norm_lifts(),    resize_lifts(),      misc_lifts(), scan_lifts(),
-      experimental_lifts(), ml_lifts(),        contrib_lifts(), transformer_lifts(), type_lifts()};
+      experimental_lifts(), ml_lifts(),        contrib_lifts(), transformer_lifts(), type_lifts(), gradient_lifts()};
   return kLists;
 }
 

@@ -96,5 +96,6 @@ std::span<const LiftRow> ml_lifts();            // ai.onnx.ml
 std::span<const LiftRow> contrib_lifts();       // com.microsoft
 std::span<const LiftRow> type_lifts();          // mixtures of element types
 std::span<const LiftRow> transformer_lifts();   // com.microsoft, for transformers and diffusion models
+std::span<const LiftRow> gradient_lifts();      // ai.onnx.preview.training Gradient into the nodes that compute it
 
 }  // namespace fastort

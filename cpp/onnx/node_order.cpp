@@ -36,6 +36,10 @@ void add_reads(const onnx::NodeProto& node, Names& reads) {
     if (attribute.has_g()) add_free_names(attribute.g(), reads);
     for (const auto& graph : attribute.graphs()) add_free_names(graph, reads);
   }
+  // It names what it differentiates.
+  if (node.op_type() == "Gradient" && node.domain() == "ai.onnx.preview.training")
+    for (const auto& attribute : node.attribute())
+      if (attribute.name() == "y") reads.insert(attribute.s());
 }
 
 // For each node the nodes that it depends on.
