@@ -33,8 +33,11 @@ std::string type_names(TypeMask types) {
 void check_type(const OpDef& op, const Node& node, std::span<const ValueType> inputs) {
   if (!node.has_input(0) || !inputs[0].is_tensor() || inputs[0].element == DataType::Undefined) return;
   if (op.types.has(inputs[0].element)) return;
-  not_implemented(describe(node) + ": input 0 has the element type " + std::string(name(inputs[0].element)) +
-                  ", which is not supported here (supported: " + type_names(op.types) + "); insert a Cast");
+  std::string given;
+  for (const ValueType& input : inputs.first(static_cast<size_t>(node.num_inputs())))
+    given += (given.empty() ? "" : ", ") + (input.kind == ValueKind::Unknown ? "?" : type_string(input));
+  not_implemented(describe(node) + " has inputs of the types (" + given + "), but the first one may only be " +
+                  type_names(op.types) + "; insert a Cast");
 }
 
 // Walks the nodes of one graph. The graph itself stays as it is: the types are written back by whoever asked.
