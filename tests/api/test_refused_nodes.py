@@ -1,4 +1,4 @@
-"""What is not supported is refused when the session is made, by a text that says what and where."""
+"""A node that is not supported is refused when the session is made: its name, operator, version and types."""
 
 from __future__ import annotations
 
