@@ -511,7 +511,8 @@ MODELS = (
         heard_samples,
         ("hidden",),
         {"input_ids": {0: "batch", 1: "length"}, "encoded": {0: "batch"}, "hidden": {0: "batch", 1: "length"}},
-        **ONE,
+        quick=(DYNAMO,),
+        full=(DYNAMO_18,),
     ),
     Model(
         "wav2vec2",
