@@ -102,7 +102,9 @@ def rows(domain: str, entries: list[dict[str, object]], schemas: list[onnx.defs.
             continue
         schema = meant[-1]
         how = standing(schema, set(types_of), lifted)
-        elements, kinds = element_types(set(schema.inputs[0].types) if schema.inputs else set())
+        # Gradient's inputs may be of any type in the standard; it can differentiate by what its outputs may be.
+        formals = schema.outputs if name == "Gradient" else schema.inputs
+        elements, kinds = element_types(set(formals[0].types) if formals else set())
         lacking = elements - types_of[name] if how == KERNEL else set()
         elements -= lacking
         remark = {KERNEL: "", BODY: "by its body in the standard", LIFTED: "written with other operators"}.get(how, "")
