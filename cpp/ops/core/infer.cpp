@@ -36,8 +36,9 @@ void check_type(const OpDef& op, const Node& node, std::span<const ValueType> in
   std::string given;
   for (const ValueType& input : inputs.first(static_cast<size_t>(node.num_inputs())))
     given += (given.empty() ? "" : ", ") + (input.kind == ValueKind::Unknown ? "?" : type_string(input));
-  not_implemented(describe(node) + " has inputs of the types (" + given + "), but the first one may only be " +
-                  type_names(op.types) + "; insert a Cast");
+  not_implemented(describe(node) + ": the first of its inputs (" + given +
+                  ") has an element type that is not supported here (supported: " + type_names(op.types) +
+                  "); insert a Cast");
 }
 
 // Walks the nodes of one graph. The graph itself stays as it is: the types are written back by whoever asked.
