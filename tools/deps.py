@@ -8,7 +8,7 @@ changed one never finds a stale result.
 
     python tools/deps.py             # build what is missing, print one install prefix per line
     python tools/deps.py --only onednn --jobs 2
-    python tools/deps.py --no-image-codecs
+    python tools/deps.py --no-image-codecs --no-vulkan
 
 Two dependencies are built at a time, so that one's configuration fills the cores that another's leaves
 idle; a job server keeps the compilers of both together at the number of jobs.
@@ -37,7 +37,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from recipes import IMAGE_CODECS, RECIPES, Recipe, Source
+from recipes import IMAGE_CODECS, RECIPES, VULKAN, Recipe, Source
 
 REPO = Path(__file__).resolve().parent.parent
 
@@ -174,7 +174,7 @@ def fetch(source: Source, work: Path, scratch: Path, logfile: Path) -> Path:
     with tarfile.open(archive) as tar:
         tar.extractall(into, filter="data") if hasattr(tarfile, "data_filter") else tar.extractall(into)
     (top,) = into.iterdir()
-    return top
+    return top / source.folder if (top / source.folder).exists() else top
 
 
 def fetch_all(recipe: Recipe, work: Path, scratch: Path, logfile: Path) -> Path:
@@ -346,6 +346,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", help="build this recipe alone (repeatable)")
     parser.add_argument("--no-image-codecs", action="store_true", help="leave out what ImageDecoder needs")
+    parser.add_argument("--no-vulkan", action="store_true", help="leave out what the Vulkan provider needs")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     options = parser.parse_args()
     recipes = [
@@ -353,6 +354,7 @@ def main() -> None:
         for recipe in RECIPES
         if (not options.only or recipe.name in options.only)
         and not (options.no_image_codecs and recipe.name in IMAGE_CODECS)
+        and not (options.no_vulkan and recipe.name in VULKAN)
     ]
     build_all(recipes, options.jobs)
     for recipe in recipes:

@@ -12,13 +12,23 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Source:
-    """Where the source of a dependency comes from."""
+    """Where the source of a dependency comes from.
+
+    Attributes:
+        package: Debian's source package.
+        suite: The suite of Debian that has it.
+        archive: The file of the package that is wanted, and its ``sha256``.
+        upstream: The same version where there is no Debian.
+        folder: The part of Debian's archive that upstream releases by itself.
+    """
 
     package: str
     suite: str
     archive: str
     sha256: str
     upstream: str
+    # Not part of the text of the recipes that do without it.
+    folder: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -57,7 +67,8 @@ class Recipe:
 
     def text(self) -> str:
         """Returns what the result depends on."""
-        return repr(self) + (repr((self.target, self.files, self.fill)) if self.target else "")
+        folder = self.source.folder if self.source else ""
+        return repr(self) + (repr((self.target, self.files, self.fill)) if self.target else "") + folder
 
 
 # This version needs Abseil, which is larger than itself; the tables of characters are the same.
@@ -348,7 +359,47 @@ RECIPES = (
             ("src/src/lib/openjp2/openjpeg.h", "include"),
         ),
     ),
+    # ---- Vulkan: headers, and the compiler of the shaders, which runs only while fastort is built ----
+    Recipe(
+        name="vulkan-headers",
+        version="1.4.309",
+        source=Source(
+            package="vulkan-loader",
+            suite="trixie",
+            archive="vulkan-loader_1.4.309.0.orig.tar.xz",
+            sha256="6e37284e5c8ef5f06cef273cc207f0b31cb3b63c1ea2875639e843b01da4e6d7",
+            upstream="https://github.com/KhronosGroup/Vulkan-Headers/archive/refs/tags/v1.4.309.tar.gz",
+            folder="vulkan-headers",
+        ),
+        cmake=("-DVULKAN_HEADERS_ENABLE_TESTS=OFF", "-DVULKAN_HEADERS_ENABLE_MODULE=OFF"),
+    ),
+    Recipe(
+        name="glslang",
+        version="15.1.0",
+        source=Source(
+            package="glslang",
+            suite="trixie",
+            archive="glslang_15.1.0+1.4.309.0.orig.tar.gz",
+            sha256="180f17ea51e6b71bf57b9e0fea78ba3ecd76e3ec8e4c91f0771b922eb22bf4b2",
+            upstream="https://github.com/KhronosGroup/glslang/archive/refs/tags/15.1.0.tar.gz",
+        ),
+        cmake=(
+            "-DCMAKE_CXX_FLAGS_RELEASE=-O1 -DNDEBUG",
+            "-DBUILD_EXTERNAL=OFF",
+            "-DENABLE_HLSL=OFF",
+            "-DENABLE_OPT=OFF",
+            "-DENABLE_PCH=OFF",
+            "-DENABLE_SPVREMAPPER=OFF",
+            "-DGLSLANG_ENABLE_INSTALL=OFF",
+            "-DGLSLANG_TESTS=OFF",
+        ),
+        target="glslang-standalone",
+        files=(("build/StandAlone/glslang", "bin"),),
+    ),
 )
 
 # What only the operator ImageDecoder takes; a build without it does without them.
 IMAGE_CODECS = frozenset({"zlib", "jpeg", "png", "webp", "tiff", "openjpeg"})
+
+# What only the Vulkan provider takes.
+VULKAN = frozenset({"vulkan-headers", "glslang"})
