@@ -164,6 +164,9 @@ enum OpFlags : uint32_t {
   kImpure = 8,   // random: never folded, never merged with its equal
 };
 
+// How a GPU computes a node (ops/gpu.h).
+struct GpuRecipe;
+
 // One operator in its newest form.
 struct OpDef {
   std::string_view domain;
@@ -172,7 +175,8 @@ struct OpDef {
   std::span<const Candidate> cpu;  // in order of preference; the last is the plain reference and serves always
   TypeMask types = kAllTypes;      // of the first input
   uint32_t flags = kNone;
-  uint32_t value_inputs = 0;  // bit i: `infer` or `prepare` needs the value of input i (shapes, axes, pads)
+  uint32_t value_inputs = 0;       // bit i: `infer` or `prepare` needs the value of input i (shapes, axes, pads)
+  const GpuRecipe* gpu = nullptr;  // nullptr where the operator runs on the CPU alone
 };
 
 // The table entry, or nullptr where fastort has no such operator.
