@@ -30,7 +30,8 @@ Tensor tensor_from_array(PyArrayObject* array, const std::string& owner);
 // reference.
 PyObject* tensor_to_array(const Tensor& tensor);
 
-// Arrays for tensors, lists for sequences, dicts for maps, None for an optional without a value. New reference.
+// Arrays for tensors, lists for sequences, dicts for maps, a `fastort.SparseTensor` for a sparse tensor, None for an
+// optional without a value. New reference.
 PyObject* value_to_python(const Value& value);
 
 // Where a result's capsule points and how many bytes belong to it, for tests of zero-copy.

@@ -206,6 +206,9 @@ Value convert(PyObject* object, const ValueType& type, const InputSlot& slot) {
       return convert_map(object, type, slot);
     case ValueKind::Optional:
       return object == Py_None ? Value() : convert(object, *type.inner, slot);
+    case ValueKind::SparseTensor:
+      invalid_argument("input with name: '" + slot.name + "' expected to be of type: 4 but received " +
+                       type_name_of(object) + "; it is a " + slot.declared + ": pass a fastort.SparseTensor");
     default:
       not_implemented("input '" + slot.name + "' is a " + slot.declared + ", which cannot be fed from Python");
   }

@@ -3,6 +3,7 @@
 #include "bindings/convert.h"
 #include "bindings/dtypes.h"
 #include "bindings/errors.h"
+#include "bindings/ort_value.h"
 
 namespace py = pybind11;
 
@@ -110,7 +111,7 @@ PyObject* value_to_python(const Value& value) {
     if (value.map().key == DataType::String) return map_to_dict(value.map().by_string, text_to_python);
     return map_to_dict(value.map().by_int, [](int64_t key) { return PyLong_FromLongLong(key); });
   }
-  if (value.is_sparse()) raise(PyExc_RuntimeError, "a sparse tensor has no NumPy form; make it dense in the model");
+  if (value.is_sparse()) return py::module_::import("fastort").attr("SparseTensor")(OrtValue{value}).release().ptr();
   Py_RETURN_NONE;
 }
 

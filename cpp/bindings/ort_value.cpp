@@ -67,6 +67,39 @@ OrtValue from_pointer(uintptr_t address, const std::vector<int64_t>& sizes, cons
   return {Tensor(type, std::move(shape), Buffer::wrap(reinterpret_cast<void*>(address), bytes))};
 }
 
+// Values and their places, as linear indices or as one row of indices for each.
+OrtValue from_sparse(const std::vector<int64_t>& sizes, const py::object& values, const py::object& indices) {
+  auto sparse = std::make_shared<SparseTensor>();
+  sparse->values = tensor_from_array(array_of(values), "The array of values");
+  sparse->indices = tensor_from_array(array_of(indices), "The array of indices");
+  sparse->shape = checked_shape(sizes, DataType::Bool);
+  const Shape &shape = sparse->shape, &places = sparse->indices.shape();
+  const int64_t count = sparse->values.count();
+  const bool linear = places.rank() == 1;
+  if (sparse->values.shape().rank() != 1)
+    raise(PyExc_RuntimeError, "the values of a sparse tensor are a 1-D array, not " + describe(sparse->values));
+  if (sparse->indices.type() != DataType::Int64 || places != (linear ? Shape{count} : Shape{count, shape.rank()}))
+    raise(PyExc_RuntimeError, "the indices of a sparse tensor of shape " + to_string(shape) + " with " +
+                                  std::to_string(count) + " values are int64 [" + std::to_string(count) + "] or [" +
+                                  std::to_string(count) + "," + std::to_string(shape.rank()) + "], not " +
+                                  describe(sparse->indices));
+  const auto items = sparse->indices.span<int64_t>();
+  for (size_t i = 0; i < items.size(); ++i) {
+    const int64_t size = linear ? shape.count() : shape[i % shape.size()];
+    if (items[i] < 0 || items[i] >= size)
+      raise(PyExc_RuntimeError,
+            "the index " + std::to_string(items[i]) + " of a sparse tensor is outside its shape " + to_string(shape));
+  }
+  return {std::shared_ptr<const SparseTensor>(std::move(sparse))};
+}
+
+const SparseTensor& sparse_of(const OrtValue& self) {
+  if (!self.value.is_sparse()) raise(PyExc_RuntimeError, "This OrtValue does not contain a sparse tensor");
+  return self.value.sparse();
+}
+
+py::object array_from(const Tensor& tensor) { return py::reinterpret_steal<py::object>(tensor_to_array(tensor)); }
+
 void update(const OrtValue& self, const py::object& array) {
   const Tensor& target = tensor_of(self);
   const Tensor source = tensor_from_array(array_of(array), "The array");
@@ -80,13 +113,14 @@ void update(const OrtValue& self, const py::object& array) {
 }
 
 std::vector<int64_t> shape_of(const OrtValue& self) {
-  const Shape& shape = tensor_of(self).shape();
+  const Shape& shape = self.value.is_sparse() ? self.value.sparse().shape : tensor_of(self).shape();
   return {shape.begin(), shape.end()};
 }
 
 std::string data_type_text(const OrtValue& self) {
   if (self.value.is_tensor()) return "tensor(" + std::string(name(self.value.tensor().type())) + ")";
   if (self.value.is_sequence()) return "seq(tensor(" + std::string(name(self.value.sequence().element)) + "))";
+  if (self.value.is_sparse()) return "sparse_tensor(" + std::string(name(self.value.sparse().values.type())) + ")";
   if (self.value.is_map())
     return "map(" + std::string(name(self.value.map().key)) + ",tensor(" + std::string(name(self.value.map().value)) +
            "))";
@@ -113,12 +147,19 @@ void bind_ort_value(py::module_& module) {
       .def_static("from_numpy", &from_numpy, py::arg("array"), py::arg("onnx_type") = py::none())
       .def_static("from_shape", &from_shape, py::arg("shape"), py::arg("dtype"))
       .def_static("from_pointer", &from_pointer, py::arg("address"), py::arg("shape"), py::arg("dtype"))
+      .def_static("from_sparse", &from_sparse, py::arg("shape"), py::arg("values"), py::arg("indices"))
+      .def("sparse_values", [](const OrtValue& self) { return array_from(sparse_of(self).values); })
+      .def("sparse_indices", [](const OrtValue& self) { return array_from(sparse_of(self).indices); })
       .def("to_python",
            [](const OrtValue& self) { return py::reinterpret_steal<py::object>(value_to_python(self.value)); })
       .def("update", &update, py::arg("array"))
       .def("shape", &shape_of)
       .def("data_type", &data_type_text)
-      .def("element_type", [](const OrtValue& self) { return static_cast<int>(tensor_of(self).type()); })
+      .def("element_type",
+           [](const OrtValue& self) {
+             return static_cast<int>(self.value.is_sparse() ? self.value.sparse().values.type()
+                                                            : tensor_of(self).type());
+           })
       .def("data_ptr", [](const OrtValue& self) { return reinterpret_cast<uintptr_t>(tensor_of(self).raw()); })
       .def("byte_size", [](const OrtValue& self) { return tensor_of(self).bytes(); })
       .def("kind", [](const OrtValue& self) {

@@ -8,17 +8,6 @@
 namespace fastort {
 namespace {
 
-std::shared_ptr<const SparseTensor> read_sparse(const onnx::SparseTensorProto& proto, ExternalFiles& files) {
-  auto sparse = std::make_shared<SparseTensor>();
-  for (const int64_t dim : proto.dims()) {
-    if (dim < 0) invalid_graph("A sparse tensor has the negative dimension " + std::to_string(dim));
-    sparse->shape.push_back(dim);
-  }
-  sparse->values = read_tensor(proto.values(), nullptr, &files);
-  sparse->indices = read_tensor(proto.indices(), nullptr, &files);
-  return sparse;
-}
-
 Tensor string_tensor(Shape shape, const google::protobuf::RepeatedPtrField<std::string>& items) {
   Tensor tensor(DataType::String, std::move(shape));
   std::copy(items.begin(), items.end(), tensor.data<std::string>());
@@ -39,7 +28,7 @@ Attribute read_attribute(const onnx::AttributeProto& proto, ExternalFiles& files
     case onnx::AttributeProto::TENSOR:
       return read_tensor(proto.t(), nullptr, &files);
     case onnx::AttributeProto::SPARSE_TENSOR:
-      return read_sparse(proto.sparse_tensor(), files);
+      return read_sparse(proto.sparse_tensor(), &files);
     case onnx::AttributeProto::TYPE_PROTO:
       return types.read(proto.tp(), owner);
     case onnx::AttributeProto::FLOATS:

@@ -1,5 +1,6 @@
 #include "onnx/importer.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "base/error.h"
@@ -15,6 +16,13 @@ std::string function_key(const std::string& domain, const std::string& name, con
 
 int clamp_version(int64_t version) {
   return static_cast<int>(std::min<int64_t>(version, std::numeric_limits<int>::max()));
+}
+
+bool is_sparse_output(const onnx::GraphProto& graph, const std::string& name) {
+  const auto named = [&](const onnx::ValueInfoProto& info) { return info.name() == name; };
+  const auto output = std::find_if(graph.output().begin(), graph.output().end(), named);
+  return output != graph.output().end() && output->type().has_sparse_tensor_type() &&
+         std::none_of(graph.input().begin(), graph.input().end(), named);
 }
 
 }  // namespace
@@ -75,6 +83,23 @@ Tensor Importer::initializer(const onnx::TensorProto& proto, size_t index, bool 
   return read_tensor(proto, nullptr, &files_);
 }
 
+// A sparse initializer is held dense, unless it is a result that is to be sparse.
+void Importer::import_sparse_constant(const onnx::SparseTensorProto& proto, Scope& scope) {
+  auto value = read_sparse(proto, &files_);
+  const std::string& name = proto.values().name();
+  Node node;
+  node.domain = "fastort";
+  node.op_type = "SparseConstant";
+  node.name = value_name(name, scope);
+  node.origin = {node.name, node.op_type, {}};
+  node.outputs = {
+      scope.builder.add_value(node.name, {ValueKind::SparseTensor, value->values.type(), true, value->shape, nullptr})};
+  if (!scope.names.emplace(name, node.outputs[0]).second)
+    fail(ErrorCode::Fail, "This is an invalid model. Error: Duplicate definition of name (" + name + ").");
+  node.attributes.set("value", std::move(value));
+  scope.builder.append(std::move(node));
+}
+
 void Importer::import_initializers(const onnx::GraphProto& graph, Scope& scope, bool is_main) {
   const auto add = [&](const std::string& name, Tensor tensor) {
     if (name.empty()) invalid_graph("This is an invalid model. An initializer has no name");
@@ -89,7 +114,12 @@ void Importer::import_initializers(const onnx::GraphProto& graph, Scope& scope, 
   };
   for (int i = 0; i < graph.initializer_size(); ++i)
     add(graph.initializer(i).name(), initializer(graph.initializer(i), static_cast<size_t>(i), is_main));
-  for (const auto& sparse : graph.sparse_initializer()) add(sparse.values().name(), read_dense(sparse, &files_));
+  for (const auto& sparse : graph.sparse_initializer()) {
+    if (is_sparse_output(graph, sparse.values().name()))
+      import_sparse_constant(sparse, scope);
+    else
+      add(sparse.values().name(), read_dense(sparse, &files_));
+  }
 }
 
 void Importer::import_inputs(const onnx::GraphProto& graph, Scope& scope, bool is_main) {

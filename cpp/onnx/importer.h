@@ -54,6 +54,7 @@ class Importer : public LiftHost {
  private:
   // importer.cpp: graphs
   void import_inputs(const onnx::GraphProto& graph, Scope& scope, bool is_main);
+  void import_sparse_constant(const onnx::SparseTensorProto& proto, Scope& scope);
   void import_initializers(const onnx::GraphProto& graph, Scope& scope, bool is_main);
   Tensor initializer(const onnx::TensorProto& proto, size_t index, bool is_main);
   void import_outputs(const onnx::GraphProto& graph, Scope& scope);

@@ -90,14 +90,6 @@ void Lift::ints_to_input(const std::string& attribute, int i) {
   set_input(i, ints(items));
 }
 
-void Lift::need_inputs(int count) const {
-  for (int i = 0; i < count; ++i)
-    if (!node.has_input(i))
-      invalid_graph("This is an invalid model. In " + node.op_type + " node '" +
-                    (node.name.empty() ? label_ : node.name) + "': its input " + std::to_string(i) +
-                    " is required but left out");
-}
-
 void Lift::unsupported(const std::string& why) const {
   not_implemented(node.op_type + "-" + std::to_string(version) + " node '" + (node.name.empty() ? label_ : node.name) +
                   "': " + why);
@@ -109,7 +101,6 @@ void lift_node(Lift& lift, int version) {
       if (lift.newest) return;
       if (version >= row.below || row.op != lift.node.op_type || row.domain != lift.node.domain) continue;
       lift.version = version;
-      lift.need_inputs(row.inputs);
       row.lift(lift);
       version = row.below;
     }

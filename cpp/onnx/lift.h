@@ -60,7 +60,6 @@ class Lift {
 
   // The integers of an attribute as an input behind the present ones, at position `i`; the attribute goes.
   void ints_to_input(const std::string& attribute, int i);
-  void need_inputs(int count) const;
   [[noreturn]] void unsupported(const std::string& why) const;
 
  private:
@@ -74,7 +73,6 @@ struct LiftRow {
   std::string_view op;
   int below;
   void (*lift)(Lift&);
-  int inputs = 0;  // that must be there; said of operators without a schema
 };
 
 // Applies all rows for the node, oldest first; `version` is the opset that introduced its form.

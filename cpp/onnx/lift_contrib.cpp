@@ -38,9 +38,6 @@ std::vector<int64_t> range(int64_t begin, int64_t end) {
 
 // ---- other names ---------------------------------------------------------------------------------------------------
 
-// An operator of ours: its inputs are counted, and that is all.
-void keep(Lift&) {}
-
 void same_name(Lift& lift) {
   lift.node.domain.clear();
   lift.newest = true;
@@ -231,23 +228,35 @@ void fused_conv(Lift& lift) {
              params.size() < 2 ? std::nullopt : std::optional(params[1])});
 }
 
-// Channels last in X, Z and Y; the weights are as ever.
-void nhwc_conv(Lift& lift) {
-  const int rank = std::max(lift.rank(lift.input(0)), lift.rank(lift.input(1)));
+// Channels last in the inputs `images` and in the output; the weights are as ever.
+void channels_to_front(Lift& lift, int weights, std::initializer_list<int> images) {
+  const int rank = std::max(lift.rank(lift.input(0)), lift.rank(lift.input(weights)));
   if (rank < 3) lift.unsupported("neither the rank of X nor that of W is known");
   std::vector<int64_t> to_first{0, rank - 1}, to_last{0};
   for (int64_t i = 1; i < rank - 1; ++i) to_first.push_back(i);
   for (int64_t i = 2; i < rank; ++i) to_last.push_back(i);
   to_last.push_back(1);
-  for (const int i : {0, 3})
+  for (const int i : images)
     if (lift.has_input(i)) lift.set_input(i, lift.emit("Transpose", {lift.input(i)}, {{"perm", to_first}}));
   const ValueId channels_first = lift.fresh();
   Node back = lift.make("Transpose", {channels_first}, lift.node.outputs);
   back.attributes.set("perm", to_last);
   lift.node.outputs = {channels_first};
+  lift.after.push_back(std::move(back));
+}
+
+void nhwc_conv(Lift& lift) {
+  channels_to_front(lift, 1, {0, 3});
+  const std::vector<Node> behind = std::exchange(lift.after, {});
   lift.node.op_type = "FusedConv";
   fused_conv(lift);
-  lift.after.push_back(std::move(back));
+  lift.after.insert(lift.after.end(), behind.begin(), behind.end());
+}
+
+void qlinear_conv(Lift& lift) {
+  if (lift.attributes().get_int("channels_last", 0) != 0) channels_to_front(lift, 3, {0});
+  lift.attributes().erase("channels_last");
+  same_name(lift);
 }
 
 void gemm_fast_gelu(Lift& lift) {
@@ -289,32 +298,26 @@ void bias_softmax(Lift& lift) {
 
 constexpr std::string_view kDomain = "com.microsoft";
 constexpr LiftRow kRows[] = {
-    {kDomain, "BiasSoftmax", kEveryOpset, bias_softmax, 2},
-    {kDomain, "ConvTransposeWithDynamicPads", kEveryOpset, conv_transpose_with_dynamic_pads, 2},
-    {kDomain, "CDist", kEveryOpset, keep, 2},
-    {kDomain, "CropAndResize", kEveryOpset, keep, 4},
-    {kDomain, "DynamicTimeWarping", kEveryOpset, keep, 1},
-    {kDomain, "ExpandDims", kEveryOpset, expand_dims, 2},
-    {kDomain, "FusedConv", kEveryOpset, fused_conv, 2},
-    {kDomain, "FusedGemm", kEveryOpset, fused_product, 2},
-    {kDomain, "FusedMatMul", kEveryOpset, keep, 2},
-    {kDomain, "FusedMatMulActivation", kEveryOpset, fused_product, 2},
-    {kDomain, "GatherND", kEveryOpset, gather_nd, 2},
-    {kDomain, "GemmFastGelu", kEveryOpset, gemm_fast_gelu, 2},
-    {kDomain, "GridSample", kEveryOpset, grid_sample, 2},
-    {kDomain, "Irfft", kEveryOpset, irfft, 1},
-    {kDomain, "IsAllFinite", kEveryOpset, is_all_finite, 1},
-    {kDomain, "MurmurHash3", kEveryOpset, keep, 1},
-    {kDomain, "NhwcConv", kEveryOpset, nhwc_conv, 2},
-    {kDomain, "NhwcFusedConv", kEveryOpset, nhwc_conv, 2},
-    {kDomain, "Pad", kEveryOpset, pad, 2},
-    {kDomain, "Range", kEveryOpset, range, 2},
-    {kDomain, "Rfft", kEveryOpset, rfft, 1},
-    {kDomain, "SparseToDenseMatMul", kEveryOpset, sparse_matmul, 2},
-    {kDomain, "TransposeMatMul", kEveryOpset, keep, 2},
-    {kDomain, "Trilu", kEveryOpset, same_name, 1},
-    {kDomain, "UnfoldTensor", kEveryOpset, keep, 1},
-    {kDomain, "Unique", kEveryOpset, unique, 1},
+    {kDomain, "BiasSoftmax", kEveryOpset, bias_softmax},
+    {kDomain, "ConvTransposeWithDynamicPads", kEveryOpset, conv_transpose_with_dynamic_pads},
+    {kDomain, "ExpandDims", kEveryOpset, expand_dims},
+    {kDomain, "FusedConv", kEveryOpset, fused_conv},
+    {kDomain, "FusedGemm", kEveryOpset, fused_product},
+    {kDomain, "FusedMatMulActivation", kEveryOpset, fused_product},
+    {kDomain, "GatherND", kEveryOpset, gather_nd},
+    {kDomain, "GemmFastGelu", kEveryOpset, gemm_fast_gelu},
+    {kDomain, "GridSample", kEveryOpset, grid_sample},
+    {kDomain, "Irfft", kEveryOpset, irfft},
+    {kDomain, "IsAllFinite", kEveryOpset, is_all_finite},
+    {kDomain, "NhwcConv", kEveryOpset, nhwc_conv},
+    {kDomain, "NhwcFusedConv", kEveryOpset, nhwc_conv},
+    {kDomain, "Pad", kEveryOpset, pad},
+    {kDomain, "QLinearConv", kEveryOpset, qlinear_conv},
+    {kDomain, "Range", kEveryOpset, range},
+    {kDomain, "Rfft", kEveryOpset, rfft},
+    {kDomain, "SparseToDenseMatMul", kEveryOpset, sparse_matmul},
+    {kDomain, "Trilu", kEveryOpset, same_name},
+    {kDomain, "Unique", kEveryOpset, unique},
 };
 
 }  // namespace

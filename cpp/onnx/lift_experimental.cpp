@@ -98,15 +98,15 @@ void given_tensor_fill(Lift& lift) {
 }
 
 constexpr LiftRow kRows[] = {
-    {"", "Affine", kEveryOpset, affine, 1},
-    {"", "Crop", kEveryOpset, crop, 1},
-    {"", "DynamicSlice", kEveryOpset, dynamic_slice, 3},
+    {"", "Affine", kEveryOpset, affine},
+    {"", "Crop", kEveryOpset, crop},
+    {"", "DynamicSlice", kEveryOpset, dynamic_slice},
     {"", "GivenTensorFill", kEveryOpset, given_tensor_fill},
-    {"", "ImageScaler", kEveryOpset, image_scaler, 1},
+    {"", "ImageScaler", kEveryOpset, image_scaler},
     {"", "MeanVarianceNormalization", 9, mean_variance_normalization},
-    {"", "ParametricSoftplus", kEveryOpset, parametric_softplus, 1},
-    {"", "Scale", kEveryOpset, scale, 1},
-    {"", "ScaledTanh", kEveryOpset, scaled_tanh, 1},
+    {"", "ParametricSoftplus", kEveryOpset, parametric_softplus},
+    {"", "Scale", kEveryOpset, scale},
+    {"", "ScaledTanh", kEveryOpset, scaled_tanh},
 };
 
 }  // namespace

@@ -127,12 +127,12 @@ void skip_group_norm(Lift& lift) {
 }
 
 constexpr LiftRow kRows[] = {
-    {"com.microsoft", "Attention", kEveryVersion, attention, 2},
-    {"com.microsoft", "BiasAdd", kEveryVersion, bias_add, 3},
-    {"com.microsoft", "BiasSplitGelu", kEveryVersion, bias_split_gelu, 2},
+    {"com.microsoft", "Attention", kEveryVersion, attention},
+    {"com.microsoft", "BiasAdd", kEveryVersion, bias_add},
+    {"com.microsoft", "BiasSplitGelu", kEveryVersion, bias_split_gelu},
     {"com.microsoft", "EmbedLayerNormalization", kEveryVersion, embed_layer_norm},
-    {"com.microsoft", "GroupNorm", kEveryVersion, group_norm, 3},
-    {"com.microsoft", "SkipGroupNorm", kEveryVersion, skip_group_norm, 4},
+    {"com.microsoft", "GroupNorm", kEveryVersion, group_norm},
+    {"com.microsoft", "SkipGroupNorm", kEveryVersion, skip_group_norm},
 };
 
 }  // namespace

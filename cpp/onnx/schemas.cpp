@@ -12,6 +12,7 @@
 #include <onnx/defs/operator_sets_training.h>
 
 #include "base/error.h"
+#include "onnx/contrib_schemas.h"
 
 namespace fastort {
 namespace {
@@ -47,13 +48,20 @@ void check_inputs(const onnx::NodeProto& node, const onnx::OpSchema& schema) {
   }
 }
 
+std::string names_of(const auto& attributes) {
+  std::string names;
+  for (const auto& [name, attribute] : attributes) names += (names.empty() ? "" : ", ") + name;
+  return names.empty() ? "none" : names;
+}
+
 void check_attributes(const onnx::NodeProto& node, const onnx::OpSchema& schema) {
   const auto& known = schema.attributes();
   for (const auto& attribute : node.attribute()) {
     const auto found = known.find(attribute.name());
     if (found == known.end()) {
       if (attribute.name().starts_with("__")) continue;
-      refuse(node, "Unrecognized attribute: " + attribute.name() + " for operator " + node.op_type());
+      refuse(node, "Unrecognized attribute: " + attribute.name() + " for operator " + node.op_type() +
+                       ", which knows " + names_of(known));
     }
     const auto expected = found->second.type;
     const auto actual = attribute_type(attribute);
@@ -106,7 +114,8 @@ int newest_opset(const std::string& domain) {
 
 const onnx::OpSchema* find_schema(const std::string& domain, const std::string& op, int version) {
   register_schemas();
-  return onnx::OpSchemaRegistry::Instance()->GetSchema(op, version, domain);
+  const onnx::OpSchema* schema = onnx::OpSchemaRegistry::Instance()->GetSchema(op, version, domain);
+  return schema != nullptr ? schema : find_contrib_schema(domain, op);
 }
 
 void check_node(const onnx::NodeProto& node, const onnx::OpSchema& schema) {

@@ -17,7 +17,8 @@ std::string canonical_domain(const std::string& domain);
 // The newest opset version of a domain that this build knows; 0 for a domain that onnx does not define.
 int newest_opset(const std::string& domain);
 
-// The operator as the opset `version` of its domain defines it; nullptr where it does not.
+// The operator as the opset `version` of its domain defines it; nullptr where it does not. One that is not of onnx's
+// library (contrib_schemas.h) is the same in every version.
 const onnx::OpSchema* find_schema(const std::string& domain, const std::string& op, int version);
 
 // Checks counts of inputs and outputs, names and types of attributes. Throws InvalidGraph naming the node.

@@ -300,12 +300,21 @@ Tensor read_tensor(const onnx::TensorProto& proto, const RawData* payload, Exter
   return from_typed_field(proto, type, shape);
 }
 
+std::shared_ptr<const SparseTensor> read_sparse(const onnx::SparseTensorProto& proto, ExternalFiles* files) {
+  auto sparse = std::make_shared<SparseTensor>();
+  sparse->shape = read_shape(proto.dims(), proto.values().name());
+  sparse->values = read_tensor(proto.values(), nullptr, files);
+  sparse->indices = read_tensor(proto.indices(), nullptr, files);
+  if (sparse->values.shape().rank() != 1) refuse(proto.values().name(), "its sparse values are not of rank 1");
+  (void)linear_indices(proto, sparse->shape, sparse->values.count(), sparse->indices);
+  return sparse;
+}
+
 Tensor read_dense(const onnx::SparseTensorProto& proto, ExternalFiles* files) {
-  const Tensor values = read_tensor(proto.values(), nullptr, files);
-  const Shape shape = read_shape(proto.dims(), proto.values().name());
-  if (values.shape().rank() != 1) refuse(proto.values().name(), "its sparse values are not of rank 1");
-  const std::vector<int64_t> places =
-      linear_indices(proto, shape, values.count(), read_tensor(proto.indices(), nullptr, files));
+  const auto sparse = read_sparse(proto, files);
+  const Tensor& values = sparse->values;
+  const Shape& shape = sparse->shape;
+  const std::vector<int64_t> places = linear_indices(proto, shape, values.count(), sparse->indices);
   if (values.type() == DataType::String) {
     if (shape.count() > kMaxSparseStrings) refuse(proto.values().name(), "its shape has too many elements");
     Tensor dense(DataType::String, shape);

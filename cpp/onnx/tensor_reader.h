@@ -7,7 +7,7 @@
 #include <onnx/onnx_pb.h>
 
 #include "onnx/external_files.h"
-#include "tensor/tensor.h"
+#include "tensor/value.h"
 
 namespace fastort {
 
@@ -22,6 +22,9 @@ struct RawData {
 // `files` may be null where external data is not allowed. Throws Error(Fail) naming the tensor where its data does not
 // fit its shape, NotImplemented for a type that fastort lacks.
 Tensor read_tensor(const onnx::TensorProto& proto, const RawData* payload, ExternalFiles* files);
+
+// A sparse tensor whose indices are checked.
+std::shared_ptr<const SparseTensor> read_sparse(const onnx::SparseTensorProto& proto, ExternalFiles* files);
 
 // A sparse tensor in full, zeros included.
 Tensor read_dense(const onnx::SparseTensorProto& proto, ExternalFiles* files);

@@ -9,6 +9,7 @@ void infer_conv(InferContext& context) {
     if (context.has_input(i) && context.type(i) != DataType::Undefined && type != DataType::Undefined &&
         context.type(i) != type)
       context.fail("its inputs have different types");
+  conv::read_activation(context.attributes());
   std::optional<Shape> y = conv::infer_output(context, conv::kX, conv::kW, conv::kB);
   if (!y) return context.out(0, type);
   if (context.has_shape(conv::kZ)) {

@@ -152,35 +152,37 @@ std::shared_ptr<Executor> Session::overriding(const std::vector<int>& overridden
 }
 
 void Session::check_feed(const NodeArgInfo& info, const Value& value) const {
-  if (!info.type.is_tensor()) return;
-  if (!value.is_tensor()) {
+  const bool sparse = info.type.kind == ValueKind::SparseTensor;
+  if (!info.type.is_tensor() && !sparse) return;
+  if (sparse ? !value.is_sparse() : !value.is_tensor()) {
     invalid_argument("Unexpected input data type for input '" + info.name + "': expected: (" + type_string(info.type) +
-                     "), got a value that is no tensor");
+                     "), got a value that is no " + (sparse ? "sparse " : "") + "tensor");
   }
-  const Tensor& tensor = value.tensor();
-  if (info.type.element != DataType::Undefined && tensor.type() != info.type.element) {
-    invalid_argument("Unexpected input data type. Actual: (tensor(" + std::string(name(tensor.type())) +
-                     ")) , expected: (" + type_string(info.type) + ") for input '" + info.name + "' of shape " +
-                     to_string(tensor.shape()) + "; convert it, with `.astype` for a NumPy array");
+  const DataType type = sparse ? value.sparse().values.type() : value.tensor().type();
+  const Shape& shape = sparse ? value.sparse().shape : value.tensor().shape();
+  if (info.type.element != DataType::Undefined && type != info.type.element) {
+    invalid_argument(std::string("Unexpected input data type. Actual: (") + (sparse ? "sparse_tensor(" : "tensor(") +
+                     std::string(name(type)) + ")) , expected: (" + type_string(info.type) + ") for input '" +
+                     info.name + "' of shape " + to_string(shape) + "; convert it, with `.astype` for a NumPy array");
   }
   if (!info.has_shape) return;
-  if (tensor.shape().size() != info.dims.size()) {
-    invalid_argument("Invalid rank for input: " + info.name + " Got: " + std::to_string(tensor.shape().rank()) +
+  if (shape.size() != info.dims.size()) {
+    invalid_argument("Invalid rank for input: " + info.name + " Got: " + std::to_string(shape.rank()) +
                      " Expected: " + std::to_string(info.dims.size()) +
-                     " Please fix either the inputs/outputs or the model. The input has the shape " +
-                     to_string(tensor.shape()) + ", the model declares " + shown(info));
+                     " Please fix either the inputs/outputs or the model. The input has the shape " + to_string(shape) +
+                     ", the model declares " + shown(info));
   }
   std::string wrong;
   for (size_t i = 0; i < info.dims.size(); ++i) {
     const auto* size = std::get_if<int64_t>(&info.dims[i]);
-    if (!size || *size == tensor.shape()[i]) continue;
-    wrong += "\n index: " + std::to_string(i) + " Got: " + std::to_string(tensor.shape()[i]) +
-             " Expected: " + std::to_string(*size);
+    if (!size || *size == shape[i]) continue;
+    wrong +=
+        "\n index: " + std::to_string(i) + " Got: " + std::to_string(shape[i]) + " Expected: " + std::to_string(*size);
   }
   if (wrong.empty()) return;
   invalid_argument("Got invalid dimensions for input: " + info.name + " for the following indices" + wrong +
-                   "\n Please fix either the inputs/outputs or the model. The input has the shape " +
-                   to_string(tensor.shape()) + ", the model declares " + shown(info));
+                   "\n Please fix either the inputs/outputs or the model. The input has the shape " + to_string(shape) +
+                   ", the model declares " + shown(info));
 }
 
 void Session::run(std::span<const int> input_indices, std::span<const Value> feeds, std::span<const int> output_indices,

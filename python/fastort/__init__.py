@@ -10,13 +10,15 @@ Example:
 """
 
 from . import capi
+from ._device import OrtDevice
 from ._engine import RunOptions, __version__
 from ._io_binding import IOBinding
 from ._logging import set_default_logger_severity, set_default_logger_verbosity
 from ._options import ExecutionMode, ExecutionOrder, GraphOptimizationLevel, SessionOptions
-from ._ort_value import OrtDevice, OrtValue, copy_tensors
+from ._ort_value import OrtValue, copy_tensors
 from ._providers import get_all_providers, get_available_providers, get_device
 from ._session import InferenceSession, ModelMetadata, NodeArg
+from ._sparse_tensor import OrtSparseFormat, SparseTensor
 from ._system import disable_telemetry_events, enable_telemetry_events, get_build_info, get_version_string
 
 __all__ = [
@@ -28,9 +30,11 @@ __all__ = [
     "ModelMetadata",
     "NodeArg",
     "OrtDevice",
+    "OrtSparseFormat",
     "OrtValue",
     "RunOptions",
     "SessionOptions",
+    "SparseTensor",
     "__version__",
     "capi",
     "copy_tensors",

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _engine
-from ._ort_value import OrtValue, _checked_device
+from ._device import checked_device
+from ._ort_value import OrtValue
 
 if TYPE_CHECKING:
     from ._session import InferenceSession
@@ -58,7 +59,7 @@ class IOBinding:
         Raises:
             RuntimeError: If the session has no such input, or the device is not available.
         """
-        _checked_device(device_type)
+        checked_device(device_type)
         self.bind_ortvalue_input(name, _at_address(buffer_ptr, shape, element_type))
 
     def bind_ortvalue_input(self, name: str, ortvalue: OrtValue) -> None:
@@ -97,7 +98,7 @@ class IOBinding:
         Raises:
             RuntimeError: If the device is not available.
         """
-        _checked_device(device_type)
+        checked_device(device_type)
         self._outputs[name] = None if buffer_ptr is None else _at_address(buffer_ptr, shape or (), element_type)
 
     def bind_ortvalue_output(self, name: str, ortvalue: OrtValue) -> None:

@@ -8,47 +8,14 @@ from typing import Any
 import numpy as np
 
 from . import _engine
-
-
-class OrtDevice:
-    """A device that holds values. Only the CPU for now."""
-
-    __slots__ = ("_id", "_name")
-
-    def __init__(self, name: str = "cpu", device_id: int = 0) -> None:
-        """Names a device.
-
-        Args:
-            name: ``"cpu"``.
-            device_id: Its number.
-        """
-        self._name = _checked_device(name)
-        self._id = device_id
-
-    @staticmethod
-    def make(ort_device_name: str, device_id: int, vendor_id: int = -1) -> OrtDevice:
-        """Names a device, in ONNX Runtime's way.
-
-        Args:
-            ort_device_name: ``"cpu"``.
-            device_id: Its number.
-            vendor_id: Ignored.
-        """
-        return OrtDevice(ort_device_name, device_id)
-
-    def device_id(self) -> int:
-        """Returns the device's number."""
-        return self._id
-
-    def device_type(self) -> str:
-        """Returns the kind of device: ``"cpu"``."""
-        return self._name
+from ._device import checked_device
+from ._sparse_tensor import SparseTensor
 
 
 class OrtValue:
-    """A tensor, sequence or map in the engine's form, which can be fed, bound and fetched without conversion."""
+    """A tensor (also a sparse one), sequence or map in the engine's form: fed, bound and fetched without conversion."""
 
-    __slots__ = ("__weakref__", "_numpy_obj", "_ortvalue")
+    __slots__ = ("__weakref__", "_numpy_obj", "_ortvalue", "_sparse")
 
     def __init__(self, ortvalue: _engine.OrtValue, numpy_obj: np.ndarray[Any, Any] | None = None) -> None:
         """Wraps a value of the engine; use one of the ``ortvalue_from_...`` methods instead.
@@ -64,6 +31,7 @@ class OrtValue:
             raise TypeError(f"an OrtValue wraps a value of the engine, not {ortvalue!r}")
         self._ortvalue = ortvalue
         self._numpy_obj = numpy_obj
+        self._sparse: SparseTensor | None = None
 
     @staticmethod
     def ortvalue_from_numpy(
@@ -80,7 +48,7 @@ class OrtValue:
         Raises:
             RuntimeError: If ONNX has no type for the array's dtype, or the device is not available.
         """
-        _checked_device(device_type)
+        checked_device(device_type)
         return OrtValue(_engine.OrtValue.from_numpy(numpy_obj), numpy_obj)
 
     @staticmethod
@@ -118,8 +86,19 @@ class OrtValue:
             TypeError: If ONNX has no such type.
             RuntimeError: If the device is not available.
         """
-        _checked_device(device_type)
+        checked_device(device_type)
         return OrtValue(_engine.OrtValue.from_shape(list(shape), element_type))
+
+    @staticmethod
+    def ort_value_from_sparse_tensor(sparse_tensor: SparseTensor) -> OrtValue:
+        """Makes a value of a sparse tensor, with which it shares its memory.
+
+        Args:
+            sparse_tensor: The sparse tensor.
+        """
+        value = OrtValue(sparse_tensor._ortvalue)
+        value._sparse = sparse_tensor
+        return value
 
     @staticmethod
     def from_dlpack(data: Any, /) -> OrtValue:
@@ -139,12 +118,17 @@ class OrtValue:
         Raises:
             RuntimeError: If the value is no tensor.
         """
-        self._ortvalue.shape()
+        if not self.is_tensor():
+            raise RuntimeError("the OrtValue holds no tensor")
         array: np.ndarray[Any, Any] = self._ortvalue.to_python()
         return array
 
+    def as_sparse_tensor(self) -> SparseTensor:
+        """Returns the sparse tensor that it holds; raises RuntimeError for anything else."""
+        return self._sparse if self._sparse is not None else SparseTensor(self._ortvalue)
+
     def to_python(self) -> Any:
-        """Returns what ``InferenceSession.run`` returns for this value: an array, a list, a dict or ``None``."""
+        """Returns what ``run`` returns for this value: an array, a sparse tensor, a list, a dict or ``None``."""
         return self._ortvalue.to_python()
 
     def update_inplace(self, np_arr: np.ndarray[Any, Any]) -> None:
@@ -159,7 +143,7 @@ class OrtValue:
         self._ortvalue.update(np_arr)
 
     def shape(self) -> list[int]:
-        """Returns the tensor's sizes; raises RuntimeError for what is no tensor."""
+        """Returns the sizes of a tensor, also of a sparse one; raises RuntimeError for what is no tensor."""
         return self._ortvalue.shape()
 
     def data_type(self) -> str:
@@ -213,7 +197,7 @@ class OrtValue:
 
     def __repr__(self) -> str:
         """Returns the type and the shape."""
-        shape = self.shape() if self.is_tensor() else ""
+        shape = self.shape() if self.is_tensor() or self.is_sparse_tensor() else ""
         return f"OrtValue({self.data_type() or 'no value'}{shape})"
 
 
@@ -231,9 +215,3 @@ def copy_tensors(src: Sequence[OrtValue], dst: Sequence[OrtValue], stream: objec
     """
     for source, target in zip(src, dst, strict=True):
         target.update_inplace(source.numpy())
-
-
-def _checked_device(name: str) -> str:
-    if name.lower() != "cpu":
-        raise RuntimeError(f"Can't allocate memory on the device '{name}': only 'cpu' is available.")
-    return "cpu"

@@ -34,7 +34,9 @@ ActivationSpec read_activation(const Attributes& attributes) {
     if (params.size() > 1 && row.params > 1) spec.beta = params[1];
     return spec;
   }
-  not_implemented("the fused activation '" + name + "'");
+  std::string known;
+  for (const Row& row : kRows) known += std::string(known.empty() ? "" : ", ") + row.name;
+  not_implemented("the fused activation '" + name + "'; there are " + known);
 }
 
 kernels::ConvShape read_shape(const Attributes& attributes, const Shape& x, const Shape& w, const Shape& y) {

@@ -27,6 +27,9 @@ struct Problem {
   int64_t batch() const { return static_cast<int64_t>(a_offsets.size()); }
 };
 
+// What is applied to the product; throws NotImplemented for one that the kernels do not know.
+ActivationSpec read_activation(const Attributes& attributes);
+
 // Reads a node of any of the operators with concrete sizes.
 Problem read_problem(const OpContext& context);
 

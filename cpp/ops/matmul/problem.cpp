@@ -6,8 +6,6 @@
 
 namespace fastort::matmul {
 
-namespace {
-
 ActivationSpec read_activation(const Attributes& attributes) {
   struct Row {
     const char* name;
@@ -33,8 +31,12 @@ ActivationSpec read_activation(const Attributes& attributes) {
     return {row.kind, attributes.get_float("activation_alpha", row.alpha),
             attributes.get_float("activation_beta", row.beta)};
   }
-  not_implemented("the fused activation '" + name + "'");
+  std::string known;
+  for (const Row& row : kRows) known += std::string(known.empty() ? "" : ", ") + row.name;
+  not_implemented("the fused activation '" + name + "'; there are " + known);
 }
+
+namespace {
 
 // Offsets of the matrices of an operand whose batch dimensions, with these strides, are broadcast to `batch`.
 std::vector<int64_t> batch_offsets(const Shape& batch, const Shape& own, const Shape& strides) {

@@ -321,17 +321,24 @@ def conv_integer(
     # One step apart where the products round differently at a tie.
     quantized = np.clip(np.rint(sums * scale.astype(np.float64)) + int(dst_zero), limits.min, limits.max)
     inputs = [src, np.array(src_scale), src_zero, weights, weights_scale, weights_zero, np.array(dst_scale), dst_zero]
-    CASES.append(
-        Case(
-            "QLinearConv",
-            [*inputs, shift] if bias else inputs,
-            dict(attributes),
-            expected=[quantized.astype(types[0])],
-            rtol=0,
-            atol=1,
-            id=id,
+    inputs = [*inputs, shift] if bias else inputs
+    expected = quantized.astype(types[0])
+    CASES.append(Case("QLinearConv", inputs, dict(attributes), expected=[expected], rtol=0, atol=1, id=id))
+    for last in (0, 1):
+        ends = [np.ascontiguousarray(np.moveaxis(item, 1, -1)) if last else item for item in (src, expected)]
+        CASES.append(
+            Case(
+                "QLinearConv",
+                [ends[0], *inputs[1:]],
+                {**attributes, "channels_last": last},
+                "com.microsoft",
+                expected=[ends[1]],
+                rtol=0,
+                atol=1,
+                id=f"{id}-contrib-{last}",
+                opset=1,
+            )
         )
-    )
 
 
 for _x in ("uint8", "int8"):
