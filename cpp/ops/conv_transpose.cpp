@@ -1,5 +1,6 @@
 #include "kernels/conv/transpose.h"
 #include "kernels/gemm/sgemm.h"
+#include "ops/conv/conv.h"
 #include "ops/core/window.h"
 
 namespace fastort {
@@ -69,6 +70,7 @@ void infer_conv_transpose(InferContext& context) {
   const int rank = has_x ? context.shape(0).rank() : context.shape(1).rank();
   if (rank < 3) context.fail("X needs at least three dimensions [N,C,...]");
   if (has_x && has_w && context.shape(1).rank() != rank) context.fail("X and W have different ranks");
+  conv::refuse_many_dims(rank - 2);
   const int64_t groups = context.attributes().get_int("group", 1);
   if (groups < 1) context.fail("attribute group is " + std::to_string(groups));
   Shape y(static_cast<size_t>(rank), Dim{0});
@@ -114,8 +116,7 @@ void infer_conv_transpose(InferContext& context) {
 ConvShape read_shape(const OpContext& context) {
   const Shape &x = context.shape(0), &w = context.shape(1), &y = context.out(0).shape;
   const int rank = x.rank() - 2;
-  if (rank > ConvShape::kMaxRank)
-    not_implemented("a convolution over " + std::to_string(rank) + " spatial dimensions; three are the most");
+  conv::refuse_many_dims(rank);
   const Output output = read_output(context.attributes(), rank, std::span<const Dim>(w).subspan(2));
   const Window& window = output.window;
   ConvShape shape;

@@ -12,6 +12,8 @@ void infer_deform_conv(InferContext& context) {
   const DataType type = context.type(kX);
   for (int i = 1; i < context.num_inputs(); ++i)
     if (context.has_input(i) && context.type(i) != type) context.fail("its inputs have different types");
+  if (context.has_shape(kX) && context.shape(kX).rank() != 4)
+    not_implemented("a deformable convolution over other than two spatial dimensions");
   if (offset_groups(context.attributes()) < 1) context.fail("attribute offset_group is not positive");
   std::optional<Shape> y = conv::infer_output(context, kX, kW, kB);
   if (!y) return context.out(0, type);

@@ -12,7 +12,17 @@ namespace {
 
 // ---- CDist ---------------------------------------------------------------------------------------------------------
 
+kernels::Distance metric_of(const Attributes& attributes) {
+  const std::string metric = attributes.get_string("metric", "sqeuclidean");
+  if (metric == "sqeuclidean") return kernels::Distance::SquaredEuclidean;
+  if (metric == "euclidean") return kernels::Distance::Euclidean;
+  if (metric == "cityblock") return kernels::Distance::CityBlock;
+  if (metric == "chebyshev") return kernels::Distance::Chebyshev;
+  not_implemented("CDist with metric '" + metric + "'; sqeuclidean, euclidean, cityblock and chebyshev are there");
+}
+
 void infer_cdist(InferContext& context) {
+  metric_of(context.attributes());
   Shape shape = unknown_shape(context, 2);
   for (int i = 0; i < 2; ++i) {
     if (!context.has_shape(i)) continue;
@@ -26,19 +36,10 @@ void infer_cdist(InferContext& context) {
   context.out(0, context.type(0), shape);
 }
 
-kernels::Distance metric_of(const OpContext& context) {
-  const std::string metric = context.attributes().get_string("metric", "sqeuclidean");
-  if (metric == "sqeuclidean") return kernels::Distance::SquaredEuclidean;
-  if (metric == "euclidean") return kernels::Distance::Euclidean;
-  if (metric == "cityblock") return kernels::Distance::CityBlock;
-  if (metric == "chebyshev") return kernels::Distance::Chebyshev;
-  not_implemented("CDist with metric '" + metric + "'; sqeuclidean, euclidean, cityblock and chebyshev are there");
-}
-
 template <class T>
 std::unique_ptr<Kernel> cdist(const OpContext& context) {
   const int64_t rows = context.shape(0)[0], points = context.shape(1)[0], features = context.shape(0)[1];
-  const kernels::Distance metric = metric_of(context);
+  const kernels::Distance metric = metric_of(context.attributes());
   const kernels::StridedCopy turn(context.type(1), {features, points}, {1, features}, {points, 1});
   return make_kernel(
       [=](const KernelArgs& args) {

@@ -16,9 +16,14 @@ void check_types(InferContext& context) {
   }
 }
 
+void refuse_activation(const InferContext& context) {
+  if (read_activation(context.attributes()).kind != Activation::None && is_integer(context.type(0)))
+    not_implemented("an activation fused into a product of integers");
+}
+
 void infer_matmul(InferContext& context) {
   check_types(context);
-  read_activation(context.attributes());
+  refuse_activation(context);
   if (!context.has_shape(0) || !context.has_shape(1)) return context.out(0, context.type(0));
   const Attributes& attributes = context.attributes();
   Shape a = context.shape(0), b = context.shape(1);
@@ -51,7 +56,7 @@ void infer_matmul(InferContext& context) {
 
 void infer_gemm(InferContext& context) {
   check_types(context);
-  read_activation(context.attributes());
+  refuse_activation(context);
   if (!context.has_shape(0) || !context.has_shape(1)) return context.out(0, context.type(0));
   if (context.shape(0).rank() != 2 || context.shape(1).rank() != 2) context.fail("A and B must be matrices");
   const Attributes& attributes = context.attributes();

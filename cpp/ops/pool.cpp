@@ -20,6 +20,10 @@ PoolKind kind_of(const Node& node) {
 
 // ---- inference -----------------------------------------------------------------------------------------------------
 
+void refuse_many_dims(int rank) {
+  if (rank > 3) not_implemented("pooling over " + std::to_string(rank) + " spatial dimensions; three are the most");
+}
+
 void infer_pool(InferContext& context) {
   const DataType type = context.type(0);
   const bool indices = context.num_outputs() > 1;
@@ -30,6 +34,7 @@ void infer_pool(InferContext& context) {
   }
   const Shape& x = context.shape(0);
   if (x.rank() < 3) context.fail("X needs at least three dimensions [N,C,...]");
+  refuse_many_dims(x.rank() - 2);
   Shape y = x;
   try {
     const Window window = Window::parse(context.attributes(), x.rank() - 2, {});
@@ -57,7 +62,7 @@ void infer_global(InferContext& context) {
 PoolShape read_shape(const OpContext& context) {
   const Shape &x = context.shape(0), &y = context.out(0).shape;
   const int rank = x.rank() - 2;
-  if (rank > 3) not_implemented("pooling over " + std::to_string(rank) + " spatial dimensions; three are the most");
+  refuse_many_dims(rank);
   PoolShape shape;
   shape.kind = kind_of(context.node);
   shape.p = context.attributes().get_int("p", 2);

@@ -17,6 +17,10 @@ bool channels_last(const Node& node) {
   return node.op_type == "NhwcMaxPool" || node.attributes.get_int("channels_last", 0) != 0;
 }
 
+void refuse_many_dims(int rank) {
+  if (rank > 3) not_implemented("pooling over " + std::to_string(rank) + " spatial dimensions; three are the most");
+}
+
 void infer_pool(InferContext& context) {
   quantized::require(context, {0});
   const DataType type = context.type(0);
@@ -27,6 +31,7 @@ void infer_pool(InferContext& context) {
   if (!context.has_shape(0)) return context.out(0, type);
   Shape y = context.shape(0);
   if (y.rank() < 3) context.fail("X needs at least three dimensions");
+  refuse_many_dims(y.rank() - 2);
   const int first = channels_last(context.node) ? 1 : 2;
   if (is_global(context.node)) {
     for (int i = 0; i < y.rank() - 2; ++i) y[static_cast<size_t>(first + i)] = 1;
@@ -47,7 +52,7 @@ void infer_pool(InferContext& context) {
 BytePool read_pool(const OpContext& context) {
   const Shape &x = context.shape(0), &y = context.out(0).shape;
   const int rank = x.rank() - 2;
-  if (rank > 3) not_implemented("pooling over " + std::to_string(rank) + " spatial dimensions; three are the most");
+  refuse_many_dims(rank);
   const bool last = channels_last(context.node);
   const size_t first = last ? 1 : 2;
   BytePool pool;

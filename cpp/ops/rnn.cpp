@@ -36,56 +36,6 @@ int directions_of(const Attributes& attributes) {
   return 1;
 }
 
-void infer_rnn(InferContext& context) {
-  if (!context.has_input(kX) || !context.has_input(kW) || !context.has_input(kR))
-    context.fail("X, W and R are required");
-  const Attributes& attributes = context.attributes();
-  const DataType type = context.type(kX);
-  const int outputs = context.num_outputs();
-  for (int i = 1; i < context.num_inputs(); ++i) {
-    const DataType want = i == kLens ? DataType::Int32 : type;
-    if (!context.has_input(i) || context.type(i) == DataType::Undefined || type == DataType::Undefined) continue;
-    if (context.type(i) != want)
-      context.fail("input " + std::to_string(i) + " must be of type " + std::string(name(want)) + "; insert a Cast");
-  }
-  if (!context.has_shape(kX)) {
-    for (int i = 0; i < outputs; ++i) context.out(i, type);
-    return;
-  }
-  if (context.shape(kX).rank() != 3) context.fail("X must have the dimensions [steps, batch, inputs]");
-  const bool batch_first = attributes.get_int("layout", 0) != 0;
-  const Dim steps = context.shape(kX)[batch_first ? 1 : 0], batch = context.shape(kX)[batch_first ? 0 : 1];
-  const Dim inputs = context.shape(kX)[2], directions = directions_of(attributes), gates = gates_of(context.node);
-  Dim hidden = attributes.has("hidden_size") ? attributes.get_int("hidden_size") : context.unknown();
-  if (context.has_shape(kR) && context.shape(kR).rank() == 3) hidden = context.shape(kR)[2];
-  if (attributes.has("hidden_size") && is_known(hidden) && hidden != attributes.get_int("hidden_size"))
-    context.fail("hidden_size is " + std::to_string(attributes.get_int("hidden_size")) + ", but R has " +
-                 std::to_string(hidden));
-  const Dim rows = is_known(hidden) ? gates * hidden : context.unknown();
-  const auto check = [&](int input, const Shape& want, const char* what) {
-    if (!context.has_shape(input)) return;
-    const Shape& shape = context.shape(input);
-    bool fits = shape.rank() == want.rank();
-    for (size_t d = 0; fits && d < want.size(); ++d)
-      fits = shape[d] == want[d] || !is_known(shape[d]) || !is_known(want[d]);
-    if (!fits) context.fail(std::string(what) + " must have the shape " + to_string(want));
-  };
-  const Shape state = batch_first ? Shape{batch, directions, hidden} : Shape{directions, batch, hidden};
-  check(kW, {directions, rows, inputs}, "W");
-  check(kR, {directions, rows, hidden}, "R");
-  check(kB, {directions, is_known(rows) ? 2 * rows : context.unknown()}, "B");
-  check(kLens, {batch}, "sequence_lens");
-  check(kInitialH, state, "initial_h");
-  if (kind_of(context.node) == RnnKind::Lstm) {
-    check(kInitialC, state, "initial_c");
-    check(kP, {directions, is_known(hidden) ? 3 * hidden : context.unknown()}, "P");
-  }
-  if (outputs > 0)
-    context.out(0, type,
-                batch_first ? Shape{batch, steps, directions, hidden} : Shape{steps, directions, batch, hidden});
-  for (int i = 1; i < outputs; ++i) context.out(i, type, state);
-}
-
 struct FunctionRow {
   const char* name;
   GateFunction function;
@@ -107,7 +57,8 @@ constexpr FunctionRow kFunctions[] = {
 };
 
 // alpha and beta are consumed in order by the functions that have them.
-void read_activations(const OpContext& context, RnnProblem& problem) {
+template <class Context>
+void read_activations(const Context& context, RnnProblem& problem) {
   const Attributes& attributes = context.attributes();
   const size_t each = problem.kind == RnnKind::Lstm ? 3 : problem.kind == RnnKind::Gru ? 2 : 1;
   std::vector<std::string> names = attributes.get_strings("activations");
@@ -136,6 +87,60 @@ void read_activations(const OpContext& context, RnnProblem& problem) {
     if (found->has_alpha && alpha < alphas.size()) activation.alpha = alphas[alpha++];
     if (found->has_beta && beta < betas.size()) activation.beta = betas[beta++];
   }
+}
+
+void infer_rnn(InferContext& context) {
+  if (!context.has_input(kX) || !context.has_input(kW) || !context.has_input(kR))
+    context.fail("X, W and R are required");
+  const Attributes& attributes = context.attributes();
+  RnnProblem problem;
+  problem.kind = kind_of(context.node);
+  problem.directions = directions_of(attributes);
+  read_activations(context, problem);
+  const DataType type = context.type(kX);
+  const int outputs = context.num_outputs();
+  for (int i = 1; i < context.num_inputs(); ++i) {
+    const DataType want = i == kLens ? DataType::Int32 : type;
+    if (!context.has_input(i) || context.type(i) == DataType::Undefined || type == DataType::Undefined) continue;
+    if (context.type(i) != want)
+      context.fail("input " + std::to_string(i) + " must be of type " + std::string(name(want)) + "; insert a Cast");
+  }
+  if (!context.has_shape(kX)) {
+    for (int i = 0; i < outputs; ++i) context.out(i, type);
+    return;
+  }
+  if (context.shape(kX).rank() != 3) context.fail("X must have the dimensions [steps, batch, inputs]");
+  const bool batch_first = attributes.get_int("layout", 0) != 0;
+  const Dim steps = context.shape(kX)[batch_first ? 1 : 0], batch = context.shape(kX)[batch_first ? 0 : 1];
+  const Dim inputs = context.shape(kX)[2], directions = problem.directions, gates = gates_of(context.node);
+  Dim hidden = attributes.has("hidden_size") ? attributes.get_int("hidden_size") : context.unknown();
+  if (context.has_shape(kR) && context.shape(kR).rank() == 3) hidden = context.shape(kR)[2];
+  if (attributes.has("hidden_size") && is_known(hidden) && hidden != attributes.get_int("hidden_size"))
+    context.fail("hidden_size is " + std::to_string(attributes.get_int("hidden_size")) + ", but R has " +
+                 std::to_string(hidden));
+  const Dim rows = is_known(hidden) ? gates * hidden : context.unknown();
+  const auto check = [&](int input, const Shape& want, const char* what) {
+    if (!context.has_shape(input)) return;
+    const Shape& shape = context.shape(input);
+    bool fits = shape.rank() == want.rank();
+    for (size_t d = 0; fits && d < want.size(); ++d)
+      fits = shape[d] == want[d] || !is_known(shape[d]) || !is_known(want[d]);
+    if (!fits) context.fail(std::string(what) + " must have the shape " + to_string(want));
+  };
+  const Shape state = batch_first ? Shape{batch, directions, hidden} : Shape{directions, batch, hidden};
+  check(kW, {directions, rows, inputs}, "W");
+  check(kR, {directions, rows, hidden}, "R");
+  check(kB, {directions, is_known(rows) ? 2 * rows : context.unknown()}, "B");
+  check(kLens, {batch}, "sequence_lens");
+  check(kInitialH, state, "initial_h");
+  if (problem.kind == RnnKind::Lstm) {
+    check(kInitialC, state, "initial_c");
+    check(kP, {directions, is_known(hidden) ? 3 * hidden : context.unknown()}, "P");
+  }
+  if (outputs > 0)
+    context.out(0, type,
+                batch_first ? Shape{batch, steps, directions, hidden} : Shape{steps, directions, batch, hidden});
+  for (int i = 1; i < outputs; ++i) context.out(i, type, state);
 }
 
 RnnProblem read_problem(const OpContext& context) {

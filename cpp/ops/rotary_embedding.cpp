@@ -28,8 +28,6 @@ void infer_rotary(InferContext& context) {
   if (&inputs == &kMicrosoft && !context.has_input(inputs.positions)) context.fail("position_ids is required");
   if (context.attributes().get_float("scale", 1) != 1)
     not_implemented("RotaryEmbedding with a scale other than 1, whose meaning is not documented: scale the caches");
-  if (context.attributes().get_int("is_packed_batching", 0) != 0)
-    not_implemented("RotaryEmbedding with is_packed_batching, sequences of several lengths in one: pad them");
   infer_same(context);
 }
 

@@ -125,7 +125,6 @@ def test_inputs_left_out_in_between() -> None:
         ("FusedGemm", 2, {"activation": "Sinh"}, "the fused activation 'Sinh'; there are Relu, "),
         ("FusedMatMulActivation", 2, {"activation": "Sinh"}, "the fused activation 'Sinh'; there are Relu, "),
         ("RotaryEmbedding", 4, {"scale": 2.0}, "a scale other than 1"),
-        ("RotaryEmbedding", 4, {"is_packed_batching": 1}, "is_packed_batching"),
         ("Attention", 3, {"num_heads": 1, "do_rotary": 1}, "do_rotary"),
         ("QAttention", 5, {"num_heads": 1, "do_rotary": 1}, "do_rotary"),
         ("QAttention", 5, {"num_heads": 1, "past_present_share_buffer": 1}, "past_present_share_buffer"),

@@ -91,3 +91,43 @@ def test_refusals_inside_of_bodies() -> None:
     opsets = [helper.make_opsetid("", 20), helper.make_opsetid("mine", 5)]
     with pytest.raises(NotImplemented, match=r"Magic\(5\) of domain 'mine' in .*'culprit' with inputs \(tensor"):
         fastort.InferenceSession(helper.make_model(graph, opset_imports=opsets).SerializeToString())
+
+
+F = T.FLOAT
+MODES = {
+    "convolution over four dimensions": (
+        node("Conv", 2),
+        [(F, [1, 2, 5, 5, 5, 5]), (F, [3, 2, 3, 3, 3, 3])],
+        "4 spatial",
+    ),
+    "transposed one": (node("ConvTranspose", 2), [(F, [1, 2, 5, 5, 5, 5]), (F, [2, 3, 3, 3, 3, 3])], "4 spatial"),
+    "pooling over four dimensions": (
+        node("MaxPool", kernel_shape=[2, 2, 2, 2]),
+        [(F, [1, 2, 5, 5, 5, 5])],
+        "pooling over 4 spatial",
+    ),
+    "deformable convolution of a row": (
+        node("DeformConv", 3),
+        [(F, [1, 2, 5]), (F, [3, 2, 3]), (F, [1, 6, 3])],
+        "other than two spatial",
+    ),
+    "activation of a recurrent layer": (
+        node("RNN", 3, activations=["Cosine"], hidden_size=3),
+        [(F, ["t", "n", 2]), (F, [1, 3, 2]), (F, [1, 3, 3])],
+        "'Cosine'",
+    ),
+    "metric": (node("CDist", 2, "com.microsoft", metric="hamming"), [(F, ["n", 3]), (F, ["m", 3])], "'hamming'"),
+}
+
+
+@pytest.mark.parametrize("name", MODES)
+def test_modes_that_the_shapes_do_not_change(name: str) -> None:
+    """They are refused when the session is made, not by the first run."""
+    bad, kinds, piece = MODES[name]
+    inputs = [helper.make_tensor_value_info(f"x{i}", *kind) for i, kind in enumerate(kinds)]
+    graph = helper.make_graph([bad], "g", inputs, [helper.make_empty_tensor_value_info("y")])
+    opsets = [helper.make_opsetid("", 20), helper.make_opsetid("com.microsoft", 1)]
+    with pytest.raises(NotImplemented) as caught:
+        fastort.InferenceSession(helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString())
+    assert "'culprit'" in str(caught.value)
+    assert piece in str(caught.value)

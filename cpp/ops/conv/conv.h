@@ -19,6 +19,9 @@ struct Problem {
 // where not even its rank is known. Throws InvalidGraph where they do not fit each other.
 std::optional<Shape> infer_output(const InferContext& context, int x, int w, int b);
 
+// Throws NotImplemented for more than three spatial dimensions.
+void refuse_many_dims(int rank);
+
 // The attributes of any convolution with concrete sizes.
 kernels::ConvShape read_shape(const Attributes& attributes, const Shape& x, const Shape& w, const Shape& y);
 

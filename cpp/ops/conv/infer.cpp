@@ -56,6 +56,7 @@ std::optional<Shape> infer_output(const InferContext& context, int x, int w, int
   const int rank = context.shape(has_x ? x : w).rank();
   if (rank < 3) context.fail("X needs at least three dimensions [N,C,...]");
   if (has_x && has_w && context.shape(w).rank() != rank) context.fail("X and W have different ranks");
+  refuse_many_dims(rank - 2);
   check_channels(context, x, w, b);
   try {
     return output_shape(context, x, w, rank);

@@ -39,10 +39,14 @@ ActivationSpec read_activation(const Attributes& attributes) {
   not_implemented("the fused activation '" + name + "'; there are " + known);
 }
 
-kernels::ConvShape read_shape(const Attributes& attributes, const Shape& x, const Shape& w, const Shape& y) {
-  const int rank = x.rank() - 2;
+void refuse_many_dims(int rank) {
   if (rank > kernels::ConvShape::kMaxRank)
     not_implemented("a convolution over " + std::to_string(rank) + " spatial dimensions; three are the most");
+}
+
+kernels::ConvShape read_shape(const Attributes& attributes, const Shape& x, const Shape& w, const Shape& y) {
+  const int rank = x.rank() - 2;
+  refuse_many_dims(rank);
   kernels::ConvShape shape;
   shape.rank = rank;
   shape.batch = x[0];
