@@ -170,8 +170,13 @@ class Group {
   bool fuse_average(const Node& node) {
     const auto x = input(node, 0);
     if (!x || x->type != y_.type) return false;
-    return become(make("com.microsoft", "QLinear" + node.op_type,
-                       {x->source, x->scale_id, x->zero(graph_), y_.scale_id, y_.zero(graph_)}, &node));
+    // The quantized form has no dilations.
+    for (const int64_t dilation : node.attributes.get_ints("dilations"))
+      if (dilation != 1) return false;
+    Node fused = make("com.microsoft", "QLinear" + node.op_type,
+                      {x->source, x->scale_id, x->zero(graph_), y_.scale_id, y_.zero(graph_)}, &node);
+    fused.attributes.erase("dilations");
+    return become(std::move(fused));
   }
 
   bool fuse_softmax(const Node& node) {
