@@ -1,6 +1,7 @@
 #include "kernels/gemm/sgemm.h"
 
 #include <algorithm>
+#include <atomic>
 
 #include "kernels/gemm/sgemm_kernels.h"
 
@@ -10,6 +11,10 @@ namespace {
 
 // Work below which a second thread costs more than it brings, in operations.
 constexpr double kMinOperations = 400e3;
+// What a thread takes at least at a time, in operations, and into how many parts a product is cut by its rows where its
+// columns give fewer. The cut does not depend on the number of threads, so that results do not.
+constexpr double kMinPiece = 1e6;
+constexpr int64_t kMinParts = 32;
 // Rows from which on copying B into panels is cheaper than reading it with its own stride.
 constexpr int64_t kMinRowsToPack = 16;
 
@@ -47,6 +52,15 @@ Sgemm::Sgemm(const SgemmSizes& sizes) : sizes_(sizes) {
   copy_a_ = sizes.trans_a && sizes.m > 0 && sizes.k > 0;
   if (sizes.trans_a && sizes.m == 1 && sizes.a_stride == 1) copy_a_ = false;
   copy_b_ = !sizes.b_packed && (sizes.trans_b || sizes.m >= kMinRowsToPack) && sizes.k > 0;
+  if (sizes.m == 0 || sizes.n == 0 || sizes.batch == 0) return;
+  row_step_ = sgemm_row_step(sizes.m, sizes.k);
+  const int64_t tile = sgemm_tile_rows();
+  const int64_t wanted = ceil_div(kMinParts, panels_ * sizes.batch);
+  const int64_t least =
+      static_cast<int64_t>(kMinPiece / (2.0 * static_cast<double>(panel_ * std::max<int64_t>(1, sizes.k))));
+  const int64_t finer = ceil_div(std::max(ceil_div(sizes.m, wanted), least), tile) * tile;
+  row_step_ = std::min(row_step_, finer);
+  row_parts_ = ceil_div(sizes.m, row_step_);
 }
 
 size_t Sgemm::workspace_bytes() const noexcept {
@@ -56,11 +70,29 @@ size_t Sgemm::workspace_bytes() const noexcept {
   return bytes;
 }
 
-void Sgemm::run_part(const SgemmItem& item, const Epilogue& epilogue, int64_t row_begin, int64_t row_end,
-                     int64_t col_begin, int64_t col_end) const {
+// Where the operands of a run lie.
+struct Sgemm::Operands {
+  FnRef<SgemmItem(int64_t)> item;
+  const Epilogue& epilogue;
+  const std::byte* a_copies;
+  const std::byte* b_copies;
+  size_t a_bytes, b_bytes;  // of one item's copy, or 0
+
+  SgemmItem operator[](int64_t i) const {
+    SgemmItem memory = item(i);
+    if (a_bytes) memory.a = reinterpret_cast<const float*>(a_copies + static_cast<size_t>(i) * a_bytes);
+    if (b_bytes) memory.b = reinterpret_cast<const float*>(b_copies + static_cast<size_t>(i) * b_bytes);
+    return memory;
+  }
+};
+
+// Columns of panels [first, last).
+void Sgemm::run_part(const SgemmItem& item, const Epilogue& epilogue, int64_t row_begin, int64_t row_end, int64_t first,
+                     int64_t last, const float* next_b) const {
+  const int64_t col_begin = first * panel_;
   SgemmBlock block;
   block.rows = row_end - row_begin;
-  block.cols = col_end - col_begin;
+  block.cols = std::min(sizes_.n, last * panel_) - col_begin;
   block.depth = sizes_.k;
   block.a_stride = copy_a_ || sizes_.trans_a ? sizes_.k : sizes_.a_stride;
   block.a = item.a + row_begin * block.a_stride;
@@ -68,11 +100,12 @@ void Sgemm::run_part(const SgemmItem& item, const Epilogue& epilogue, int64_t ro
     block.b_stride = panel_;
     block.b_panel_stride = panel_ * sizes_.k;
     block.b_padded = true;
+    block.next_b = next_b;
   } else {
     block.b_stride = sizes_.b_stride;
     block.b_panel_stride = panel_;
   }
-  block.b = item.b + col_begin / panel_ * block.b_panel_stride;
+  block.b = item.b + first * block.b_panel_stride;
   block.c_stride = sizes_.c_stride;
   block.c = item.c + row_begin * sizes_.c_stride + col_begin;
   block.alpha = sizes_.alpha;
@@ -80,6 +113,21 @@ void Sgemm::run_part(const SgemmItem& item, const Epilogue& epilogue, int64_t ro
   if (epilogue.bias) block.epilogue.bias += epilogue.bias_per_row ? row_begin : col_begin;
   block.epilogue.residual = item.residual ? item.residual + row_begin * epilogue.residual_stride + col_begin : nullptr;
   sgemm_block(block);
+}
+
+void Sgemm::run_piece(const Operands& operands, Piece piece, Piece next) const {
+  while (piece.begin < piece.end) {
+    const int64_t part = piece.begin / panels_, first = piece.begin % panels_;
+    const int64_t last = std::min(panels_, first + piece.end - piece.begin);
+    const int64_t row = part % row_parts_ * row_step_;
+    piece.begin += last - first;
+    const int64_t follows = piece.begin < piece.end ? piece.begin : next.begin;
+    const float* next_b = nullptr;
+    if (piece.begin < piece.end || next.begin < next.end)
+      next_b = operands[follows / panels_ / row_parts_].b + follows % panels_ * panel_ * sizes_.k;
+    run_part(operands[part / row_parts_], operands.epilogue, row, std::min(sizes_.m, row + row_step_), first, last,
+             next_b);
+  }
 }
 
 void Sgemm::run(const SgemmItem& item, const Epilogue& epilogue, std::byte* workspace, const Parallel& parallel) const {
@@ -93,9 +141,6 @@ void Sgemm::run_batch(FnRef<SgemmItem(int64_t)> item, const Epilogue& epilogue, 
   // A short product is bound by reading B: count it as if it had a few rows more.
   const double operations = 2.0 * static_cast<double>(std::max<int64_t>(s.m, 4)) * static_cast<double>(s.n) *
                             static_cast<double>(std::max<int64_t>(s.k, 1));
-  if (s.batch == 1 && !copy_a_ && !copy_b_ && (operations < kMinOperations || parallel.threads() == 1))
-    return run_part(item(0), epilogue, 0, s.m, 0, s.n);
-
   std::byte* const a_copies = workspace;
   const size_t a_bytes = copy_a_ ? floats(s.m * s.k) : 0;
   std::byte* const b_copies = workspace + static_cast<size_t>(s.batch) * a_bytes;
@@ -123,21 +168,27 @@ void Sgemm::run_batch(FnRef<SgemmItem(int64_t)> item, const Epilogue& epilogue, 
     });
   }
 
-  // A grid of parts for each item: by columns as far as there are panels for it, then by rows.
-  const double pieces = parallel.threads() == 1 ? 1 : 4.0 * parallel.threads() / static_cast<double>(s.batch);
-  const int64_t parts = std::max<int64_t>(1, static_cast<int64_t>(std::min(pieces, operations / kMinOperations)));
-  const int64_t col_parts = std::min(parts, panels_);
-  const int64_t row_parts = std::min(ceil_div(parts, col_parts), ceil_div(s.m, 4 * sgemm_tile_rows()));
-  const int64_t grid = row_parts * col_parts;
-  const int64_t grain = 1 + static_cast<int64_t>(kMinOperations * static_cast<double>(grid) / operations);
-  parallel.range(s.batch * grid, parts > 1 ? 1 : grain, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      SgemmItem memory = item(i / grid);
-      if (copy_a_) memory.a = reinterpret_cast<float*>(a_copies + static_cast<size_t>(i / grid) * a_bytes);
-      if (copy_b_) memory.b = reinterpret_cast<float*>(b_copies + static_cast<size_t>(i / grid) * b_bytes);
-      const int64_t r = i % grid / col_parts, c = i % grid % col_parts;
-      run_part(memory, epilogue, s.m * r / row_parts, s.m * (r + 1) / row_parts, panels_ * c / col_parts * panel_,
-               std::min(s.n, panels_ * (c + 1) / col_parts * panel_));
+  const Operands operands{item, epilogue, a_copies, b_copies, a_bytes, b_bytes};
+  const int64_t total = s.batch * row_parts_ * panels_;
+  const double all = operations * static_cast<double>(s.batch);
+  const int workers = std::max(1, static_cast<int>(std::min<double>(parallel.threads(), all / kMinOperations)));
+  if (workers == 1) return run_piece(operands, {0, total}, {total, total});
+  const int64_t least = std::max<int64_t>(1, static_cast<int64_t>(kMinPiece / all * static_cast<double>(total)));
+  // Each thread takes ever smaller pieces, so that all end together whatever their speeds; the next piece is known one
+  // ahead, for its B to be brought nearer.
+  std::atomic<int64_t> taken{0};
+  const auto take = [&] {
+    int64_t begin = taken.load(std::memory_order_relaxed), end = begin;
+    while (begin < total) {
+      end = std::min(total, begin + std::max(least, (total - begin) / (2 * workers)));
+      if (taken.compare_exchange_weak(begin, end, std::memory_order_relaxed)) return Piece{begin, end};
+    }
+    return Piece{total, total};
+  };
+  parallel.chunks(workers, [&](int) {
+    for (Piece piece = take(), next{}; piece.begin < piece.end && !parallel.cancelled(); piece = next) {
+      next = take();
+      run_piece(operands, piece, next);
     }
   });
 }

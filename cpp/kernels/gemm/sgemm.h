@@ -44,12 +44,18 @@ class Sgemm {
   const SgemmSizes& sizes() const noexcept { return sizes_; }
 
  private:
-  void run_part(const SgemmItem& item, const Epilogue& epilogue, int64_t row_begin, int64_t row_end, int64_t col_begin,
-                int64_t col_end) const;
+  // Panels [begin, end), counted through all row blocks of all items.
+  struct Piece {
+    int64_t begin, end;
+  };
+  struct Operands;
+  void run_piece(const Operands& operands, Piece piece, Piece next) const;
+  void run_part(const SgemmItem& item, const Epilogue& epilogue, int64_t row_begin, int64_t row_end, int64_t first,
+                int64_t last, const float* next_b) const;
 
   SgemmSizes sizes_;
   bool copy_a_ = false, copy_b_ = false;
-  int64_t panel_ = 1, panels_ = 0;
+  int64_t panel_ = 1, panels_ = 0, row_step_ = 1, row_parts_ = 1;
 };
 
 // Memory for B [k, n] in panels, and the packing itself. Element (i, j) of B is b[i * row_stride + j * col_stride]; one

@@ -25,6 +25,8 @@ using V = hn::Vec<D>;
 constexpr int kLanes = static_cast<int>(hn::MaxLanes(D()));
 constexpr int kVectors = 2;
 constexpr int kPanel = kVectors * kLanes;
+constexpr int64_t kChunk = 64;
+constexpr int64_t kLine = 64;  // of a cache, in bytes
 // Two accumulators for each row, and room for the two vectors of B.
 constexpr int kRows = HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON ? 12 : 6;
 
@@ -40,14 +42,32 @@ struct Tile {
   int64_t cols;  // at most kPanel
   float alpha;
   bool accumulate;  // C holds the sum over the depths before
+  // What is read of B after these tiles: so many lines are brought nearer before each kChunk steps of the depth.
+  const char* next;
+  int64_t next_lines;
   // The epilogue, only for the last depths.
   bool bounded;
   float lower, upper;
+  const ActivationSpec* curve;
   const float* bias;
   const float* row_bias;
   const float* residual;
   int64_t residual_stride;
 };
+
+// An activation that is neither none nor bounds.
+HWY_NOINLINE void apply_curve(const ActivationSpec& curve, float* data, int64_t count) {
+  activate_array(D(), curve, data, count);
+}
+
+// Into the second cache: the first one is full of what is in use.
+HWY_INLINE void bring_nearer(const char* data) {
+#if defined(__GNUC__)
+  __builtin_prefetch(data, 0, 2);
+#else
+  (void)data;
+#endif
+}
 
 // The rest of an incomplete tile's columns, one at a time, from the sums of a whole tile.
 HWY_NOINLINE void finish_edge(const Tile& t, const float* sums, int64_t sum_stride, int rows) {
@@ -62,6 +82,7 @@ HWY_NOINLINE void finish_edge(const Tile& t, const float* sums, int64_t sum_stri
       if (t.bounded) x = x < t.lower ? t.lower : x > t.upper ? t.upper : x;
       c[j] = x;
     }
+    if (t.curve) apply_curve(*t.curve, c, t.cols);
   }
 }
 
@@ -90,6 +111,12 @@ HWY_INLINE void finish(const Tile& t, V (&sum)[kM][kN]) {
     const V lower = hn::Set(d, t.lower), upper = hn::Set(d, t.upper);
     FASTORT_FOR_TILE sum[i][j] = hn::Min(upper, hn::Max(lower, sum[i][j]));
   }
+  if (t.curve) {
+    HWY_ALIGN float sums[kM * kN * kLanes];
+    FASTORT_FOR_TILE hn::Store(sum[i][j], d, sums + (i * kN + j) * kLanes);
+    apply_curve(*t.curve, sums, kM * kN * kLanes);
+    FASTORT_FOR_TILE sum[i][j] = hn::Load(d, sums + (i * kN + j) * kLanes);
+  }
   FASTORT_FOR_TILE hn::StoreU(sum[i][j], d, t.c + i * t.c_stride + j * kLanes);
 }
 
@@ -100,7 +127,8 @@ constexpr int kDeep = kM * kN <= 2   ? 4
                       : kM * kN <= 6 ? 2
                                      : 1;
 
-template <int kM, int kN>
+// kPacked: the rows of B lie one behind the other.
+template <int kM, int kN, bool kPacked>
 HWY_INLINE void compute_tile(const Tile& t) {
   const D d;
   constexpr int kU = kDeep<kM, kN>;
@@ -109,20 +137,32 @@ HWY_INLINE void compute_tile(const Tile& t) {
   for (int u = 0; u < kU; ++u) FASTORT_FOR_TILE sum[u][i][j] = hn::Zero(d);
   const float* a = t.a;
   const float* b = t.b;
-  const int64_t stride = t.a_stride, b_stride = t.b_stride;
+  const int64_t stride = t.a_stride, b_stride = kPacked ? kPanel : t.b_stride;
   const int64_t depth = t.depth;
+  int64_t k = 0;
   if constexpr (kU == 1) {
+    // x86 addresses three rows from one pointer.
+    constexpr int kGroups = (kM + 2) / 3;
+    const float* rows[kGroups];
 #pragma GCC unroll 4
-    for (int64_t k = 0; k < depth; ++k) {
-      V row[kN];
+    for (int g = 0; g < kGroups; ++g) rows[g] = a + 3 * g * stride;
+    const char* next = t.next;
+    while (k < depth) {
+      if constexpr (kPacked)
+        for (int64_t line = 0; line < t.next_lines; ++line, next += kLine) bring_nearer(next);
+      const int64_t end = std::min(depth, k + kChunk);
+#pragma GCC unroll 4
+      for (; k < end; ++k) {
+        V row[kN];
 #pragma GCC unroll 2
-      for (int j = 0; j < kN; ++j) row[j] = hn::LoadU(d, b + j * kLanes);
-      FASTORT_FOR_TILE sum[0][i][j] = hn::MulAdd(hn::Set(d, a[i * stride]), row[j], sum[0][i][j]);
-      ++a;
-      b += b_stride;
+        for (int j = 0; j < kN; ++j) row[j] = hn::LoadU(d, b + j * kLanes);
+        FASTORT_FOR_TILE sum[0][i][j] = hn::MulAdd(hn::Set(d, rows[i / 3][i % 3 * stride]), row[j], sum[0][i][j]);
+#pragma GCC unroll 4
+        for (int g = 0; g < kGroups; ++g) ++rows[g];
+        b += b_stride;
+      }
     }
   } else {
-    int64_t k = 0;
     for (; k + kStep <= depth; k += kStep) {
 #pragma GCC unroll 4
       for (int u = 0; u < kStep; ++u) {
@@ -132,11 +172,8 @@ HWY_INLINE void compute_tile(const Tile& t) {
       }
       a += kStep;
     }
-    for (; k < depth; ++k) {
+    for (; k < depth; ++k, ++a, b += b_stride)
       FASTORT_FOR_TILE sum[0][i][j] = hn::MulAdd(hn::Set(d, a[i * stride]), hn::LoadU(d, b + j * kLanes), sum[0][i][j]);
-      ++a;
-      b += b_stride;
-    }
   }
 #pragma GCC unroll 4
   for (int u = 1; u < kU; ++u) FASTORT_FOR_TILE sum[0][i][j] = hn::Add(sum[0][i][j], sum[u][i][j]);
@@ -144,21 +181,22 @@ HWY_INLINE void compute_tile(const Tile& t) {
 }
 
 // `count` tiles below one another; afterwards `t` stands below them.
-template <int kM, int kN>
+template <int kM, int kN, bool kPacked>
 HWY_NOINLINE void compute_tiles(Tile& t, int64_t count) {
   for (; count > 0; --count) {
-    compute_tile<kM, kN>(t);
+    compute_tile<kM, kN, kPacked>(t);
     t.a += kM * t.a_stride;
     t.c += kM * t.c_stride;
     if (t.row_bias) t.row_bias += kM;
     if (t.residual) t.residual += kM * t.residual_stride;
+    t.next += (t.depth + kChunk - 1) / kChunk * t.next_lines * kLine;
   }
 }
 
 using TilesFn = void (*)(Tile&, int64_t);
-template <int kN, int... kM>
+template <int kN, bool kPacked, int... kM>
 constexpr auto tiles_table(std::integer_sequence<int, kM...>) {
-  return std::array<TilesFn, sizeof...(kM)>{compute_tiles<kM + 1, kN>...};
+  return std::array<TilesFn, sizeof...(kM)>{compute_tiles<kM + 1, kN, kPacked>...};
 }
 
 // Tiles of equal height at the top of `left` rows: as high as possible, but a short rest is shared by two tiles.
@@ -188,18 +226,24 @@ int64_t even_step(int64_t total, int64_t limit, int64_t unit) {
   return std::max<int64_t>(1, ((total + parts - 1) / parts + unit - 1) / unit * unit);
 }
 
-constexpr auto kNarrow = tiles_table<1>(std::make_integer_sequence<int, kRows>());
-constexpr auto kWide = tiles_table<2>(std::make_integer_sequence<int, kRows>());
+using Heights = std::make_integer_sequence<int, kRows>;
+using Table = std::array<TilesFn, kRows>;
+constexpr Table kTables[2][kVectors] = {{tiles_table<1, false>(Heights()), tiles_table<2, false>(Heights())},
+                                        {tiles_table<1, true>(Heights()), tiles_table<2, true>(Heights())}};
+HWY_INLINE const Table& table_of(int64_t cols, int64_t b_stride) {
+  return kTables[b_stride == kPanel][cols <= kLanes ? 0 : 1];
+}
 
 // What all tiles of a block share.
 struct Common {
-  bool bounded, curved;
+  bool bounded;
+  const ActivationSpec* curve;
   Tile tile{};
 
   explicit Common(const SgemmBlock& block) {
     const ActivationSpec& activation = block.epilogue.activation;
     bounded = activation.kind == Activation::Relu || activation.kind == Activation::Clip;
-    curved = activation.kind != Activation::None && !bounded;
+    curve = activation.kind == Activation::None || bounded ? nullptr : &activation;
     tile.a_stride = block.a_stride;
     tile.c_stride = block.c_stride;
     tile.alpha = block.alpha;
@@ -220,21 +264,37 @@ void block_of_one(const SgemmBlock& block) {
   t.b_stride = block.b_stride;
   t.depth = block.depth;
   t.bounded = common.bounded;
+  t.curve = common.curve;
   const size_t rows = static_cast<size_t>(block.rows - 1);
   const float* panel = block.b;
   for (int64_t j = 0; j < block.cols; j += kPanel, panel += block.b_panel_stride) {
     t.cols = std::min<int64_t>(kPanel, block.cols - j);
     t.a = block.a;
     t.b = panel;
+    t.next = reinterpret_cast<const char*>(panel);
     t.c = block.c + j;
     t.bias = e.bias && !e.bias_per_row ? e.bias + j : nullptr;
     t.row_bias = e.bias_per_row ? e.bias : nullptr;
     t.residual = e.residual ? e.residual + j : nullptr;
-    (t.cols <= kLanes ? kNarrow : kWide)[rows](t, 1);
+    table_of(t.cols, t.b_stride)[rows](t, 1);
   }
-  if (common.curved)
-    for (int64_t r = 0; r < block.rows; ++r)
-      activate_array(D(), e.activation, block.c + r * block.c_stride, block.cols);
+}
+
+// The steps of a block: rows, an outer and an inner part of the depth.
+struct Steps {
+  int64_t rows, outer, inner;
+};
+
+// The rows of a panel in one inner depth block share the first cache with the tile's rows of A; the rows of A of one
+// outer depth block stay in the second cache while the panels go by.
+Steps steps_of(int64_t rows, int64_t depth) {
+  const CacheSizes& cache = cache_sizes();
+  Steps steps;
+  steps.inner = even_step(depth, static_cast<int64_t>(cache.l1d) * 3 / 4 / (kPanel * 4), 8);
+  steps.outer = even_step(depth, kOuterDepth, steps.inner);
+  const int64_t fitting = static_cast<int64_t>(cache.l2) * 3 / 4 / (4 * std::max<int64_t>(1, steps.outer));
+  steps.rows = even_step(rows, std::max<int64_t>(kRows, fitting), kRows);
+  return steps;
 }
 
 void Block(const SgemmBlock& block) {
@@ -244,59 +304,67 @@ void Block(const SgemmBlock& block) {
   const Epilogue& e = block.epilogue;
   Common common(block);
   Tile& t = common.tile;
-
-  // The rows of a panel in one inner depth block share the first cache with the tile's rows of A; the rows of A of one
-  // outer depth block stay in the second cache while the panels go by.
-  const CacheSizes& cache = cache_sizes();
-  const int64_t inner = single ? std::max<int64_t>(1, block.depth)
-                               : even_step(block.depth, static_cast<int64_t>(cache.l1d) * 3 / 4 / (kPanel * 4), 8);
-  const int64_t outer = single ? inner : even_step(block.depth, kOuterDepth, inner);
-  const int64_t row_step = even_step(
-      block.rows, std::max<int64_t>(kRows, static_cast<int64_t>(cache.l2) * 3 / 4 / (4 * std::max<int64_t>(1, outer))),
-      kRows);
+  Steps steps = steps_of(block.rows, block.depth);
+  if (single) steps.inner = steps.outer = std::max<int64_t>(1, block.depth);
   alignas(64) float edge[kEdgeDepth * kPanel];
 
-  for (int64_t i0 = 0; i0 < block.rows; i0 += row_step) {
-    const int64_t i1 = std::min(block.rows, i0 + row_step);
-    for (int64_t k0 = 0; k0 == 0 || k0 < block.depth; k0 += outer) {
-      const int64_t k1 = std::min(block.depth, k0 + outer);
+  for (int64_t i0 = 0; i0 < block.rows; i0 += steps.rows) {
+    const int64_t i1 = std::min(block.rows, i0 + steps.rows);
+    for (int64_t k0 = 0; k0 == 0 || k0 < block.depth; k0 += steps.outer) {
+      const int64_t k1 = std::min(block.depth, k0 + steps.outer);
       for (int64_t j = 0; j < block.cols; j += kPanel) {
         t.cols = std::min<int64_t>(kPanel, block.cols - j);
-        const auto& table = t.cols <= kLanes ? kNarrow : kWide;
         const bool copied = !block.b_padded && t.cols % kLanes != 0;
-        const int64_t step = std::max<int64_t>(1, copied ? std::min(inner, kEdgeDepth) : inner);
+        const int64_t step = std::max<int64_t>(1, copied ? std::min(steps.inner, kEdgeDepth) : steps.inner);
         const float* panel = block.b + j / kPanel * block.b_panel_stride;
         for (int64_t k = k0; k == k0 || k < k1; k += step) {
           t.depth = std::min(step, k1 - k);
           t.accumulate = k > 0;
           const bool last = k + t.depth >= block.depth;
           t.bounded = common.bounded && last;
+          t.curve = last ? common.curve : nullptr;
           t.b = panel + k * block.b_stride;
           t.b_stride = block.b_stride;
+          const float* next = t.b;
+          if (block.b_padded) {
+            if (k + step < k1)
+              next = t.b + step * t.b_stride;
+            else if (j + kPanel < block.cols)
+              next = panel + block.b_panel_stride + k0 * t.b_stride;
+            else if (k1 < block.depth)
+              next = block.b + k1 * t.b_stride;
+            else if (i1 < block.rows)
+              next = block.b;
+            else if (block.next_b)
+              next = block.next_b;
+          }
+          t.next = reinterpret_cast<const char*>(next);
+          const int64_t chunks = (i1 - i0 + kRows - 1) / kRows * ((t.depth + kChunk - 1) / kChunk);
+          const int64_t lines = step * kPanel * 4 / kLine;
+          t.next_lines = next == t.b ? 0 : (lines + chunks - 1) / chunks;
           if (copied) {
             copy_edge(t.b, t.b_stride, t.depth, t.cols, edge);
             t.b = edge;
             t.b_stride = kPanel;
           }
+          const Table& table = table_of(t.cols, t.b_stride);
           t.bias = last && e.bias && !e.bias_per_row ? e.bias + j : nullptr;
           for (int64_t i = i0; i < i1;) {
             const Run run = next_run(i1 - i);
             t.a = block.a + i * block.a_stride + k;
-            float* const c = block.c + i * block.c_stride + j;
-            t.c = c;
+            t.c = block.c + i * block.c_stride + j;
             t.row_bias = last && e.bias && e.bias_per_row ? e.bias + i : nullptr;
             t.residual = last && e.residual ? e.residual + i * e.residual_stride + j : nullptr;
             table[static_cast<size_t>(run.rows - 1)](t, run.tiles);
-            const int64_t rows = run.tiles * run.rows;
-            if (common.curved && last)
-              for (int64_t r = 0; r < rows; ++r) activate_array(D(), e.activation, c + r * t.c_stride, t.cols);
-            i += rows;
+            i += run.tiles * run.rows;
           }
         }
       }
     }
   }
 }
+
+int64_t RowStep(int64_t rows, int64_t depth) { return steps_of(rows, depth).rows; }
 
 // Four rows of four columns of `src`, written as rows of `dst`.
 HWY_INLINE void transpose_4x4(const float* src, int64_t src_stride, float* dst, int64_t dst_stride) {
@@ -359,6 +427,7 @@ HWY_AFTER_NAMESPACE();
 namespace fastort::kernels {
 
 HWY_EXPORT(Block);
+HWY_EXPORT(RowStep);
 HWY_EXPORT(Transpose);
 HWY_EXPORT(PackPanels);
 HWY_EXPORT(PanelWidth);
@@ -376,6 +445,8 @@ void sgemm_pack_panels(const float* b, int64_t row_stride, int64_t col_stride, i
                        int64_t first, int64_t last, float* dst) {
   HWY_DYNAMIC_DISPATCH(PackPanels)(b, row_stride, col_stride, depth, cols, first, last, dst);
 }
+
+int64_t sgemm_row_step(int64_t rows, int64_t depth) { return HWY_DYNAMIC_DISPATCH(RowStep)(rows, depth); }
 
 int64_t sgemm_panel_width() { return HWY_DYNAMIC_DISPATCH(PanelWidth)(); }
 int64_t sgemm_tile_rows() { return HWY_DYNAMIC_DISPATCH(TileRows)(); }

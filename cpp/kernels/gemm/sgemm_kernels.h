@@ -12,15 +12,19 @@ struct SgemmBlock {
   const float* a = nullptr;
   int64_t a_stride = 0;  // between rows; the elements of a row are adjacent
   const float* b = nullptr;
-  int64_t b_stride = 0;        // between rows of one panel
-  int64_t b_panel_stride = 0;  // between panels of sgemm_panel_width() columns
-  bool b_padded = false;       // the last panel is as wide as the others, filled up with anything finite
+  int64_t b_stride = 0;           // between rows of one panel
+  int64_t b_panel_stride = 0;     // between panels of sgemm_panel_width() columns
+  bool b_padded = false;          // the last panel is as wide as the others, filled up with anything finite
+  const float* next_b = nullptr;  // of the block that the thread computes next, where B is padded; or nullptr
   float* c = nullptr;
   int64_t c_stride = 0;
   float alpha = 1;
   Epilogue epilogue;
 };
 void sgemm_block(const SgemmBlock& block);
+
+// Into how many rows a block of so many is cut: its A then stays in the second cache.
+int64_t sgemm_row_step(int64_t rows, int64_t depth);
 
 // Columns in a packed panel on this machine.
 int64_t sgemm_panel_width();
