@@ -213,7 +213,7 @@ HWY_INLINE Run next_run(int64_t left) {
 
 // Rows of an incomplete panel of an unpacked B, as the inner loop wants them.
 constexpr int64_t kEdgeDepth = 128;
-constexpr int64_t kOuterDepth = 768;
+constexpr int64_t kMostDepth = 768;
 void copy_edge(const float* b, int64_t stride, int64_t depth, int64_t cols, float* dst) {
   for (int64_t k = 0; k < depth; ++k, b += stride, dst += kPanel) {
     std::memcpy(dst, b, static_cast<size_t>(cols) * sizeof(float));
@@ -280,19 +280,19 @@ void block_of_one(const SgemmBlock& block) {
   }
 }
 
-// The steps of a block: rows, an outer and an inner part of the depth.
+// Into what a block is cut: its rows and its depth.
 struct Steps {
-  int64_t rows, outer, inner;
+  int64_t rows, depth;
 };
 
-// The rows of a panel in one inner depth block share the first cache with the tile's rows of A; the rows of A of one
-// outer depth block stay in the second cache while the panels go by.
+// A tile's rows of A share the first cache with the lines of B that pass by; all rows of A of one depth step stay in
+// the second cache while the panels go by.
 Steps steps_of(int64_t rows, int64_t depth) {
   const CacheSizes& cache = cache_sizes();
   Steps steps;
-  steps.inner = even_step(depth, static_cast<int64_t>(cache.l1d) * 3 / 4 / (kPanel * 4), 8);
-  steps.outer = even_step(depth, kOuterDepth, steps.inner);
-  const int64_t fitting = static_cast<int64_t>(cache.l2) * 3 / 4 / (4 * std::max<int64_t>(1, steps.outer));
+  steps.depth =
+      even_step(depth, std::min<int64_t>(kMostDepth, static_cast<int64_t>(cache.l1d) * 5 / 8 / (4 * kRows)), 8);
+  const int64_t fitting = static_cast<int64_t>(cache.l2) * 3 / 4 / (4 * steps.depth);
   steps.rows = even_step(rows, std::max<int64_t>(kRows, fitting), kRows);
   return steps;
 }
@@ -305,17 +305,17 @@ void Block(const SgemmBlock& block) {
   Common common(block);
   Tile& t = common.tile;
   Steps steps = steps_of(block.rows, block.depth);
-  if (single) steps.inner = steps.outer = std::max<int64_t>(1, block.depth);
+  if (single) steps.depth = std::max<int64_t>(1, block.depth);
   alignas(64) float edge[kEdgeDepth * kPanel];
 
   for (int64_t i0 = 0; i0 < block.rows; i0 += steps.rows) {
     const int64_t i1 = std::min(block.rows, i0 + steps.rows);
-    for (int64_t k0 = 0; k0 == 0 || k0 < block.depth; k0 += steps.outer) {
-      const int64_t k1 = std::min(block.depth, k0 + steps.outer);
+    for (int64_t k0 = 0; k0 == 0 || k0 < block.depth; k0 += steps.depth) {
+      const int64_t k1 = std::min(block.depth, k0 + steps.depth);
       for (int64_t j = 0; j < block.cols; j += kPanel) {
         t.cols = std::min<int64_t>(kPanel, block.cols - j);
         const bool copied = !block.b_padded && t.cols % kLanes != 0;
-        const int64_t step = std::max<int64_t>(1, copied ? std::min(steps.inner, kEdgeDepth) : steps.inner);
+        const int64_t step = std::max<int64_t>(1, copied ? std::min(steps.depth, kEdgeDepth) : steps.depth);
         const float* panel = block.b + j / kPanel * block.b_panel_stride;
         for (int64_t k = k0; k == k0 || k < k1; k += step) {
           t.depth = std::min(step, k1 - k);
@@ -327,9 +327,7 @@ void Block(const SgemmBlock& block) {
           t.b_stride = block.b_stride;
           const float* next = t.b;
           if (block.b_padded) {
-            if (k + step < k1)
-              next = t.b + step * t.b_stride;
-            else if (j + kPanel < block.cols)
+            if (j + kPanel < block.cols)
               next = panel + block.b_panel_stride + k0 * t.b_stride;
             else if (k1 < block.depth)
               next = block.b + k1 * t.b_stride;
