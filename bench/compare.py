@@ -25,7 +25,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench import flops, roofline, workloads
+from bench import roofline, workloads
+from fastort.analysis import count_flops
 from tests.models import export, zoo
 
 ENGINES = ("fastort", "onnxruntime", "openvino", "torch", "torchscript", "lleaves")
@@ -101,7 +102,7 @@ def target_of(name: str, variant: export.Variant, batch: int) -> Target:
         variant = export.VARIANTS[2]
     operations = 0.0
     if not model.scripted:
-        operations = flops.count(export.path_of(name), export.sample_of(name, batch)[0]).flops
+        operations = count_flops(export.path_of(name), export.sample_of(name, batch)[0]).flops
     path = export.path_of(name, variant)
     return Target(name, path, export.sample_path(name, batch), operations=operations)
 

@@ -20,8 +20,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 
 import fastort
-from bench import flops, roofline
+from bench import roofline
 from bench.compare import milliseconds
+from fastort.analysis import count_flops
 from tests.models import export, zoo
 
 
@@ -71,7 +72,7 @@ def main() -> None:
             continue
         median = statistics.median(times)
         medians[name] = median
-        operations = 0.0 if model.scripted else flops.count(export.path_of(name), feeds).flops
+        operations = 0.0 if model.scripted else count_flops(export.path_of(name), feeds).flops
         rate = operations / median * 1e-9
         share = f"{rate / peak:5.0%}" if peak and operations > 1e6 else "    -"
         slow = sorted(times)[int(len(times) * 0.9)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import operator
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -234,6 +235,35 @@ class SessionOptions:
     def has_providers(self) -> bool:
         """Returns whether ``add_provider`` was called."""
         return bool(self._providers)
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str]) -> SessionOptions:
+        """Reads options from a JSON file, as ``fastort tune`` and ``save`` write them.
+
+        Args:
+            path: The file.
+
+        Raises:
+            OSError: If the file cannot be read.
+            ValueError: If it holds no options, or one that does not exist.
+        """
+        from ._options_file import read_options
+
+        options = cls()
+        read_options(options, path)
+        return options
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the options that differ from their defaults to a JSON file, which ``from_file`` reads.
+
+        Initializers and overrides by denotation are not written.
+
+        Args:
+            path: The file.
+        """
+        from ._options_file import write_options
+
+        write_options(self, path)
 
     def _copy(self) -> SessionOptions:
         copy = SessionOptions()

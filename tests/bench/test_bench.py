@@ -12,7 +12,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from bench import flops, roofline, workloads
+from bench import roofline, workloads
+from fastort.analysis import count_flops
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -45,7 +46,7 @@ def test_operations_are_counted(tmp_path: Path) -> None:
     )
     path = tmp_path / "model.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]), path)
-    counted = flops.count(path, {"x": np.zeros((2, 3, 10, 12), np.float32)})
+    counted = count_flops(path, {"x": np.zeros((2, 3, 10, 12), np.float32)})
     assert counted.unknown == 0
     assert counted.flops == 2 * (2 * 8 * 10 * 12) * 27 + 2 * (2 * 5) * 8
 
