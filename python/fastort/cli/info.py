@@ -1,0 +1,139 @@
+"""``fastort info``: what a model is."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import InferenceSession, NodeArg
+from ..analysis import count_flops, load_model
+from .arguments import Dims, Inputs, JsonFile, ModelPath, Seed, Shapes, describe_feeds, make_feeds
+from .console import count, heading, say, size, table
+
+if TYPE_CHECKING:
+    import onnx
+
+
+def info(
+    model: ModelPath,
+    input: Inputs = None,
+    dim: Dims = None,
+    shape: Shapes = None,
+    seed: Seed = 0,
+    json_file: JsonFile = None,
+) -> None:
+    """Show a model's inputs, outputs, operators, parameters, FLOPs and memory.
+
+    Operations and memory are those of one run on random inputs; --dim and --shape say how large these are.
+    """
+    loaded = load_model(model, weights=False)
+    parameters, weight_bytes = _weights(loaded)
+    operators = Counter(_name(node) for node in _nodes(loaded.graph))
+    facts: dict[str, Any] = {
+        "model": str(model),
+        "producer": f"{loaded.producer_name} {loaded.producer_version}".strip(),
+        "ir_version": loaded.ir_version,
+        "opsets": {entry.domain or "ai.onnx": entry.version for entry in loaded.opset_import},
+        "nodes": sum(operators.values()),
+        "operators": dict(operators.most_common()),
+        "functions": [function.name for function in loaded.functions],
+        "parameters": parameters,
+        "weight_bytes": weight_bytes,
+    }
+    trouble = ""
+    feeds: dict[str, Any] = {}
+    try:
+        with InferenceSession(model) as session:
+            facts["inputs"] = [_facts(arg) for arg in session.get_inputs()]
+            facts["outputs"] = [_facts(arg) for arg in session.get_outputs()]
+            feeds = make_feeds(model, session, input, dim, shape, seed)
+            session.run(None, feeds)
+            facts["memory"] = session.memory_stats()
+        counted = count_flops(model, feeds)
+        facts |= {"flops": counted.flops, "flops_by_operator": counted.by_operator, "uncounted_nodes": counted.unknown}
+    except Exception as error:
+        trouble = " ".join(str(error).split())
+    _show(facts, describe_feeds(feeds), trouble)
+    if json_file:
+        json_file.write_text(json.dumps(facts | ({"error": trouble} if trouble else {}), indent=1) + "\n")
+
+
+def _show(facts: dict[str, Any], fed: str, trouble: str) -> None:
+    path = Path(facts["model"])
+    opsets = ", ".join(f"{domain} {version}" for domain, version in facts["opsets"].items())
+    rows = [
+        ("file", f"{path.name}, {size(path.stat().st_size)}"),
+        ("producer", facts["producer"] or "unknown"),
+        ("format", f"IR {facts['ir_version']}; opsets {opsets}"),
+        ("nodes", f"{facts['nodes']} of {len(facts['operators'])} operators"),
+        ("parameters", f"{count(facts['parameters'])} in {size(facts['weight_bytes'])}"),
+    ]
+    if "flops" in facts:
+        note = f", without {facts['uncounted_nodes']} nodes of unknown shapes" if facts["uncounted_nodes"] else ""
+        rows.append(("operations", f"{count(facts['flops'])}FLOP a run{note}"))
+    if "memory" in facts:
+        rows.append(("plan", f"{size(facts['memory']['plan_bytes'])} beside the weights"))
+    if fed:
+        rows.append(("run on", fed))
+    width = max(len(name) for name, _ in rows)
+    for name, text in rows:
+        say(f"{name:{width}}  {text}")
+    for title in ("inputs", "outputs"):
+        if title in facts:
+            heading(title)
+            rows_of = [(entry["name"], entry["type"], _shape(entry["shape"])) for entry in facts[title]]
+            table(("name", "type", "shape"), rows_of, left=3)
+    heading("operators")
+    flops = facts.get("flops_by_operator", {})
+    table(
+        ("operator", "nodes", "FLOPs"),
+        [(name, number, count(flops[name]) if name in flops else "") for name, number in facts["operators"].items()],
+    )
+    if trouble:
+        say()
+        say(f"fastort cannot run it: {trouble}")
+
+
+def _facts(arg: NodeArg) -> dict[str, Any]:
+    return {"name": arg.name, "type": arg.type, "shape": arg.shape}
+
+
+def _shape(dims: Iterable[int | str | None]) -> str:
+    return "[" + ", ".join("?" if size is None else str(size) for size in dims) + "]"
+
+
+def _name(node: onnx.NodeProto) -> str:
+    return node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}"
+
+
+def _graphs(graph: onnx.GraphProto) -> Iterable[onnx.GraphProto]:
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
+                yield from _graphs(inner)
+
+
+def _nodes(graph: onnx.GraphProto) -> Iterable[onnx.NodeProto]:
+    for inner in _graphs(graph):
+        yield from inner.node
+
+
+def _weights(model: onnx.ModelProto) -> tuple[int, int]:
+    """Returns how many parameters the model has, and their bytes: its initializers and constants of a number type."""
+    from onnx.helper import tensor_dtype_to_np_dtype
+
+    tensors = [tensor for graph in _graphs(model.graph) for tensor in graph.initializer]
+    for node in _nodes(model.graph):
+        tensors += [a.t for a in node.attribute if node.op_type == "Constant" and a.HasField("t")]
+    parameters, total = 0, 0
+    for tensor in tensors:
+        dtype = tensor_dtype_to_np_dtype(tensor.data_type)
+        elements = math.prod(tensor.dims)
+        parameters += elements
+        total += elements * dtype.itemsize
+    return parameters, total

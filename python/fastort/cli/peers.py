@@ -1,0 +1,185 @@
+"""Other engines on this machine, each run by an interpreter that has it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+ENGINES = ("onnxruntime", "openvino")
+_WORKER = Path(__file__).parent / "worker" / "run_engine.py"
+_FIND = "import importlib.util, json; print(json.dumps([n for n in {names} if importlib.util.find_spec(n)]))"
+
+
+@dataclass(frozen=True)
+class Peer:
+    """An engine and the interpreter that has it."""
+
+    engine: str
+    python: str
+
+
+def _environment(python: str) -> dict[str, str]:
+    environment = dict(os.environ)
+    if python != sys.executable:
+        # Packages of this interpreter are not for another one.
+        environment.pop("PYTHONPATH", None)
+    return environment
+
+
+def find_peers(pythons: Sequence[str] = ()) -> list[Peer]:
+    """Returns the engines of this interpreter, of ``FASTORT_PEER_<NAME>`` and of the given interpreters.
+
+    Raises:
+        ValueError: If a given interpreter does not run, or has none.
+    """
+    found: dict[str, Peer] = {}
+    named: list[tuple[str, tuple[str, ...]]] = [(python, ENGINES) for python in pythons]
+    for name in ENGINES:
+        if python := os.environ.get(f"FASTORT_PEER_{name.upper()}"):
+            named.append((python, (name,)))
+    for python, names in (*named, (sys.executable, ENGINES)):
+        command = [python, "-c", _FIND.format(names=names)]
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, check=True, timeout=60, env=_environment(python)
+            )
+            engines = json.loads(done.stdout)
+        except (OSError, subprocess.SubprocessError, ValueError):
+            raise ValueError(f"'{python}' is no Python interpreter that runs") from None
+        if not engines and python in pythons:
+            raise ValueError(f"'{python}' has neither {' nor '.join(ENGINES)}")
+        for engine in engines:
+            found.setdefault(engine, Peer(engine, python))
+    return [found[engine] for engine in ENGINES if engine in found]
+
+
+def choose_peers(wanted: Sequence[str], pythons: Sequence[str]) -> list[Peer]:
+    """Returns the peers of the given names: ``none``, ``all`` that are there, or engines.
+
+    Raises:
+        ValueError: If one is not there.
+    """
+    if "none" in wanted:
+        return []
+    found = find_peers(pythons)
+    if not wanted or "all" in wanted:
+        return found
+    for name in wanted:
+        if name not in ENGINES:
+            raise ValueError(f"'{name}' is no peer; there are: {', '.join(ENGINES)}, all, none")
+        if name not in {peer.engine for peer in found}:
+            raise ValueError(f"'{name}' is not installed here; name an interpreter that has it with --peer-python")
+    return [peer for peer in found if peer.engine in wanted]
+
+
+class PeerProcess:
+    """A model that a peer has made ready in a process of its own."""
+
+    def __init__(self, peer: Peer, model: str | os.PathLike[str], feeds: Mapping[str, Any], threads: int = 0) -> None:
+        """Starts the process and waits until the model has run once.
+
+        Raises:
+            RuntimeError: If the peer does not run the model.
+            ValueError: If the inputs cannot be handed over.
+        """
+        self.peer = peer
+        self._folder = tempfile.TemporaryDirectory(prefix="fastort-")
+        stored = Path(self._folder.name) / "feeds.npz"
+        _save_feeds(stored, feeds)
+        self._process = subprocess.Popen(
+            [peer.python, str(_WORKER), peer.engine, os.fspath(model), str(stored), "--threads", str(threads)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=_environment(peer.python),
+        )
+        try:
+            self.start = self._answer()
+        except BaseException:
+            self.close()
+            raise
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        answer = json.loads(line) if line else {}
+        if not line or "error" in answer:
+            _, errors = self._process.communicate()
+            last = (errors.strip().splitlines() or [f"exit code {self._process.returncode}"])[-1]
+            raise RuntimeError(f"{self.peer.engine}: {' '.join(str(answer.get('error') or last).split())}")
+        return dict(answer)
+
+    def _ask(self, line: str) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass  # the process has ended; reading tells why
+        return self._answer()
+
+    def run(self, count: int) -> list[float]:
+        """Runs ``count`` times; returns the seconds of each."""
+        return list(self._ask(f"run {count}")["times"])
+
+    def at_once(self, clients: int, seconds: float) -> float:
+        """Returns the runs a second that several threads reach together."""
+        return float(self._ask(f"clients {clients} {seconds}")["rate"])
+
+    def outputs(self) -> list[Any]:
+        """Returns the outputs of a run."""
+        path = Path(self._folder.name) / "outputs.npz"
+        self._ask(f"save {path}")
+        with np.load(path) as stored:
+            values = [stored[f"arr_{index}"] for index in range(len(stored.files))]
+        return [value.astype(object) if value.dtype.kind == "U" else value for value in values]
+
+    def close(self) -> None:
+        """Ends the process."""
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.communicate()
+        self._folder.cleanup()
+
+    def __enter__(self) -> Self:
+        """Returns the process itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Ends the process."""
+        self.close()
+
+
+def _save_feeds(path: Path, feeds: Mapping[str, Any]) -> None:
+    arrays: dict[str, Any] = {}
+    for name, value in feeds.items():
+        if not isinstance(value, np.ndarray) or value.dtype.kind not in "biufcOU":
+            raise ValueError(f"the input '{name}' is no tensor of a type that NumPy has, and is not handed to a peer")
+        arrays[name] = value.astype(np.str_) if value.dtype == object else value
+    np.savez(path, **arrays)
+
+
+def run_on(peer: Peer) -> Any:
+    """Returns a function that runs the contents of a model on a peer, for ``compare_models``."""
+
+    def run(model: bytes, names: Sequence[str], feeds: Mapping[str, Any]) -> list[Any]:
+        with tempfile.TemporaryDirectory(prefix="fastort-") as folder:
+            path = Path(folder) / "model.onnx"
+            path.write_bytes(model)
+            with PeerProcess(peer, path, feeds) as process:
+                return process.outputs()
+
+    return run

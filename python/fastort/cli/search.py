@@ -1,0 +1,192 @@
+"""The search of ``fastort tune``: one change after the other, kept where it makes runs faster."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from .. import GraphOptimizationLevel, InferenceSession, SessionOptions, get_available_providers
+from ..testing import compare_values
+from .measure import Timed, at_once, take_turns, timed
+
+# A change is kept if it saves at least this share of the time: less is within what measuring twice differs by.
+_GAIN = 0.02
+_CPU = "CPUExecutionProvider"
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing that may be set otherwise.
+
+    Attributes:
+        text: What is set, for the reader.
+        apply: Sets it.
+    """
+
+    text: str
+    apply: Callable[[SessionOptions], None]
+
+
+@dataclass
+class Trial:
+    """A change that was tried.
+
+    Attributes:
+        text: What was set.
+        times: Seconds of each run; with several clients, the seconds in which one more run ends.
+        ratio: Its median as a share of that of the best so far, taken in turns with it.
+        kept: Whether it was kept.
+        note: Why it was not measured, where it was not.
+    """
+
+    text: str
+    times: list[float] = field(default_factory=list)
+    ratio: float = float("nan")
+    kept: bool = False
+    note: str = ""
+
+
+@dataclass
+class Search:
+    """Tries changes of the session's options on one model.
+
+    Attributes:
+        model: The file.
+        feeds: A value for each input.
+        seconds: How long the search may take.
+        clients: Requests at the same time; 1 tunes the latency, more the throughput.
+        tolerances: How far outputs may be from those of the default options, relative and absolute.
+        tell: Called with the seconds that have passed and what is being tried.
+    """
+
+    model: Path
+    feeds: Mapping[str, Any]
+    seconds: float
+    clients: int = 1
+    tolerances: tuple[float, float] = (1e-3, 1e-4)
+    tell: Callable[[float, str], None] = lambda done, text: None
+    trials: list[Trial] = field(default_factory=list)
+    best: SessionOptions = field(default_factory=SessionOptions)
+    final: dict[str, list[float]] = field(default_factory=dict)
+    finished: bool = False
+
+    def run(self) -> None:
+        """Searches, and measures the default and the best options once more side by side."""
+        started = time.perf_counter()
+        # A sixth of the time is for the last measurement.
+        end = started + self.seconds * 5 / 6
+        base = InferenceSession(self.model, SessionOptions())
+        want = base.run(None, self.feeds)
+        names = [arg.name for arg in base.get_outputs()]
+        best = base
+        changes = list(self._changes(base))
+        for index, change in enumerate(changes):
+            left = end - time.perf_counter()
+            if left <= 0:
+                break
+            self.tell(time.perf_counter() - started, change.text)
+            trial = Trial(change.text)
+            self.trials.append(trial)
+            options = self.best._copy()
+            change.apply(options)
+            try:
+                session = InferenceSession(self.model, options)
+                got = session.run(None, self.feeds)
+            except Exception as error:
+                trial.note = " ".join(str(error).split())[:200]
+                continue
+            wrong = [
+                difference
+                for difference in (compare_values(*v, *self.tolerances) for v in zip(names, got, want, strict=True))
+                if not difference.close
+            ]
+            if wrong:
+                trial.note = f"other results: {wrong[0]}"
+                continue
+            share = min(2.0, left / (len(changes) - index))
+            times = take_turns({"best": self._timed(best), "trial": self._timed(session)}, share, share / 8)
+            trial.times = times["trial"]
+            trial.ratio = statistics.median(times["trial"]) / statistics.median(times["best"])
+            if trial.ratio < 1 - _GAIN:
+                trial.kept = True
+                self.best = options
+                if best is not base:
+                    best.close()
+                best = session
+            else:
+                session.close()
+        else:
+            self.finished = True
+        self._measure_again(base, best, started)
+        best.close()
+        base.close()
+
+    def _measure_again(self, base: InferenceSession, best: InferenceSession, started: float) -> None:
+        self.tell(time.perf_counter() - started, "the default and the best once more")
+        left = max(0.2, started + self.seconds - time.perf_counter())
+        if best is base:
+            self.final = take_turns({"default": self._timed(base)}, min(left, 2.0))
+            return
+        self.final = take_turns({"default": self._timed(base), "best": self._timed(best)}, left)
+        if self.gain() < 1:
+            # What looked like a gain was not one.
+            self.best = SessionOptions()
+            for trial in self.trials:
+                trial.kept = False
+
+    def gain(self) -> float:
+        """Returns how many times as fast the best options are as the default ones."""
+        if "best" not in self.final:
+            return 1.0
+        return statistics.median(self.final["default"]) / statistics.median(self.final["best"])
+
+    def _timed(self, session: InferenceSession) -> Timed:
+        def call() -> Sequence[Any]:
+            return session.run(None, self.feeds)
+
+        if self.clients == 1:
+            return timed(call)
+
+        def together(count: int) -> list[float]:
+            times = timed(call)(1)
+            rate = at_once(call, self.clients, max(0.05, times[0] * count / self.clients))
+            return [1 / rate] * max(1, count // 4) if rate else times
+
+        return together
+
+    def _changes(self, session: InferenceSession) -> Iterator[Change]:
+        for provider in get_available_providers():
+            if provider != _CPU:
+                yield Change(f"provider {provider}", partial(_add_provider, name=provider))
+        cpus = len(os.sched_getaffinity(0))
+        for number in sorted({1, 2, 4, 8, 16, 32, cpus // 2, cpus}):
+            if 0 < number <= cpus:
+                yield Change(_plural(number, "thread"), _setter("intra_op_num_threads", number))
+        levels = (GraphOptimizationLevel.ORT_ENABLE_EXTENDED, GraphOptimizationLevel.ORT_ENABLE_BASIC)
+        for level in (*levels, GraphOptimizationLevel.ORT_DISABLE_ALL):
+            yield Change(level.name, _setter("graph_optimization_level", level))
+        # Only a rewrite that did something can matter.
+        for name in dict.fromkeys(name for name, changes, _ in session._sess.passes() if changes):
+            yield Change(f"without {name}", partial(_disable, name=name))
+
+
+def _add_provider(options: SessionOptions, name: str) -> None:
+    options.add_provider(name, {})
+
+
+def _disable(options: SessionOptions, name: str) -> None:
+    options.disabled_passes.append(name)
+
+
+def _setter(name: str, value: object) -> Callable[[SessionOptions], None]:
+    return lambda options: setattr(options, name, value)
+
+
+def _plural(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("s" if number != 1 else "")

@@ -1,0 +1,86 @@
+"""``fastort tune``: finds the options with which a model runs fastest on this machine."""
+
+from __future__ import annotations
+
+import importlib.util
+import statistics
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .. import InferenceSession, __version__
+from .._engine import cpu_name
+from .._options_file import options_as_dict, write_options
+from .arguments import Dims, Inputs, ModelPath, Seed, Shapes, describe_feeds, make_feeds
+from .console import milliseconds, progress, say, table
+from .search import Search
+
+
+def tune(
+    model: ModelPath,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The JSON file to write; by default MODEL.tuned.json.", show_default=False),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", help="The HTML report to write; by default beside the JSON file.", show_default=False),
+    ] = None,
+    seconds: Annotated[float, typer.Option("--seconds", "-s", help="How long to search.", min=0.1)] = 60.0,
+    clients: Annotated[
+        int, typer.Option("--clients", help="Tune the throughput of so many parallel requests.", min=1)
+    ] = 1,
+    rtol: Annotated[float, typer.Option(help="How far outputs may be from those of the defaults, relative.")] = 1e-3,
+    atol: Annotated[float, typer.Option(help="How far they may be, absolute.")] = 1e-4,
+    input: Inputs = None,
+    dim: Dims = None,
+    shape: Shapes = None,
+    seed: Seed = 0,
+) -> None:
+    """Try threads, providers and rewrites on this machine and this model, and write the best options.
+
+    Use them with `fastort.SessionOptions.from_file("MODEL.tuned.json")`, or --config of the other commands.
+    """
+    output = output or model.with_name(f"{model.stem}.tuned.json")
+    with InferenceSession(model) as session:
+        feeds = make_feeds(model, session, input, dim, shape, seed)
+    with progress("tuning", seconds) as tell:
+        search = Search(model, feeds, seconds, clients, (rtol, atol), tell)
+        search.run()
+    notes = {
+        "tuned": {
+            "fastort": __version__,
+            "processor": cpu_name(),
+            "model": model.name,
+            "inputs": describe_feeds(feeds),
+            "clients": clients,
+            "times_as_fast": round(search.gain(), 4),
+            "median_ms": {name: round(statistics.median(times) * 1e3, 6) for name, times in search.final.items()},
+        }
+    }
+    rows = []
+    for trial in search.trials:
+        took = milliseconds(statistics.median(trial.times)) if trial.times else ""
+        ratio = f"{trial.ratio:.3f}" if trial.times else ""
+        rows.append((trial.text, took, ratio, "kept" if trial.kept else "", trial.note))
+    table(("tried", "median ms", "of the best so far", "", ""), rows)
+    say()
+    if not search.finished:
+        say("the time did not suffice for all that could be tried; --seconds gives more")
+    chosen = options_as_dict(search.best)["session_options"]
+    if search.gain() > 1:
+        settings = ", ".join(f"{name}={value}" for name, value in chosen.items()) or "another provider"
+        say(f"{search.gain():.2f} times as fast as the default options: {settings}")
+    else:
+        say("nothing was faster than the default options")
+    write_options(search.best, output, **notes)
+    say(f"wrote {output}")
+    if importlib.util.find_spec("matplotlib") is None:
+        say("no report: its plots need matplotlib, pip install 'fastort[cli]'")
+        return
+    from .report import write_report
+
+    report = report or output.with_suffix(".html")
+    write_report(report, search, notes["tuned"], chosen)
+    say(f"wrote {report}")
