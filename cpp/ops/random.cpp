@@ -4,8 +4,8 @@
 #include <cmath>
 #include <limits>
 #include <numbers>
-#include <random>
 
+#include "base/random_seed.h"
 #include "ops/core/move.h"
 #include "tensor/dispatch.h"
 
@@ -48,8 +48,7 @@ class Streams {
   static uint64_t base_key(const Node& node) {
     if (node.attributes.has("seed"))
       return Stream::mix(std::bit_cast<uint32_t>(node.attributes.get_float("seed", 0)) + 1);
-    static std::atomic<uint64_t> nodes{std::random_device{}() * uint64_t{0x100000001} + 1};
-    return Stream::mix(nodes.fetch_add(0x632be59bd9b4e019u, std::memory_order_relaxed));
+    return Stream::mix(next_random_key());
   }
 
   uint64_t base_;
