@@ -1,9 +1,10 @@
 #include "onnx/save.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <limits>
-#include <set>
+#include <map>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -79,7 +80,6 @@ class Writer {
   onnx::ModelProto run() {
     const ModelInfo& info = model_.info;
     onnx::ModelProto proto;
-    proto.set_ir_version(onnx::Version::IR_VERSION);
     proto.set_producer_name(info.producer_name);
     proto.set_producer_version(info.producer_version);
     proto.set_domain(info.domain);
@@ -90,18 +90,44 @@ class Writer {
       entry->set_key(key);
       entry->set_value(value);
     }
-    domains_.insert("");
+    domains_[""];
     Names names;
     write_main(*model_.graph, names, *proto.mutable_graph());
-    for (const std::string& domain : domains_) {
+    for (const auto& [domain, needed] : domains_) {
       auto* import = proto.add_opset_import();
       import->set_domain(domain);
-      import->set_version(std::max(1, newest_opset(domain)));
+      import->set_version(opset(domain, needed));
     }
+    proto.set_ir_version(ir_version(opset("", domains_[""])));
     return proto;
   }
 
  private:
+  // The oldest opset at which every node means what it means here, so that other engines can read the model; the
+  // model's own one where that is newer.
+  int64_t opset(const std::string& domain, int64_t needed) const {
+    const int64_t newest = std::max(1, newest_opset(domain));
+    const auto own = model_.info.opsets.find(domain);
+    const int64_t declared = own == model_.info.opsets.end() ? 1 : std::min<int64_t>(own->second, newest);
+    return std::clamp<int64_t>(declared, std::max<int64_t>(needed, 1), std::max<int64_t>(newest, needed));
+  }
+
+  // The version of the format that came with an opset, but none that lacks what a graph may hold here (IR 10: every
+  // element type up to four bits, value infos of functions).
+  int64_t ir_version(int64_t onnx_opset) const {
+    constexpr std::pair<int64_t, int64_t> kSince[] = {{28, 14}, {25, 13}, {24, 12}, {23, 11}};
+    int64_t version = 10;
+    for (const auto& [since, ir] : kSince)
+      if (onnx_opset >= since) version = std::max(version, ir);
+    return std::min<int64_t>(std::max(version, model_.info.ir_version), onnx::Version::IR_VERSION);
+  }
+
+  void use_operator(const std::string& domain, const std::string& op_type) {
+    int64_t& needed = domains_[domain];
+    const onnx::OpSchema* schema = find_schema(domain, op_type, newest_opset(domain));
+    if (schema) needed = std::max<int64_t>(needed, schema->since_version());
+  }
+
   void write_main(const Graph& graph, Names& names, onnx::GraphProto& proto) {
     proto.set_name(model_.info.graph_name.empty() ? "graph" : model_.info.graph_name);
     proto.set_doc_string(model_.info.graph_doc_string);
@@ -150,6 +176,7 @@ class Writer {
       // An output is made inside the body, and once.
       auto* identity = proto.add_node();
       identity->set_op_type("Identity");
+      use_operator("", "Identity");
       identity->add_input(read(graph, id, names, proto));
       const std::string fresh = unique(graph.value(id).name);
       identity->add_output(fresh);
@@ -170,7 +197,7 @@ class Writer {
       out->set_op_type(node.op_type);
       out->set_domain(node.domain);
       out->set_name(node.name);
-      domains_.insert(node.domain);
+      use_operator(node.domain, node.op_type);
       for (int i = 0; i < node.num_inputs(); ++i) out->add_input(inputs[static_cast<size_t>(i)]);
       for (const ValueId id : node.outputs) out->add_output(id == kNoValue ? "" : names.of_value.at(id));
       const WriteBody write_graph = [&](const Graph& body, onnx::GraphProto& body_proto) {
@@ -227,7 +254,7 @@ class Writer {
   const Model& model_;
   ExternalWriter* external_;
   std::unordered_set<std::string> taken_, written_;
-  std::set<std::string> domains_;
+  std::map<std::string, int64_t> domains_;  // with the opset that their operators need
 };
 
 std::string serialize(const onnx::ModelProto& proto) {

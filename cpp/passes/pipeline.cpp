@@ -12,6 +12,7 @@ struct Pass {
   std::string_view name;
   int level;  // the lowest optimization level that runs it: 1 basic, 2 extended
   int (*run)(Graph&);
+  bool own = false;  // makes operators, or activations in them, of fastort's own
 };
 
 // In order. Clean-up comes again behind what leaves something behind.
@@ -20,24 +21,24 @@ constexpr Pass kPasses[] = {
     {"remove_identities", 1, remove_identities},
     {"fold_constants", 1, fold_constants},
     {"merge_equal_nodes", 1, merge_equal_nodes},
-    {"fuse_quantized", 2, fuse_quantized},
+    {"fuse_quantized", 2, fuse_quantized, true},
     {"fold_dequantized", 1, fold_dequantized},
     {"fold_constants", 1, fold_constants},
     {"merge_views", 1, merge_views},
     {"fold_batch_normalization", 1, fold_batch_normalization},
     {"fuse_layer_normalization", 2, fuse_layer_normalization},
     {"recognize_activations", 2, recognize_activations},
-    {"fuse_attention", 2, fuse_attention},
+    {"fuse_attention", 2, fuse_attention, true},
     {"move_transposes", 2, move_transposes},
     {"merge_views", 1, merge_views},
     {"fold_scales", 2, fold_scales},
     {"fold_pads", 2, fold_pads},
-    {"fuse_conv", 2, fuse_conv},
-    {"fuse_matmul", 2, fuse_matmul},
-    {"fuse_batch_normalization", 2, fuse_batch_normalization},
+    {"fuse_conv", 2, fuse_conv, true},
+    {"fuse_matmul", 2, fuse_matmul, true},
+    {"fuse_batch_normalization", 2, fuse_batch_normalization, true},
     {"remove_identities", 1, remove_identities},
     {"merge_equal_nodes", 1, merge_equal_nodes},
-    {"fuse_elementwise_chains", 2, fuse_elementwise_chains},
+    {"fuse_elementwise_chains", 2, fuse_elementwise_chains, true},
     {"remove_dead_nodes", 1, remove_dead_nodes},
 };
 
@@ -63,6 +64,7 @@ std::vector<PassReport> optimize(Graph& graph, const PassOptions& options) {
   std::vector<PassReport> reports;
   for (const Pass& pass : kPasses) {
     if (pass.level > options.level || options.disabled.contains(std::string(pass.name))) continue;
+    if (options.portable && pass.own) continue;
     const auto begin = std::chrono::steady_clock::now();
     const int changes = run_everywhere(pass, graph);
     const std::chrono::duration<double, std::milli> spent = std::chrono::steady_clock::now() - begin;

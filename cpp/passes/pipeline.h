@@ -12,6 +12,7 @@ namespace fastort {
 struct PassOptions {
   int level = 99;                  // SessionOptions::optimization_level
   std::set<std::string> disabled;  // by name
+  bool portable = false;           // only passes whose results other engines can read
 };
 
 // What one pass did, for reports.
