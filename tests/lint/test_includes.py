@@ -13,6 +13,7 @@ CPP = REPOSITORY / "cpp"
 
 # A folder, and the folders that stand directly below it; what those may include, it may include too.
 BELOW: dict[str, tuple[str, ...]] = {
+    "include": (),
     "base": (),
     "tensor": ("base",),
     "graph": ("tensor",),
@@ -22,7 +23,7 @@ BELOW: dict[str, tuple[str, ...]] = {
     "passes": ("ops",),
     "plan": ("ops",),
     "providers": ("plan",),
-    "runtime": ("providers", "passes", "onnx"),
+    "runtime": ("providers", "passes", "onnx", "include"),
     "bindings": ("runtime",),
 }
 

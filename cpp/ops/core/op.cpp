@@ -4,6 +4,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "ops/core/custom.h"
 #include "ops/core/op_tables.h"
 
 namespace fastort {
@@ -77,8 +78,9 @@ void check_same_types(const InferContext& context) {
 
 const OpDef* find_op(std::string_view domain, std::string_view name) {
   const auto& ops = registry().by_name;
-  const auto at = ops.find({domain == "ai.onnx" ? std::string_view() : domain, name});
-  return at == ops.end() ? nullptr : at->second;
+  if (domain == "ai.onnx") domain = {};
+  const auto at = ops.find({domain, name});
+  return at == ops.end() ? find_custom_op(domain, name) : at->second;
 }
 
 std::span<const OpDef* const> all_ops() { return registry().all; }
