@@ -426,8 +426,16 @@ class Builder {
       if (id != kNoValue) --uses_[known(id).root];
     }
     add_step(std::move(kernel), planned.node, storages, planned.inputs.size());
-    plan_->decisions.push_back(
-        {planned.node, option.candidate->name, option.variant.in, option.variant.out, std::move(planned.refusals)});
+    plan_->decisions.push_back({planned.node,
+                                option.candidate->name,
+                                option.variant.in,
+                                option.variant.out,
+                                std::move(planned.refusals),
+                                {},
+                                {}});
+    if (!services_.keep_types) return;
+    plan_->decisions.back().inputs = planned.inputs;
+    plan_->decisions.back().outputs = planned.outputs;
   }
 
   std::unique_ptr<Kernel> prepare(const Candidate& candidate, const Node& node, std::span<const TensorDesc> inputs,
@@ -510,7 +518,8 @@ class Builder {
     Step& step = add_step(std::move(kernel), index, storages, node.inputs.size());
     step.frame = static_cast<int32_t>(plan_->frames.size());
     plan_->frames.push_back(std::move(frame));
-    plan_->decisions.push_back({index, candidate, Layout::Plain, Layout::Plain, {}});
+    plan_->decisions.push_back({index, candidate, Layout::Plain, Layout::Plain, {}, {}, {}});
+    if (services_.keep_types) plan_->decisions.back().inputs = plan_->frames.back().inputs;
   }
 
   // Copies and reorders for leaving values that no step wrote in place.

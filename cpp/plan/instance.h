@@ -49,6 +49,8 @@ struct Decision {
   Layout in = Layout::Plain;
   Layout out = Layout::Plain;
   std::vector<std::string> refusals;  // "name: reason" of candidates that stood before it
+  // Of the node, where PlanServices::keep_types asks for them. Without a shape where only the run shows it.
+  std::vector<TensorDesc> inputs, outputs;
 };
 
 // A plan for concrete shapes: nodes [begin, end) of a program as a flat list of steps. Immutable once built, shared by
@@ -86,6 +88,7 @@ struct PlanServices {
   const EngineOptions& options;
   PackStore& packs;
   std::function<std::shared_ptr<Body>(const std::shared_ptr<Graph>&)> compile_body;
+  bool keep_types = false;  // for profiles
 };
 
 // Plans the nodes from `begin` on as far as shapes are known; at least one node, or Error.

@@ -95,8 +95,12 @@ struct Executor::Activation {
 };
 
 Executor::Executor(std::shared_ptr<const Program> program, const EngineOptions& options, PackStore& packs,
-                   size_t plan_cache_bytes)
-    : program_(std::move(program)), options_(options), packs_(packs), plans_(plan_cache_bytes) {}
+                   size_t plan_cache_bytes, bool keep_types)
+    : program_(std::move(program)),
+      options_(options),
+      packs_(packs),
+      plans_(plan_cache_bytes),
+      keep_types_(keep_types) {}
 
 Executor::~Executor() { trim(); }
 
@@ -132,11 +136,14 @@ size_t Executor::trim() {
   return bytes;
 }
 
-size_t Executor::idle_arena_bytes() const {
+size_t Executor::idle_arena_bytes() {
   size_t bytes = 0;
-  for (const auto& slot : idle_) {
-    const Activation* activation = slot.load(std::memory_order_acquire);
-    if (activation && activation->arena) bytes += activation->arena->bytes();
+  for (auto& slot : idle_) {
+    // Taken out, because a run could change it.
+    std::unique_ptr<Activation> activation(slot.exchange(nullptr, std::memory_order_acquire));
+    if (!activation) continue;
+    if (activation->arena) bytes += activation->arena->bytes();
+    give(std::move(activation));
   }
   return bytes;
 }
@@ -182,9 +189,11 @@ std::shared_ptr<const Instance> Executor::plan_for(const Activation& activation,
     input.shape = value.tensor().shape();
     if (program_->needs_value(id)) input.value = &value.tensor();
   }
-  const PlanServices services{options_, packs_, [this](const std::shared_ptr<Graph>& body) {
+  const PlanServices services{options_, packs_,
+                              [this](const std::shared_ptr<Graph>& body) {
                                 return std::make_shared<ExecutorBody>(body, options_, packs_, size_t{8} << 20);
-                              }};
+                              },
+                              keep_types_};
   auto plan = make_instance(*program_, begin, inputs, services);
   plans_.insert(activation.key, plan);
   return plan;

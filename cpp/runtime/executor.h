@@ -39,11 +39,13 @@ class PlanCache {
 // once; each takes a context, of which some are kept for reuse.
 class Executor {
  public:
+  // `keep_types`: plans tell profiles their nodes' types and shapes.
   Executor(std::shared_ptr<const Program> program, const EngineOptions& options, PackStore& packs,
-           size_t plan_cache_bytes);
+           size_t plan_cache_bytes, bool keep_types = false);
   ~Executor();
 
   const Program& program() const { return *program_; }
+  const std::shared_ptr<const Program>& shared_program() const { return program_; }
   PlanCache& plans() { return plans_; }
 
   // `inputs` in the order of the graph's inputs. `outputs` in the order of its outputs: an empty one is filled, a
@@ -53,7 +55,7 @@ class Executor {
   // Frees what idle contexts hold; returns the bytes freed.
   size_t trim();
   // Bytes of the arenas of idle contexts.
-  size_t idle_arena_bytes() const;
+  size_t idle_arena_bytes();
 
  private:
   struct Activation;
@@ -69,6 +71,7 @@ class Executor {
   EngineOptions options_;
   PackStore& packs_;
   PlanCache plans_;
+  bool keep_types_;
   std::mutex planning_;
   std::array<std::atomic<Activation*>, 16> idle_{};
 };
