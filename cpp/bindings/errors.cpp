@@ -32,6 +32,13 @@ constexpr ExceptionClass kClasses[] = {
     {ErrorCode::EPFail, "EPFail", "EP_FAIL", "An execution provider refused the model."},
 };
 
+// Classes that programs name in `except`, which nothing here raises.
+constexpr ExceptionClass kUnused[] = {
+    {ErrorCode::Fail, "ModelRequiresCompilation", "", "The model must be compiled for its provider first."},
+    {ErrorCode::Fail, "NotFound", "", "Something was not found."},
+    {ErrorCode::Fail, "DeviceReset", "", "A device was reset."},
+};
+
 std::array<PyObject*, 13> classes{};  // by ErrorCode; owned by the module
 
 void set_engine_error(const Error& error) {
@@ -65,6 +72,9 @@ PyObject* new_class(py::module_& module, const char* name, const char* doc, PyOb
 void bind_errors(py::module_& module) {
   for (const ExceptionClass& entry : kClasses)
     classes[static_cast<size_t>(entry.code)] = new_class(module, entry.name, entry.doc, PyExc_Exception);
+  for (const ExceptionClass& entry : kUnused) new_class(module, entry.name, entry.doc, PyExc_Exception);
+  new_class(module, "ModelLoadCanceled", "SessionOptions.set_load_cancellation_flag stopped the making of the session.",
+            PyExc_Exception);
   classes[static_cast<size_t>(ErrorCode::Cancelled)] =
       new_class(module, "Cancelled", "The run was stopped by RunOptions.terminate, a time-out or a signal.",
                 classes[static_cast<size_t>(ErrorCode::Fail)]);

@@ -1,8 +1,10 @@
 #define FASTORT_IMPORTS_NUMPY
 #include "base/cpu_info.h"
 #include "base/log.h"
+#include "base/random_seed.h"
 #include "base/thread_pool.h"
 #include "bindings/convert.h"
+#include "bindings/custom_ops.h"
 #include "bindings/errors.h"
 #include "bindings/operators.h"
 #include "bindings/options.h"
@@ -49,8 +51,10 @@ PYBIND11_MODULE(_engine, module) {
   bind_ort_value(module);
   bind_session(module);
   bind_operators(module);
+  bind_custom_ops(module);
   module.def("set_logger", &set_logger, py::arg("function"));
   module.def("buffer_of_capsule", &buffer_of_capsule, py::arg("capsule"));
   module.def("usable_cpus", &fastort::usable_cpus);
+  module.def("set_seed", &fastort::set_random_seed, py::arg("seed"));
   module.def("cpu_name", &fastort::cpu_name);
 }

@@ -3,6 +3,7 @@
 #include <pybind11/stl.h>
 
 #include "base/error.h"
+#include "bindings/convert.h"
 #include "bindings/errors.h"
 #include "bindings/ort_value.h"
 
@@ -25,6 +26,17 @@ std::map<std::string, Tensor> read_initializers(const py::object& options) {
     initializers.emplace(name.cast<std::string>(), held->tensor());
   }
   return initializers;
+}
+
+// Contents of files by name; a bytes object is kept alive by its buffer.
+std::map<std::string, std::shared_ptr<Buffer>> read_files(const py::object& options) {
+  std::map<std::string, std::shared_ptr<Buffer>> files;
+  for (const auto& [name, contents] : options.attr("_external_files").cast<py::dict>()) {
+    PyObject* owner = contents.inc_ref().ptr();
+    files[name.cast<std::string>()] = Buffer::wrap(
+        PyBytes_AS_STRING(owner), static_cast<size_t>(PyBytes_GET_SIZE(owner)), [owner] { release_object(owner); });
+  }
+  return files;
 }
 
 std::string run_config_entry(const RunOptions& options, const std::string& key) {
@@ -58,10 +70,17 @@ SessionOptions session_options(const py::object& options) {
   read(options, "_free_dimensions_by_name", result.free_dimension_by_name);
   read(options, "_free_dimensions_by_denotation", result.free_dimension_by_denotation);
   result.initializers = read_initializers(options);
+  result.external_files = read_files(options);
+  result.load_cancelled = options.attr("_load_cancelled").cast<const Flag&>().value;
   return result;
 }
 
 void bind_run_options(py::module_& module) {
+  py::class_<Flag>(module, "Flag", "A truth value that the engine sees when another thread changes it.")
+      .def(py::init<>())
+      .def(
+          "set", [](Flag& self, bool value) { self.value->store(value); }, py::arg("value"))
+      .def("get", [](const Flag& self) { return self.value->load(); });
   py::class_<RunOptions>(module, "RunOptions",
                          R"(Options of one call of ``InferenceSession.run``.
 

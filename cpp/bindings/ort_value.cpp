@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "bindings/convert.h"
+#include "bindings/dlpack.h"
 #include "bindings/dtypes.h"
 #include "bindings/errors.h"
 
@@ -152,6 +153,14 @@ void bind_ort_value(py::module_& module) {
       .def("sparse_indices", [](const OrtValue& self) { return array_from(sparse_of(self).indices); })
       .def("to_python",
            [](const OrtValue& self) { return py::reinterpret_steal<py::object>(value_to_python(self.value)); })
+      .def_static(
+          "from_dlpack",
+          [](const py::object& capsule, bool is_bool) { return OrtValue{tensor_from_dlpack(capsule, is_bool)}; },
+          py::arg("capsule"), py::arg("is_bool"))
+      .def(
+          "to_dlpack",
+          [](const OrtValue& self, bool versioned) { return tensor_to_dlpack(tensor_of(self), versioned); },
+          py::arg("versioned"))
       .def("update", &update, py::arg("array"))
       .def("shape", &shape_of)
       .def("data_type", &data_type_text)

@@ -183,7 +183,8 @@ void PySession::select_outputs(PyObject* output_names, Call& call) const {
     PyObject* name = PySequence_Fast_GET_ITEM(names.ptr(), i);
     if (!PyUnicode_Check(name))
       raise(PyExc_TypeError, "run(): output_names holds strings, not " + py::repr(name).cast<std::string>());
-    const int index = find_index(output_index_, name);
+    int index = find_index(output_index_, name);
+    if (index == kNotFound) index = call.session->find_output(text_from_python(name));
     if (index == kNotFound)
       invalid_argument("Invalid output name:" + text_from_python(name) + ". The model's outputs are " +
                        names_text(output_index_));
@@ -285,7 +286,7 @@ py::list PySession::run_values(const py::object& output_names, const py::object&
   separate(call, targets);
   for (size_t i = 0; i < targets.size(); ++i) {
     if (targets[i].is_tensor())
-      write_bound(call.results[i], targets[i].tensor(), call.session->outputs()[static_cast<size_t>(call.outputs[i])]);
+      write_bound(call.results[i], targets[i].tensor(), call.session->output_info(call.outputs[i]));
   }
   py::list list;
   for (Value& result : call.results) list.append(py::cast(OrtValue{std::move(result)}));

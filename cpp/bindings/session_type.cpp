@@ -5,6 +5,7 @@
 #include "bindings/errors.h"
 #include "bindings/options.h"
 #include "bindings/session.h"
+#include "runtime/pack_store.h"
 
 namespace py = pybind11;
 
@@ -13,6 +14,7 @@ namespace {
 
 // ONNX Runtime's texts name the file in front of what is wrong with its contents.
 [[noreturn]] void fail_load(const std::string& path, const Error& error) {
+  if (error.code() == ErrorCode::Cancelled) throw error;
   constexpr ErrorCode kLoading[] = {ErrorCode::NoSuchFile, ErrorCode::InvalidProtobuf, ErrorCode::InvalidGraph,
                                     ErrorCode::InvalidArgument};
   const std::string text = error.what();
@@ -94,6 +96,65 @@ py::dict model_meta(const PySession& self) {
   return meta;
 }
 
+py::list describe_types(const std::vector<TensorDesc>& descs) {
+  py::list list;
+  for (const TensorDesc& desc : descs) {
+    if (desc.type == DataType::Undefined) continue;
+    py::tuple shape(static_cast<size_t>(desc.shape.rank()));
+    for (size_t i = 0; i < shape.size(); ++i) shape[i] = desc.shape[i];
+    list.append(py::make_tuple(std::string(name(desc.type)), shape,
+                               static_cast<size_t>(desc.shape.count()) * element_size(desc.type)));
+  }
+  return list;
+}
+
+// A dict for each event of the profile that ends.
+py::list stop_profiling(const PySession& self) {
+  std::vector<ProfileEvent> events;
+  {
+    const auto session = self.session();
+    const py::gil_scoped_release released;
+    events = session->stop_profiling();
+  }
+  py::list list;
+  for (const ProfileEvent& event : events) {
+    py::dict entry;
+    entry["is_node"] = event.kind == ProfileEvent::Kind::Node;
+    entry["name"] = text(event.name);
+    entry["op_type"] = text(event.op_type);
+    entry["kernel"] = event.kernel;
+    entry["node_index"] = event.node_index;
+    entry["begin_ns"] = event.begin_ns;
+    entry["duration_ns"] = event.duration_ns;
+    entry["thread"] = event.thread;
+    entry["inputs"] = describe_types(event.inputs);
+    entry["outputs"] = describe_types(event.outputs);
+    entry["parameter_bytes"] = event.parameter_bytes;
+    list.append(std::move(entry));
+  }
+  return list;
+}
+
+// (domain, operator, name) of each node of the rewritten model.
+py::list nodes(const PySession& self) {
+  py::list list;
+  const auto session = self.session();
+  for (const Node& node : session->graph().nodes)
+    list.append(py::make_tuple(text(node.domain), text(node.op_type), text(node.name)));
+  return list;
+}
+
+py::dict memory_stats(const PySession& self) {
+  const auto session = self.session();
+  py::dict stats;
+  stats["plan_count"] = session->plan_count();
+  stats["plan_bytes"] = session->plan_bytes();
+  stats["idle_arena_bytes"] = session->idle_arena_bytes();
+  stats["process_packed_weight_bytes"] = SharedPackStore::instance().bytes();
+  stats["process_idle_output_bytes"] = BufferPool::instance().idle_bytes();
+  return stats;
+}
+
 // `run` is called often enough that pybind11's argument handling would be a good part of a small model's time.
 PyObject* fast_run(PyObject* self, PyObject* const* args, Py_ssize_t count) {
   if (count != 2 && count != 3) {
@@ -134,8 +195,15 @@ void bind_session(py::module_& module) {
              return list;
            })
       .def("trim", [](const PySession& self) { return self.session()->trim(); })
-      .def("plan_bytes", [](const PySession& self) { return self.session()->plan_bytes(); })
-      .def("plan_count", [](const PySession& self) { return self.session()->plan_count(); })
+      .def("memory_stats", &memory_stats)
+      .def("nodes", &nodes)
+      .def("has_value",
+           [](const PySession& self, const std::string& name) { return self.session()->find_output(name) >= 0; })
+      .def("start_profiling", [](const PySession& self) { self.session()->start_profiling(); })
+      .def("clear_profile", [](const PySession& self) { self.session()->clear_profile(); })
+      .def("is_profiling", [](const PySession& self) { return self.session()->is_profiling(); })
+      .def("profiling_start_time_ns", [](const PySession& self) { return self.session()->profiling_start_time_ns(); })
+      .def("stop_profiling", &stop_profiling)
       .def("close", &PySession::close);
   PyObject* run = PyDescr_NewMethod(reinterpret_cast<PyTypeObject*>(type.ptr()), &fast_run_method);
   if (!run) throw py::error_already_set();

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,8 @@ struct SessionOptions {
   std::map<std::string, int64_t> free_dimension_by_denotation;
   std::map<std::string, Tensor> initializers;  // take the place of the model's initializers of these names
   std::vector<std::string> disabled_passes;
+  std::map<std::string, std::shared_ptr<Buffer>> external_files;  // instead of those beside the model, by location
+  std::shared_ptr<const std::atomic<bool>> load_cancelled;        // set from another thread to give up the making
 };
 
 // Options of one run. `terminate` may be set from another thread while the run goes on.

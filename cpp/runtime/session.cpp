@@ -39,6 +39,7 @@ LoadOptions load_options(const SessionOptions& options) {
   load.free_dimensions_by_name = options.free_dimension_by_name;
   load.free_dimensions_by_denotation = options.free_dimension_by_denotation;
   load.external_initializers = options.initializers;
+  load.external_files = options.external_files;
   return load;
 }
 
@@ -55,6 +56,14 @@ NodeArgInfo arg_info(const Graph& graph, ValueId id) {
     }
   }
   return info;
+}
+
+// Variants of a model that are kept at a time.
+constexpr size_t kMaxVariants = 16;
+
+void check_load(const SessionOptions& options) {
+  if (options.load_cancelled && options.load_cancelled->load(std::memory_order_relaxed))
+    fail(ErrorCode::Cancelled, "Model loading canceled due to user request.");
 }
 
 std::string shown(const NodeArgInfo& info) {
@@ -75,17 +84,27 @@ std::string shown(const NodeArgInfo& info) {
 
 std::unique_ptr<Session> Session::from_file(const std::string& path, const SessionOptions& options) {
   const ForkGuard guard;
-  return std::unique_ptr<Session>(new Session(load_model_file(path, load_options(options)), options));
+  check_load(options);
+  auto profiler = options.enable_profiling ? std::make_unique<Profiler>() : nullptr;
+  Model model = load_model_file(path, load_options(options));
+  if (profiler) profiler->add("model_loading_uri", 0);
+  return std::unique_ptr<Session>(new Session(std::move(model), options, std::move(profiler)));
 }
 
 std::unique_ptr<Session> Session::from_bytes(std::span<const std::byte> bytes, std::shared_ptr<Buffer> keep_alive,
                                              const SessionOptions& options) {
   // `keep_alive` is copied, so that what lends the bytes is not called while the guard is held.
   const ForkGuard guard;
-  return std::unique_ptr<Session>(new Session(load_model_bytes(bytes, keep_alive, load_options(options)), options));
+  check_load(options);
+  auto profiler = options.enable_profiling ? std::make_unique<Profiler>() : nullptr;
+  Model model = load_model_bytes(bytes, keep_alive, load_options(options));
+  if (profiler) profiler->add("model_loading_array", 0);
+  return std::unique_ptr<Session>(new Session(std::move(model), options, std::move(profiler)));
 }
 
-Session::Session(Model model, const SessionOptions& options) : options_(options), model_(std::move(model)) {
+Session::Session(Model model, const SessionOptions& options, std::unique_ptr<Profiler> profiler)
+    : options_(options), model_(std::move(model)), profiler_(profiler.get()) {
+  if (profiler) profilers_.push_back(std::move(profiler));
   for (const std::string& warning : model_.info.warnings) log(Severity::Warning, warning);
   const int usable = ThreadPool::instance().size();
   engine_.threads = options.intra_op_num_threads > 0 ? std::min(options.intra_op_num_threads, usable) : usable;
@@ -109,38 +128,57 @@ Session::Session(Model model, const SessionOptions& options) : options_(options)
 }
 
 void Session::prepare(const SessionOptions& options) {
+  Profiler* profiler = profiler_.load(std::memory_order_relaxed);
+  const int64_t begin = profiler ? profiler->now_ns() : 0;
+  check_load(options);
   // The graph as loaded is kept as it is: a variant with other inputs starts from it.
-  auto rewritten = deep_copy(*model_.graph);
-  Graph& graph = *rewritten;
-  infer_graph(graph);
-  for (ValueId id : graph.inputs) inputs_.push_back(arg_info(graph, id));
-  for (ValueId id : graph.outputs) outputs_.push_back(arg_info(graph, id));
-  for (ValueId id : graph.overridable) overridable_.push_back(arg_info(graph, id));
-  PassOptions pass_options{options.optimization_level,
-                           {options.disabled_passes.begin(), options.disabled_passes.end()}};
-  passes_ = optimize(*rewritten, pass_options);
-  if (!options.optimized_model_filepath.empty()) {
-    Model saved = model_;
-    saved.graph = rewritten;
-    save_model_file(saved, options.optimized_model_filepath);
+  auto graph = deep_copy(*model_.graph);
+  infer_graph(*graph);
+  for (ValueId id : graph->inputs) inputs_.push_back(arg_info(*graph, id));
+  for (ValueId id : graph->outputs) outputs_.push_back(arg_info(*graph, id));
+  for (ValueId id : graph->overridable) overridable_.push_back(arg_info(*graph, id));
+  check_load(options);
+  passes_ =
+      optimize(*graph, {options.optimization_level, {options.disabled_passes.begin(), options.disabled_passes.end()}});
+  check_load(options);
+  if (!options.optimized_model_filepath.empty()) save_optimized(options);
+  executor_ = compile(std::move(graph));
+  check_load(options);
+  if (profiler) profiler->add("session_initialization", begin);
+}
+
+void Session::save_optimized(const SessionOptions& options) const {
+  Model saved = model_;
+  saved.graph = deep_copy(*model_.graph);
+  infer_graph(*saved.graph);
+  optimize(*saved.graph,
+           {options.optimization_level, {options.disabled_passes.begin(), options.disabled_passes.end()}, true});
+  for (const Node& node : saved.graph->nodes) {
+    if (node.domain != "fastort") continue;
+    not_implemented("optimized_model_filepath: " + describe(*saved.graph, node) + " (in the model: " +
+                    node.origin.op_type + ") is an operator of fastort's own, which an ONNX file cannot hold");
   }
-  executor_ = compile(std::move(rewritten));
+  save_model_file(saved, options.optimized_model_filepath);
 }
 
 Session::~Session() = default;
 
 std::shared_ptr<Executor> Session::compile(std::shared_ptr<Graph> graph) {
   return std::make_shared<Executor>(std::make_shared<Program>(std::move(graph)), engine_, SharedPackStore::instance(),
-                                    kPlanCacheBytes);
+                                    kPlanCacheBytes, options_.enable_profiling);
 }
 
-std::shared_ptr<Executor> Session::overriding(const std::vector<int>& overridden) {
-  const ForkGuard guard;
-  std::lock_guard lock(mutex_);
-  std::shared_ptr<Executor>& executor = variants_[overridden];
-  if (executor) return executor;
+std::shared_ptr<Graph> Session::rewritten(const Variant& variant) const {
   auto graph = deep_copy(*model_.graph);
-  for (int k : overridden) {
+  if (!variant.fetched.empty()) {
+    graph->outputs.clear();
+    for (int index : variant.fetched) {
+      const auto at = static_cast<size_t>(index);
+      graph->outputs.push_back(at < outputs_.size() ? model_.graph->outputs[at]
+                                                    : static_cast<ValueId>(at - outputs_.size()));
+    }
+  }
+  for (int k : variant.overridden) {
     const ValueId id = model_.graph->overridable[static_cast<size_t>(k)];
     graph->value(id).constant.reset();
     graph->inputs.push_back(id);
@@ -148,7 +186,41 @@ std::shared_ptr<Executor> Session::overriding(const std::vector<int>& overridden
   }
   infer_graph(*graph);
   optimize(*graph, {options_.optimization_level, {options_.disabled_passes.begin(), options_.disabled_passes.end()}});
-  return executor = compile(std::move(graph));
+  return graph;
+}
+
+std::shared_ptr<Executor> Session::executor_of(const Variant& variant) {
+  const ForkGuard guard;
+  std::lock_guard lock(mutex_);
+  if (const auto found = variants_.find(variant); found != variants_.end()) return found->second;
+  if (variants_.size() >= kMaxVariants) variants_.clear();  // runs in flight keep theirs
+  const bool whole = variant.overridden.empty() && variant.fetched.empty();
+  // The same program, whose plans keep what a profile tells.
+  auto executor = whole ? std::make_shared<Executor>(executor_->shared_program(), engine_, SharedPackStore::instance(),
+                                                     kPlanCacheBytes, true)
+                        : compile(rewritten(variant));
+  return variants_[variant] = std::move(executor);
+}
+
+std::vector<std::shared_ptr<Executor>> Session::executors() const {
+  const ForkGuard guard;
+  std::lock_guard lock(mutex_);
+  std::vector<std::shared_ptr<Executor>> all{executor_};
+  for (const auto& [variant, executor] : variants_) all.push_back(executor);
+  return all;
+}
+
+int Session::find_output(std::string_view name) const {
+  for (size_t i = 0; i < outputs_.size(); ++i)
+    if (outputs_[i].name == name) return static_cast<int>(i);
+  const ValueId id = model_.graph->find(name);
+  return id == kNoValue || name.empty() ? -1 : static_cast<int>(outputs_.size()) + id;
+}
+
+NodeArgInfo Session::output_info(int index) const {
+  const auto at = static_cast<size_t>(index);
+  if (at < outputs_.size()) return outputs_[at];
+  return arg_info(*model_.graph, static_cast<ValueId>(at - outputs_.size()));
 }
 
 void Session::check_feed(const NodeArgInfo& info, const Value& value) const {
@@ -186,26 +258,41 @@ void Session::check_feed(const NodeArgInfo& info, const Value& value) const {
 }
 
 void Session::run(std::span<const int> input_indices, std::span<const Value> feeds, std::span<const int> output_indices,
-                  std::span<Value> results, const RunOptions* options, StepObserver* observer) {
+                  std::span<Value> results, const RunOptions* options) {
   const int fixed = static_cast<int>(inputs_.size());
   // Models with more inputs than this take the slower way of vectors.
   constexpr size_t kInline = 16;
   Value inline_inputs[kInline], inline_outputs[kInline];
   std::vector<Value> many_inputs, many_outputs;
-  std::vector<int> overridden;
+  Variant variant;
   for (int index : input_indices) {
-    if (index >= fixed) overridden.push_back(index - fixed);
+    if (index >= fixed) variant.overridden.push_back(index - fixed);
   }
-  std::sort(overridden.begin(), overridden.end());
-  const std::shared_ptr<Executor> executor = overridden.empty() ? executor_ : overriding(overridden);
+  bool inner = options && options->only_execute_path_to_fetches && output_indices.size() < outputs_.size();
+  for (int index : output_indices) inner |= static_cast<size_t>(index) >= outputs_.size();
+  if (inner) variant.fetched.assign(output_indices.begin(), output_indices.end());
+  variant.profiled = is_profiling() && !options_.enable_profiling;
+  const bool plain = variant.overridden.empty() && !inner && !variant.profiled;
+  if (!plain) {
+    std::sort(variant.overridden.begin(), variant.overridden.end());
+    std::sort(variant.fetched.begin(), variant.fetched.end());
+    variant.fetched.erase(std::unique(variant.fetched.begin(), variant.fetched.end()), variant.fetched.end());
+  }
+  const std::shared_ptr<Executor> executor = plain ? executor_ : executor_of(variant);
 
   auto room = [](Value* local, std::vector<Value>& many, size_t count) {
     if (count <= kInline) return std::span<Value>(local, count);
     many.resize(count);
     return std::span<Value>(many);
   };
+  const auto& overridden = variant.overridden;
   const std::span<Value> inputs = room(inline_inputs, many_inputs, inputs_.size() + overridden.size());
-  const std::span<Value> outputs = room(inline_outputs, many_outputs, outputs_.size());
+  const std::span<Value> outputs = room(inline_outputs, many_outputs, inner ? variant.fetched.size() : outputs_.size());
+  auto place = [&](int index) {
+    if (!inner) return static_cast<size_t>(index);
+    return static_cast<size_t>(std::lower_bound(variant.fetched.begin(), variant.fetched.end(), index) -
+                               variant.fetched.begin());
+  };
   for (size_t i = 0; i < feeds.size(); ++i) {
     const int index = input_indices[i];
     if (index < fixed) {
@@ -217,12 +304,43 @@ void Session::run(std::span<const int> input_indices, std::span<const Value> fee
     const auto at = std::lower_bound(overridden.begin(), overridden.end(), index - fixed) - overridden.begin();
     inputs[inputs_.size() + static_cast<size_t>(at)] = feeds[i];
   }
-  for (size_t i = 0; i < results.size(); ++i) outputs[static_cast<size_t>(output_indices[i])] = results[i];
+  for (size_t i = 0; i < results.size(); ++i) outputs[place(output_indices[i])] = results[i];
+  run_on(*executor, inputs, outputs, options);
+  for (size_t i = 0; i < results.size(); ++i) results[i] = outputs[place(output_indices[i])];
+}
 
+void Session::run_on(Executor& executor, std::span<const Value> inputs, std::span<Value> outputs,
+                     const RunOptions* options) {
   const Deadline deadline(options ? options->timeout_seconds : 0, options ? &options->terminate : nullptr);
   const Parallel parallel(ThreadPool::instance(), engine_.threads, deadline.flag());
-  executor->run(inputs, outputs, parallel, observer);
-  for (size_t i = 0; i < results.size(); ++i) results[i] = outputs[static_cast<size_t>(output_indices[i])];
+  Profiler* profiler = profiler_.load(std::memory_order_acquire);
+  if (!profiler) {
+    executor.run(inputs, outputs, parallel, nullptr);
+    return;
+  }
+  RunRecorder recorder(*profiler, executor.program().graph());
+  executor.run(inputs, outputs, parallel, &recorder);
+}
+
+void Session::start_profiling() {
+  const ForkGuard guard;
+  std::lock_guard lock(mutex_);
+  profilers_.push_back(std::make_unique<Profiler>());
+  profiler_.store(profilers_.back().get(), std::memory_order_release);
+}
+
+std::vector<ProfileEvent> Session::stop_profiling() {
+  Profiler* profiler = profiler_.exchange(nullptr, std::memory_order_acq_rel);
+  return profiler ? profiler->take() : std::vector<ProfileEvent>();
+}
+
+void Session::clear_profile() {
+  if (Profiler* profiler = profiler_.load(std::memory_order_acquire)) profiler->take();
+}
+
+int64_t Session::profiling_start_time_ns() const {
+  const Profiler* profiler = profiler_.load(std::memory_order_acquire);
+  return profiler ? profiler->start_time_ns() : 0;
 }
 
 std::string Session::explain() const {
@@ -252,7 +370,18 @@ std::string Session::explain() const {
 
 std::string Session::print_graph() const { return print(executor_->program().graph()); }
 
-size_t Session::trim() { return executor_->trim() + BufferPool::instance().trim(); }
+size_t Session::trim() {
+  size_t bytes = BufferPool::instance().trim();
+  for (const auto& executor : executors()) bytes += executor->trim();
+  return bytes;
+}
+
+size_t Session::idle_arena_bytes() const {
+  size_t bytes = 0;
+  for (const auto& executor : executors()) bytes += executor->idle_arena_bytes();
+  return bytes;
+}
+
 size_t Session::plan_count() const { return executor_->plans().size(); }
 size_t Session::plan_bytes() const { return executor_->plans().bytes(); }
 

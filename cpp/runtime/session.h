@@ -1,17 +1,20 @@
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
 #include "passes/pipeline.h"
 #include "runtime/executor.h"
 #include "runtime/options.h"
+#include "runtime/profiler.h"
 
 namespace fastort {
 
@@ -36,33 +39,59 @@ class Session {
   const std::vector<NodeArgInfo>& inputs() const { return inputs_; }
   const std::vector<NodeArgInfo>& outputs() const { return outputs_; }
   const std::vector<NodeArgInfo>& overridable() const { return overridable_; }
+  // The index of an output by name: one of outputs(), or a number behind them for any other value of the model, which
+  // a run then hands out too. -1 where there is no such value.
+  int find_output(std::string_view name) const;
+  // What is known of an output behind such an index.
+  NodeArgInfo output_info(int index) const;
   const ModelInfo& model_info() const { return model_.info; }
   const SessionOptions& options() const { return options_; }
 
   // Runs the model. `feeds[i]` belongs to `input_indices[i]`, an index into inputs(), or inputs().size() + k for the
-  // overridable initializer k; `results[i]` to `output_indices[i]`, an index into outputs(). An empty result is made by
-  // the run; a tensor of the right type and shape is written into. Throws Error; the session stays usable.
+  // overridable initializer k; `results[i]` to `output_indices[i]`, see find_output(). An empty result is made by the
+  // run; a tensor of the right type and shape is written into. Throws Error; the session stays usable.
   void run(std::span<const int> input_indices, std::span<const Value> feeds, std::span<const int> output_indices,
-           std::span<Value> results, const RunOptions* options, StepObserver* observer = nullptr);
+           std::span<Value> results, const RunOptions* options);
+
+  // Records every step of the runs that begin from now on.
+  void start_profiling();
+  std::vector<ProfileEvent> stop_profiling();
+  void clear_profile();  // forgets what was recorded so far
+  bool is_profiling() const { return profiler_.load(std::memory_order_relaxed) != nullptr; }
+  int64_t profiling_start_time_ns() const;
 
   // For each node: where it runs, with which kernel, and why not with the others. Plans exist after the first run.
   std::string explain() const;
-  // The rewritten graph as text.
+  // The rewritten graph, and the same as text.
+  const Graph& graph() const { return executor_->program().graph(); }
   std::string print_graph() const;
   const std::vector<PassReport>& passes() const { return passes_; }
   // Frees idle arenas and pooled buffers; returns the bytes freed.
   size_t trim();
+  // Bytes of the arenas of contexts that no run uses.
+  size_t idle_arena_bytes() const;
   size_t plan_count() const;
   size_t plan_bytes() const;
 
  private:
-  Session(Model model, const SessionOptions& options);
+  Session(Model model, const SessionOptions& options, std::unique_ptr<Profiler> profiler);
 
   // Infers, rewrites and compiles the model.
   void prepare(const SessionOptions& options);
   std::shared_ptr<Executor> compile(std::shared_ptr<Graph> graph);
-  // The executor of the model with the given overridable initializers turned into inputs.
-  std::shared_ptr<Executor> overriding(const std::vector<int>& overridden);
+  // What runs instead of the whole model: some overridable initializers turned into inputs, and only some values handed
+  // out (indices as of find_output; none for all outputs).
+  struct Variant {
+    std::vector<int> overridden;
+    std::vector<int> fetched;
+    bool profiled = false;
+    auto operator<=>(const Variant&) const = default;
+  };
+  std::shared_ptr<Executor> executor_of(const Variant& variant);
+  std::shared_ptr<Graph> rewritten(const Variant& variant) const;
+  void save_optimized(const SessionOptions& options) const;
+  void run_on(Executor& executor, std::span<const Value> inputs, std::span<Value> outputs, const RunOptions* options);
+  std::vector<std::shared_ptr<Executor>> executors() const;
   void check_feed(const NodeArgInfo& info, const Value& value) const;
 
   SessionOptions options_;
@@ -71,8 +100,11 @@ class Session {
   std::vector<NodeArgInfo> inputs_, outputs_, overridable_;
   std::vector<PassReport> passes_;
   std::shared_ptr<Executor> executor_;
-  std::mutex mutex_;
-  std::map<std::vector<int>, std::shared_ptr<Executor>> variants_;
+  mutable std::mutex mutex_;
+  std::map<Variant, std::shared_ptr<Executor>> variants_;
+  // Set while profiling; a profiler lives as long as the session, because runs in flight may still use it.
+  std::atomic<Profiler*> profiler_{nullptr};
+  std::vector<std::unique_ptr<Profiler>> profilers_;
 };
 
 }  // namespace fastort

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _engine
-from ._device import checked_device
+from ._devices import OrtDevice, checked_device
 from ._ort_value import OrtValue
+from ._value_vector import OrtValueVector
 
 if TYPE_CHECKING:
     from ._session import InferenceSession
@@ -24,9 +25,11 @@ class IOBinding:
         Args:
             session: The session whose inputs and outputs are bound.
         """
+        self._session = session._sess
         self._input_names = [
             argument.name for argument in (*session.get_inputs(), *session.get_overridable_initializers())
         ]
+        self._output_names = [argument.name for argument in session.get_outputs()]
         self._inputs: dict[str, OrtValue] = {}
         self._outputs: dict[str, OrtValue | None] = {}
         self._results: list[OrtValue] = []
@@ -96,9 +99,13 @@ class IOBinding:
             buffer_ptr: The address of the first element; ``None`` for memory of the session's.
 
         Raises:
-            RuntimeError: If the device is not available.
+            RuntimeError: If the session has no such output, or the device is not available.
+            ValueError: If there is a ``buffer_ptr`` without a type or a shape.
         """
         checked_device(device_type)
+        self._check_output(name)
+        if buffer_ptr is not None and (element_type is None or shape is None):
+            raise ValueError("`element_type` and `shape` are to be provided if pre-allocated memory is provided")
         self._outputs[name] = None if buffer_ptr is None else _at_address(buffer_ptr, shape or (), element_type)
 
     def bind_ortvalue_output(self, name: str, ortvalue: OrtValue) -> None:
@@ -107,8 +114,16 @@ class IOBinding:
         Args:
             name: The output's name.
             ortvalue: A tensor of the output's type and shape.
+
+        Raises:
+            RuntimeError: If the session has no such output.
         """
+        self._check_output(name)
         self._outputs[name] = ortvalue
+
+    def _check_output(self, name: str) -> None:
+        if name not in self._output_names and not self._session.has_value(name):
+            raise RuntimeError(f"Failed to find NodeArg with name: {name} in the def list: {self._output_names}")
 
     def synchronize_inputs(self) -> None:
         """Does nothing: memory of the CPU is always ready."""
@@ -119,6 +134,10 @@ class IOBinding:
     def get_outputs(self) -> list[OrtValue]:
         """Returns the values of the last run in the order in which they were bound."""
         return list(self._results)
+
+    def get_outputs_as_ortvaluevector(self) -> OrtValueVector:
+        """Returns the values of the last run as ONNX Runtime's list of them."""
+        return OrtValueVector(self._results)
 
     def copy_outputs_to_cpu(self) -> list[Any]:
         """Returns the values of the last run as ``InferenceSession.run`` would."""
@@ -134,9 +153,49 @@ class IOBinding:
         self._results.clear()
 
     def _run(self, session: _engine.Session, run_options: _engine.RunOptions | None) -> None:
+        if session is not self._session:
+            raise ValueError("IOBinding must be used with the session that created it.")
         bound = list(self._outputs.values())
         results = session.run_values(list(self._outputs), self._inputs, bound, run_options)
         self._results = [value or OrtValue(result) for value, result in zip(bound, results, strict=True)]
+
+
+class SessionIOBinding(IOBinding):
+    """The binding under the name and with the arguments of ONNX Runtime's inner class."""
+
+    def bind_input(self, name: str, *what: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Binds an array, or memory at an address.
+
+        Args:
+            name: The input's name.
+            *what: An array; or a device, an element type, a shape and an address.
+
+        Raises:
+            RuntimeError: If the session has no such input.
+            TypeError: If the arguments are others.
+        """
+        if len(what) == 1:
+            self.bind_cpu_input(name, what[0])
+            return
+        device, element_type, shape, address = what
+        super().bind_input(name, _device_name(device), 0, element_type, shape, address)
+
+    def bind_output(self, name: str, *what: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Binds an output to memory that every run takes anew, or to memory at an address.
+
+        Args:
+            name: The output's name.
+            *what: A device; or a device, an element type, a shape and an address.
+
+        Raises:
+            TypeError: If the arguments are others.
+        """
+        super().bind_output(name, _device_name(what[0]), 0, *what[1:])
+
+
+def _device_name(device: Any) -> str:
+    inner = device._get_c_device() if isinstance(device, OrtDevice) else device
+    return "cpu" if inner.device_type() == inner.cpu() else f"device type {inner.device_type()}"
 
 
 def _at_address(address: int, shape: Sequence[int], element_type: Any) -> OrtValue:

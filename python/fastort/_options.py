@@ -2,44 +2,20 @@
 
 from __future__ import annotations
 
-import enum
 import operator
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from . import _engine
+from ._custom_ops import load_library
+from ._devices import OrtEpDevice
+from ._enums import ExecutionMode, ExecutionOrder, GraphOptimizationLevel, OrtExecutionProviderDevicePolicy
+from ._left_out import refuse
 from ._ort_value import OrtValue
-from ._providers import ProviderOptions
+from ._providers import ProviderOptions, get_all_providers
 
-
-class _Enum(enum.IntEnum):
-    def __str__(self) -> str:
-        return f"{type(self).__name__}.{self.name}"
-
-
-class GraphOptimizationLevel(_Enum):
-    """How far a model is rewritten before it runs."""
-
-    ORT_DISABLE_ALL = 0
-    ORT_ENABLE_BASIC = 1
-    ORT_ENABLE_EXTENDED = 2
-    ORT_ENABLE_LAYOUT = 3
-    ORT_ENABLE_ALL = 99
-
-
-class ExecutionMode(_Enum):
-    """Whether independent nodes may run at the same time. Nodes run one after the other in both modes."""
-
-    ORT_SEQUENTIAL = 0
-    ORT_PARALLEL = 1
-
-
-class ExecutionOrder(_Enum):
-    """In which order nodes run that could run in several. The model's order is kept in all modes."""
-
-    DEFAULT = 0
-    PRIORITY_BASED = 1
-    MEMORY_EFFICIENT = 2
+_MAX_CONFIG_KEY = 1024
 
 
 # What each attribute of SessionOptions starts with; its type is the type that can be assigned.
@@ -58,9 +34,34 @@ _DEFAULTS: Mapping[str, object] = {
     "logid": "",
     "optimized_model_filepath": "",
     "profile_file_prefix": "onnxruntime_profile_",
+    "strict_placement": False,
     "use_deterministic_compute": False,
     "use_per_session_threads": True,
 }
+
+
+class OrtExternalInitializerInfo:
+    """Where the data of an initializer lies in a file beside the model.
+
+    Attributes:
+        filepath: The file's path, relative to the model.
+        file_offset: Bytes in front of the data.
+        byte_size: Bytes of the data.
+    """
+
+    __slots__ = ("byte_size", "file_offset", "filepath")
+
+    def __init__(self, filepath: str, file_offset: int, byte_size: int) -> None:
+        """Names a place in a file.
+
+        Args:
+            filepath: The file's path.
+            file_offset: Bytes in front of the data.
+            byte_size: Bytes of the data.
+        """
+        self.filepath = filepath
+        self.file_offset = operator.index(file_offset)
+        self.byte_size = operator.index(byte_size)
 
 
 class SessionOptions:
@@ -79,21 +80,29 @@ class SessionOptions:
         enable_mem_reuse: Accepted; intermediates always share memory by lifetime.
         use_per_session_threads: Accepted; the process has one pool, of which a session uses at most
             ``intra_op_num_threads``.
-        enable_profiling: Not supported; a session warns of it.
-        profile_file_prefix: How a profile's file name would start.
-        optimized_model_filepath: Where the rewritten model is saved; empty for nowhere.
+        enable_profiling: Records every node of every run; ``InferenceSession.end_profiling`` writes the file.
+        profile_file_prefix: How the name of the profile's file starts; the time follows.
+        optimized_model_filepath: Where the rewritten model is saved as ONNX; empty for nowhere. Rewrites into operators
+            of fastort's own are not in the file: they are made again when it is loaded.
         log_severity_level: 0 (verbose) to 4 (fatal); -1 for the default.
         log_verbosity_level: Only used with ``log_severity_level`` 0.
         logid: A name that stands in front of what is logged.
         disabled_passes: Names of rewrites that are switched off (fastort's own; see ``InferenceSession.explain``).
+        strict_placement: Refuse a provider that is not available instead of falling back with a warning (fastort's
+            own).
     """
 
     __slots__ = (
         *_DEFAULTS,
+        "__weakref__",
         "_config_entries",
+        "_custom_libraries",
+        "_external_files",
         "_free_dimensions_by_denotation",
         "_free_dimensions_by_name",
         "_initializers",
+        "_load_cancelled",
+        "_policy",
         "_providers",
         "disabled_passes",
     )
@@ -115,6 +124,11 @@ class SessionOptions:
     log_verbosity_level: int
     logid: str
     disabled_passes: list[str]
+    strict_placement: bool
+    _custom_libraries: list[str]
+    _external_files: dict[str, bytes]
+    _load_cancelled: _engine.Flag
+    _policy: OrtExecutionProviderDevicePolicy
     _config_entries: dict[str, str]
     _free_dimensions_by_name: dict[str, int]
     _free_dimensions_by_denotation: dict[str, int]
@@ -131,6 +145,21 @@ class SessionOptions:
         self._free_dimensions_by_denotation = {}
         self._initializers = {}
         self._providers = {}
+        self._custom_libraries = []
+        self._external_files = {}
+        self._load_cancelled = _engine.Flag()
+        self._policy = OrtExecutionProviderDevicePolicy.DEFAULT
+
+    def __getattr__(self, name: str) -> Any:
+        """Says why an option of ONNX Runtime's is not there.
+
+        Args:
+            name: The option's name.
+
+        Raises:
+            AttributeError: Always.
+        """
+        refuse("'SessionOptions' object", f"SessionOptions.{name}")
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Sets an option.
@@ -159,8 +188,11 @@ class SessionOptions:
 
         Raises:
             TypeError: If one of the two is no string.
+            RuntimeError: If the key is empty or longer than 1024 letters.
         """
-        self._config_entries[_checked_str("key", key)] = _checked_str("value", value)
+        if not 0 < len(_checked_str("key", key)) <= _MAX_CONFIG_KEY:
+            raise RuntimeError(f"Config key is empty or longer than maximum length {_MAX_CONFIG_KEY}")
+        self._config_entries[key] = _checked_str("value", value)
 
     def get_session_config_entry(self, key: str) -> str:
         """Returns a configuration entry.
@@ -217,11 +249,37 @@ class SessionOptions:
             values: A tensor for each.
 
         Raises:
-            ValueError: If there are not as many names as values.
+            RuntimeError: If there are not as many names as values.
             TypeError: If a value is no OrtValue.
         """
+        if len(names) != len(values):
+            raise RuntimeError(f"Expecting names and initializers of equal length, not {len(names)} and {len(values)}")
         for name, value in zip(names, values, strict=True):
             self.add_initializer(name, value)
+
+    def add_external_initializers_from_files_in_memory(
+        self, names: Sequence[str], buffers: Sequence[bytes | bytearray | memoryview], sizes: Sequence[int]
+    ) -> None:
+        """Gives the contents of the files in which the model keeps its weights, instead of the files.
+
+        Args:
+            names: The files' names as the model has them (``location``).
+            buffers: The contents of each; they are copied unless they are ``bytes``.
+            sizes: The number of bytes of each.
+
+        Raises:
+            RuntimeError: If the three are not of equal length, or a size is more than its buffer has.
+        """
+        if not len(names) == len(buffers) == len(sizes):
+            counts = f"{len(names)}, {len(buffers)} and {len(sizes)}"
+            raise RuntimeError(f"Expecting names, buffers and lengths of equal length, not {counts}")
+        for name, buffer, size in zip(names, buffers, sizes, strict=True):
+            if not 0 <= size <= len(memoryview(buffer).cast("B")):
+                raise RuntimeError(f"the file '{name}' has {size} bytes, but its buffer is smaller")
+            whole = isinstance(buffer, bytes) and size == len(buffer)
+            # Bytes are kept as they are: `bytes(...)` of them is no copy.
+            contents = bytes(buffer) if whole else bytes(memoryview(buffer).cast("B")[:size])
+            self._external_files[_checked_str("name", name)] = contents
 
     def add_provider(self, name: str, options: Mapping[str, str]) -> None:
         """Adds an execution provider, which a session uses where it is given none itself.
@@ -229,8 +287,52 @@ class SessionOptions:
         Args:
             name: The provider's name.
             options: Its options.
+
+        Raises:
+            RuntimeError: If no provider has this name.
         """
-        self._providers[_checked_str("name", name)] = dict(options)
+        if _checked_str("name", name) not in get_all_providers():
+            raise RuntimeError(f"Unknown Provider Type: {name}; fastort has {', '.join(get_all_providers())}")
+        self._providers[name] = dict(options)
+
+    def add_provider_for_devices(self, ep_devices: Iterable[OrtEpDevice], provider_options: Mapping[str, str]) -> None:
+        """Adds the execution provider of some devices.
+
+        Args:
+            ep_devices: Devices out of ``get_ep_devices()``.
+            provider_options: The provider's options.
+        """
+        for device in ep_devices:
+            self.add_provider(device.ep_name, provider_options)
+
+    def set_provider_selection_policy(self, policy: OrtExecutionProviderDevicePolicy) -> None:
+        """Says by what a device is chosen. There is one so far, so that every policy comes to the CPU.
+
+        Args:
+            policy: The policy.
+        """
+        self._policy = OrtExecutionProviderDevicePolicy(policy)
+
+    def set_load_cancellation_flag(self, is_cancel: bool) -> None:
+        """Stops, from another thread, the sessions that are made of these options; they raise ``ModelLoadCanceled``.
+
+        Args:
+            is_cancel: Whether to stop them.
+        """
+        self._load_cancelled.set(bool(is_cancel))
+
+    def register_custom_ops_library(self, path: str | os.PathLike[str]) -> None:
+        """Loads a shared library with operators, see ``fastort/custom_op.h`` (``fastort.get_include()``).
+
+        Args:
+            path: The library's path.
+
+        Raises:
+            Fail: If it cannot be loaded, or holds no operators of a version that fits.
+        """
+        path = os.fspath(path)
+        load_library(path)
+        self._custom_libraries.append(path)
 
     def has_providers(self) -> bool:
         """Returns whether ``add_provider`` was called."""
@@ -267,10 +369,31 @@ class SessionOptions:
 
     def _copy(self) -> SessionOptions:
         copy = SessionOptions()
-        for name in SessionOptions.__slots__:
+        for name in _STATE:
             value = getattr(self, name)
             setattr(copy, name, value.copy() if isinstance(value, (dict, list)) else value)
+        # Shared, so that it reaches a session that is being made.
+        copy._load_cancelled = self._load_cancelled
         return copy
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns all options, for another process."""
+        return {name: getattr(self, name) for name in _STATE}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Takes over options.
+
+        Args:
+            state: What ``__getstate__`` returned.
+        """
+        self.__init__()  # type: ignore[misc]
+        for name, value in state.items():
+            setattr(self, name, value)
+        for path in self._custom_libraries:
+            load_library(path)
+
+
+_STATE = tuple(name for name in SessionOptions.__slots__ if name not in ("__weakref__", "_load_cancelled"))
 
 
 def _checked_int(name: str, value: Any) -> int:

@@ -3,40 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from . import _engine
-from ._device import checked_device
+from ._devices import OrtMemoryInfo, checked_device
 from ._sparse_tensor import SparseTensor
 
 
 class OrtValue:
     """A tensor (also a sparse one), sequence or map in the engine's form: fed, bound and fetched without conversion."""
 
-    __slots__ = ("__weakref__", "_numpy_obj", "_ortvalue", "_sparse")
+    __slots__ = ("__weakref__", "_numpy_obj", "_ortvalue", "_session", "_sparse")
 
-    def __init__(self, ortvalue: _engine.OrtValue, numpy_obj: np.ndarray[Any, Any] | None = None) -> None:
+    def __init__(
+        self, ortvalue: _engine.OrtValue, numpy_obj: np.ndarray[Any, Any] | None = None, session: object = None
+    ) -> None:
         """Wraps a value of the engine; use one of the ``ortvalue_from_...`` methods instead.
 
         Args:
             ortvalue: The engine's value.
             numpy_obj: An array whose memory the value shares.
+            session: The session that made the value; it is kept alive.
 
         Raises:
-            TypeError: If it is no value of the engine.
+            ValueError: If it is no value of the engine.
         """
         if not isinstance(ortvalue, _engine.OrtValue):
-            raise TypeError(f"an OrtValue wraps a value of the engine, not {ortvalue!r}")
+            raise ValueError(
+                "`Provided ortvalue` needs to be of type `onnxruntime.capi.onnxruntime_pybind11_state.OrtValue`, "
+                f"not {ortvalue!r}; use OrtValue.ortvalue_from_numpy"
+            )
         self._ortvalue = ortvalue
         self._numpy_obj = numpy_obj
+        self._session = session
         self._sparse: SparseTensor | None = None
 
-    @staticmethod
+    @classmethod
     def ortvalue_from_numpy(
-        numpy_obj: np.ndarray[Any, Any], /, device_type: str = "cpu", device_id: int = 0, vendor_id: int = -1
-    ) -> OrtValue:
+        cls, numpy_obj: np.ndarray[Any, Any], /, device_type: str = "cpu", device_id: int = 0, vendor_id: int = -1
+    ) -> Self:
         """Makes a tensor of an array.
 
         Args:
@@ -49,10 +56,10 @@ class OrtValue:
             RuntimeError: If ONNX has no type for the array's dtype, or the device is not available.
         """
         checked_device(device_type)
-        return OrtValue(_engine.OrtValue.from_numpy(numpy_obj), numpy_obj)
+        return cls(_engine.OrtValue.from_numpy(numpy_obj), numpy_obj)
 
-    @staticmethod
-    def ortvalue_from_numpy_with_onnx_type(data: np.ndarray[Any, Any], /, onnx_element_type: int) -> OrtValue:
+    @classmethod
+    def ortvalue_from_numpy_with_onnx_type(cls, data: np.ndarray[Any, Any], /, onnx_element_type: int) -> Self:
         """Makes a tensor that reads an array's memory as another type.
 
         Args:
@@ -62,16 +69,18 @@ class OrtValue:
         Raises:
             ValueError: If the widths differ.
         """
-        return OrtValue(_engine.OrtValue.from_numpy(data, onnx_element_type), data)
+        return cls(_engine.OrtValue.from_numpy(data, onnx_element_type), data)
 
-    @staticmethod
+    @classmethod
     def ortvalue_from_shape_and_type(
+        cls,
         shape: Sequence[int],
         element_type: Any = np.float32,
         device_type: str = "cpu",
         device_id: int = 0,
         vendor_id: int = -1,
-    ) -> OrtValue:
+        memory_info: OrtMemoryInfo | None = None,
+    ) -> Self:
         """Makes a tensor of zeros.
 
         Args:
@@ -80,6 +89,7 @@ class OrtValue:
             device_type: ``"cpu"``.
             device_id: Ignored.
             vendor_id: Ignored.
+            memory_info: Where the memory is to lie; it is the CPU's.
 
         Raises:
             ValueError: If a size is negative or the tensor too large.
@@ -87,21 +97,21 @@ class OrtValue:
             RuntimeError: If the device is not available.
         """
         checked_device(device_type)
-        return OrtValue(_engine.OrtValue.from_shape(list(shape), element_type))
+        return cls(_engine.OrtValue.from_shape(list(shape), element_type))
 
-    @staticmethod
-    def ort_value_from_sparse_tensor(sparse_tensor: SparseTensor) -> OrtValue:
+    @classmethod
+    def ort_value_from_sparse_tensor(cls, sparse_tensor: SparseTensor) -> Self:
         """Makes a value of a sparse tensor, with which it shares its memory.
 
         Args:
             sparse_tensor: The sparse tensor.
         """
-        value = OrtValue(sparse_tensor._ortvalue)
+        value = cls(sparse_tensor._ortvalue)
         value._sparse = sparse_tensor
         return value
 
-    @staticmethod
-    def from_dlpack(data: Any, /) -> OrtValue:
+    @classmethod
+    def from_dlpack(cls, data: Any, /) -> Self:
         """Makes a tensor that shares the memory of an object with ``__dlpack__``, as a ``torch.Tensor`` on the CPU.
 
         Args:
@@ -110,7 +120,10 @@ class OrtValue:
         Raises:
             BufferError: If its memory cannot be shared.
         """
-        return OrtValue.ortvalue_from_numpy(np.from_dlpack(data))
+        dtype = getattr(data, "dtype", None)
+        is_bool = str(getattr(dtype, "name", dtype)) in ("bool", "bool_", "torch.bool")
+        capsule = data.__dlpack__() if hasattr(data, "__dlpack__") else data
+        return cls(_engine.OrtValue.from_dlpack(capsule, is_bool))
 
     def numpy(self) -> np.ndarray[Any, Any]:
         """Returns the tensor as an array that shares its memory (text is copied).
@@ -131,16 +144,21 @@ class OrtValue:
         """Returns what ``run`` returns for this value: an array, a sparse tensor, a list, a dict or ``None``."""
         return self._ortvalue.to_python()
 
-    def update_inplace(self, np_arr: np.ndarray[Any, Any]) -> None:
+    def update_inplace(self, data: np.ndarray[Any, Any] | OrtValue) -> None:
         """Copies an array into the tensor.
 
         Args:
-            np_arr: An array of the tensor's type and number of elements.
+            data: An array, or a value, of the tensor's type and number of elements.
 
         Raises:
+            TypeError: If it is neither.
             RuntimeError: If it does not fit.
         """
-        self._ortvalue.update(np_arr)
+        if isinstance(data, OrtValue):
+            data = data.numpy()
+        if not isinstance(data, np.ndarray):
+            raise TypeError(f"data must be a numpy.ndarray or an OrtValue, not {type(data).__name__}.")
+        self._ortvalue.update(data)
 
     def shape(self) -> list[int]:
         """Returns the sizes of a tensor, also of a sparse one; raises RuntimeError for what is no tensor."""
@@ -182,18 +200,54 @@ class OrtValue:
         """Returns whether it is a sparse tensor."""
         return self._ortvalue.kind() == "sparse"
 
-    def __dlpack__(self, **kwargs: Any) -> Any:
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        """Returns the tensor as an array, for ``numpy.asarray``.
+
+        Args:
+            dtype: The array's type; the tensor's where it is ``None``.
+            copy: Whether the array has memory of its own; ``None`` for only where it must.
+
+        Raises:
+            ValueError: If the memory cannot be shared and ``copy`` is false.
+        """
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Returns how another process makes the value, if it is a tensor.
+
+        Raises:
+            TypeError: If it is no tensor.
+        """
+        if not self.is_tensor():
+            raise TypeError(f"only tensors can be pickled, not {self!r}")
+        array = self.numpy()
+        # NumPy pickles the types that it lacks as bytes of their width.
+        return _unpickle, (array.shape, self.element_type(), array if array.dtype == object else array.tobytes())
+
+    def _get_c_value(self) -> _engine.OrtValue:
+        return self._ortvalue
+
+    def __dlpack__(self, *, stream: object = None, **kwargs: Any) -> Any:
         """Returns a DLPack capsule that shares the tensor's memory.
 
         Args:
-            **kwargs: As for ``numpy.ndarray.__dlpack__``.
+            stream: Ignored: the CPU has no streams.
+            **kwargs: What newer versions of the protocol ask; ``copy=True`` is answered with memory of its own.
+
+        Raises:
+            BufferError: If DLPack has no form for the tensor's type.
         """
-        return self.numpy().__dlpack__(**kwargs)
+        value = self
+        if kwargs.get("copy"):
+            value = OrtValue.ortvalue_from_shape_and_type(self.shape(), self.element_type())
+            value.update_inplace(self)
+        # Of the first version NumPy takes what it reads to be read-only.
+        versioned = (kwargs.get("max_version") or (0, 0))[0] >= 1
+        return value._ortvalue.to_dlpack(versioned)
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        """Returns DLPack's name of the device."""
-        device = self.numpy().__dlpack_device__()
-        return int(device[0]), int(device[1])
+        """Returns DLPack's name of the device: the CPU's."""
+        return 1, 0
 
     def __repr__(self) -> str:
         """Returns the type and the shape."""
@@ -215,3 +269,12 @@ def copy_tensors(src: Sequence[OrtValue], dst: Sequence[OrtValue], stream: objec
     """
     for source, target in zip(src, dst, strict=True):
         target.update_inplace(source.numpy())
+
+
+def _unpickle(shape: tuple[int, ...], element_type: int, contents: Any) -> OrtValue:
+    if isinstance(contents, np.ndarray):
+        return OrtValue.ortvalue_from_numpy(contents)
+    value = OrtValue.ortvalue_from_shape_and_type(shape, element_type)
+    target = value.numpy()
+    target[...] = np.frombuffer(contents, target.dtype).reshape(shape)
+    return value

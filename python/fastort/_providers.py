@@ -30,6 +30,7 @@ def get_device() -> str:
 def choose_providers(
     providers: str | Sequence[str | tuple[str, Mapping[Any, Any]]] | None,
     provider_options: Sequence[Mapping[Any, Any]] | None,
+    strict: bool = False,
 ) -> ProviderOptions:
     """Picks the providers of a session out of what the user asked for.
 
@@ -38,12 +39,14 @@ def choose_providers(
     Args:
         providers: Names, or pairs of a name and its options, the preferred one first; ``None`` for the CPU.
         provider_options: Options for each of ``providers``, where these are plain names.
+        strict: Refuse a provider that is not available.
 
     Returns:
         The options of each chosen provider, in order of preference.
 
     Raises:
-        ValueError: If a provider is neither a name nor a pair, or the two arguments do not fit together.
+        ValueError: If a provider is neither a name nor a pair, or the two arguments do not fit together, or a provider
+            is not available and ``strict`` is set.
     """
     if isinstance(providers, str):
         providers = [providers]
@@ -59,12 +62,13 @@ def choose_providers(
                 raise ValueError(f"The options of '{name}' are given twice: in 'providers' and in 'provider_options'.")
             options = provider_options[index]
         if name not in available:
-            warnings.warn(
+            text = (
                 f"Specified provider '{name}' is not in available provider names."
-                f"Available providers: '{', '.join(available)}'",
-                UserWarning,
-                stacklevel=3,
+                f"Available providers: '{', '.join(available)}'"
             )
+            if strict:
+                raise ValueError(text + " (SessionOptions.strict_placement)")
+            warnings.warn(text, UserWarning, stacklevel=3)
         elif name in chosen:
             warnings.warn(f"Duplicate provider '{name}' encountered, ignoring.", UserWarning, stacklevel=3)
         else:

@@ -3,107 +3,31 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 from . import _engine
+from ._devices import OrtEpDevice, OrtMemoryInfo, cpu_memory_info, get_ep_devices
 from ._io_binding import IOBinding
+from ._model_info import ModelMetadata, NodeArg, OrtEpAssignedNode, OrtEpAssignedSubgraph
 from ._options import SessionOptions
 from ._ort_value import OrtValue
-from ._providers import choose_providers
+from ._providers import CPU, choose_providers
+from ._system import get_session_threads
+
+if TYPE_CHECKING:
+    from ._profile import Profile
 
 ModelSource = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes]
 Providers = Sequence[str | tuple[str, Mapping[Any, Any]]]
-
-
-class NodeArg:
-    """An input, an output or an overridable initializer of a model.
-
-    Attributes:
-        name: Its name.
-        type: Its type as ONNX Runtime writes it: ``"tensor(float)"``, ``"seq(tensor(int64))"``.
-        shape: A size, a symbol's name or ``None`` for each dimension; empty where the rank is not known.
-    """
-
-    __slots__ = ("name", "shape", "type")
-
-    def __init__(self, name: str, type: str, shape: list[int | str | None]) -> None:
-        """Describes a value.
-
-        Args:
-            name: Its name.
-            type: Its type.
-            shape: Its dimensions.
-        """
-        self.name = name
-        self.type = type
-        self.shape = shape
-
-    def __repr__(self) -> str:
-        """Returns name, type and shape."""
-        return f"NodeArg(name={self.name!r}, type={self.type!r}, shape={self.shape!r})"
-
-
-class ModelMetadata:
-    """What a model file says about itself.
-
-    Attributes:
-        producer_name: The program that made the model.
-        producer_version: Its version.
-        graph_name: The graph's name.
-        domain: The model's name space.
-        description: The model's doc string.
-        graph_description: The graph's doc string.
-        version: The model's version.
-        ir_version: The version of the file format.
-        opsets: The operator sets' versions by domain.
-        custom_metadata_map: Further entries.
-    """
-
-    __slots__ = (
-        "custom_metadata_map",
-        "description",
-        "domain",
-        "graph_description",
-        "graph_name",
-        "ir_version",
-        "opsets",
-        "producer_name",
-        "producer_version",
-        "version",
-    )
-
-    producer_name: str
-    producer_version: str
-    graph_name: str
-    domain: str
-    description: str
-    graph_description: str
-    version: int
-    ir_version: int
-    opsets: dict[str, int]
-    custom_metadata_map: dict[str, str]
-
-    def __init__(self, entries: Mapping[str, Any]) -> None:
-        """Takes over the entries of a model.
-
-        Args:
-            entries: A value for each attribute.
-        """
-        for name in self.__slots__:
-            setattr(self, name, entries[name])
-
-    def __repr__(self) -> str:
-        """Returns all entries."""
-        return f"ModelMetadata({', '.join(f'{name}={getattr(self, name)!r}' for name in self.__slots__)})"
 
 
 class InferenceSession:
     """A model made ready to run. One session may be run from many threads at once."""
 
     _sess: _engine.Session
+    _profiled: str | None  # the file of a profile that has ended
 
     def __init__(
         self,
@@ -138,19 +62,26 @@ class InferenceSession:
         options.disabled_passes += kwargs.get("disabled_optimizers") or []
         if not providers and options.has_providers():
             providers = list(options._providers.items())
-        self._open(source, options, choose_providers(providers, provider_options))
+        self._open(source, options, choose_providers(providers, provider_options, options.strict_placement))
 
     def _open(self, source: str | bytes, options: SessionOptions, providers: dict[str, dict[str, str]]) -> None:
         self._model_path = source if isinstance(source, str) else None
         self._model_bytes = source if isinstance(source, bytes) else None
         self._sess_options = options
         self._provider_options = providers
-        if options.enable_profiling:
-            warnings.warn("enable_profiling has no effect: no profile is written", UserWarning, stacklevel=3)
-        if isinstance(source, str):
-            self._sess = _engine.Session.from_file(os.fsencode(source), options)
-        else:
-            self._sess = _engine.Session.from_bytes(source, options)
+        self._profiled = None
+        threads = options.intra_op_num_threads
+        options.intra_op_num_threads = get_session_threads(threads, options.use_per_session_threads)
+        try:
+            if isinstance(source, str):
+                self._sess = _engine.Session.from_file(os.fsencode(source), options)
+            else:
+                self._sess = _engine.Session.from_bytes(source, options)
+        except _engine.Cancelled:
+            text = "[ONNXRuntimeError] : 12 : MODEL_LOAD_CANCELED : Model loading canceled due to user request."
+            raise _engine.ModelLoadCanceled(text) from None
+        finally:
+            options.intra_op_num_threads = threads
 
     def run(
         self,
@@ -161,7 +92,8 @@ class InferenceSession:
         """Runs the model.
 
         Args:
-            output_names: Names of the outputs to compute; ``None`` or an empty list for all of them.
+            output_names: Names of the outputs to compute; ``None`` or an empty list for all of them. Any other value
+                of the model may be named too: what it needs is then computed as if it were an output.
             input_feed: A value for each input by name. A C-contiguous array of the input's type is read where it lies;
                 other arrays of the type are copied. Sequences are lists of arrays, maps are dicts, an optional without
                 a value is ``None``. Text is an array of ``str``; types that NumPy lacks are those of ``ml_dtypes``.
@@ -216,11 +148,41 @@ class InferenceSession:
 
         Raises:
             RuntimeError: If a bound value does not fit.
+            ValueError: If the binding is another session's.
         """
+        if iobinding._session is not self._sess:
+            raise ValueError("IOBinding must be used with the session that created it.")
         try:
             iobinding._run(self._sess, run_options)
         except (_engine.InvalidArgument, ValueError) as error:
             raise RuntimeError(f"Error in execution: {error}") from error
+
+    def run_with_ortvaluevector(
+        self,
+        run_options: _engine.RunOptions | None,
+        feed_names: Sequence[str],
+        feeds: Sequence[OrtValue],
+        fetch_names: Sequence[str],
+        fetches: list[OrtValue],
+        fetch_devices: Sequence[object] | None,
+    ) -> None:
+        """Runs the model on lists of values.
+
+        Args:
+            run_options: Options of this run.
+            feed_names: The inputs' names.
+            feeds: A value for each.
+            fetch_names: The outputs' names.
+            fetches: Receives a value for each output; values that stand in it already are written into.
+            fetch_devices: Ignored: results lie in the CPU's memory.
+
+        Raises:
+            ValueError: If names and values are not equally many.
+        """
+        bound: list[OrtValue | None] = [*fetches, *([None] * (len(fetch_names) - len(fetches)))]
+        feed = dict(zip(feed_names, feeds, strict=True))
+        results = self._sess.run_values(list(fetch_names), feed, bound, run_options)
+        fetches[:] = [value or OrtValue(result) for value, result in zip(bound, results, strict=True)]
 
     def run_async(
         self,
@@ -239,8 +201,15 @@ class InferenceSession:
                 where the run succeeded; the results are empty where it failed.
             user_data: Anything.
             run_options: As for ``run``.
+
+        Raises:
+            ValueError: If an input is missing.
         """
         import threading
+
+        missing = [name for name, kind, _ in self._sess.inputs() if name not in input_feed and "optional" not in kind]
+        if missing:
+            raise ValueError(f"Required inputs ({missing}) are missing from input feed ({list(input_feed)}).")
 
         def work() -> None:
             results: list[Any] = []
@@ -318,7 +287,7 @@ class InferenceSession:
         Raises:
             ValueError: If the providers do not make sense.
         """
-        chosen = choose_providers(providers, provider_options)
+        chosen = choose_providers(providers, provider_options, self._sess_options.strict_placement)
         if list(chosen) == list(self._provider_options):
             self._provider_options = chosen
             return
@@ -332,13 +301,136 @@ class InferenceSession:
     def disable_fallback(self) -> None:
         """Does nothing: what a provider cannot run always runs on the CPU."""
 
+    def get_input_memory_infos(self) -> list[OrtMemoryInfo]:
+        """Returns where each input is to lie."""
+        return [cpu_memory_info() for _ in self._sess.inputs()]
+
+    def get_output_memory_infos(self) -> list[OrtMemoryInfo]:
+        """Returns where each output lies."""
+        return [cpu_memory_info() for _ in self._sess.outputs()]
+
+    def get_input_epdevices(self) -> list[OrtEpDevice]:
+        """Returns the device that reads each input."""
+        return get_ep_devices() * len(self._sess.inputs())
+
+    def get_provider_graph_assignment_info(self) -> list[OrtEpAssignedSubgraph]:
+        """Returns which nodes of the rewritten model run on which execution provider.
+
+        Raises:
+            Fail: If the session's options lack the entry ``session.record_ep_graph_assignment_info`` of ``"1"``.
+        """
+        if self._sess_options._config_entries.get("session.record_ep_graph_assignment_info") != "1":
+            raise _engine.Fail(
+                "[ONNXRuntimeError] : 1 : FAIL : Session configuration entry "
+                "'session.record_ep_graph_assignment_info' must be set to \"1\" to retrieve EP graph assignment "
+                "information."
+            )
+        nodes = [OrtEpAssignedNode(name, domain, op_type) for domain, op_type, name in self._sess.nodes()]
+        return [OrtEpAssignedSubgraph(CPU, nodes)]
+
+    def create_ortvalue_from_shape_and_type(
+        self, shape: Sequence[int], element_type: Any, device_type: str, device_id: int = 0, vendor_id: int = -1
+    ) -> OrtValue:
+        """Makes a tensor of zeros; see ``OrtValue.ortvalue_from_shape_and_type``.
+
+        Args:
+            shape: Its sizes.
+            element_type: A dtype or a number of ``onnx.TensorProto``.
+            device_type: ``"cpu"``.
+            device_id: Ignored.
+            vendor_id: Ignored.
+        """
+        return OrtValue.ortvalue_from_shape_and_type(shape, element_type, device_type, device_id, vendor_id)
+
+    def set_ep_dynamic_options(self, options: Mapping[str, str]) -> None:
+        """Changes options of the execution providers: they have none that can change.
+
+        Args:
+            options: Options by name.
+
+        Raises:
+            NotImplemented: If there is any.
+        """
+        for name in options:
+            text = f"{CPU} has no option '{name}' that a session can change"
+            raise _engine.NotImplemented(f"[ONNXRuntimeError] : 9 : NOT_IMPLEMENTED : {text}")
+
+    def get_tuning_results(self) -> list[dict[str, Any]]:
+        """Returns what was tuned: an empty list, as for every provider without a tuner."""
+        return []
+
+    def set_tuning_results(self, results: Sequence[Mapping[str, Any]], *, error_on_invalid: bool = False) -> None:
+        """Takes over what was tuned.
+
+        Args:
+            results: What ``get_tuning_results`` returned.
+            error_on_invalid: Refuse results of another provider.
+
+        Raises:
+            RuntimeError: If there is one and ``error_on_invalid`` is set.
+        """
+        if results and error_on_invalid:
+            raise RuntimeError(f"{CPU} has no tuner, so that it takes no results: {results!r}")
+
+    def release_captured_graph(self, graph_annotation_id: int = 0) -> None:
+        """Does nothing: no runs are captured.
+
+        Args:
+            graph_annotation_id: Ignored.
+        """
+
     def end_profiling(self) -> str:
-        """Returns the name of the profile's file; empty where none is written."""
-        return ""
+        """Writes the profile that ``SessionOptions.enable_profiling`` began, for Chrome's and Perfetto's viewers.
+
+        Returns:
+            The file's name, ``profile_file_prefix`` and the time; empty where nothing was recorded.
+
+        Raises:
+            OSError: If the file cannot be written.
+        """
+        if not self._sess_options.enable_profiling or self._profiled is not None:
+            return ""
+        from ._profile import Profile, profile_path
+
+        self._profiled = profile_path(self._sess_options.profile_file_prefix)
+        Profile(self._sess.stop_profiling()).save(self._profiled)
+        return self._profiled
 
     def get_profiling_start_time_ns(self) -> int:
-        """Returns when profiling began, in nanoseconds; 0 where it did not."""
-        return 0
+        """Returns when profiling began, in nanoseconds since 1970; 0 where it did not."""
+        return self._sess.profiling_start_time_ns()
+
+    def profile(self, input_feed: Mapping[str, Any], runs: int = 10, warmup: int = 2) -> Profile:
+        """Runs the model some times and records what every node takes.
+
+        Args:
+            input_feed: As for ``run``.
+            runs: The number of runs that are recorded.
+            warmup: The number of runs before them.
+
+        Returns:
+            What was recorded; ``print`` shows it as a table, ``save`` writes a trace file.
+
+        Raises:
+            ValueError: If ``runs`` is not positive.
+            RuntimeError: If the session is being profiled already.
+        """
+        if runs < 1:
+            raise ValueError(f"profile(): runs is at least 1, not {runs}")
+        from ._profile import Profile
+
+        if self._sess.is_profiling():
+            raise RuntimeError("the session is being profiled already; call end_profiling() first")
+        self._sess.start_profiling()
+        try:
+            for _ in range(warmup):
+                self._sess.run(None, input_feed)
+            self._sess.clear_profile()
+            for _ in range(runs):
+                self._sess.run(None, input_feed)
+        finally:
+            events = self._sess.stop_profiling()
+        return Profile(events)
 
     def explain(self) -> str:
         """Returns, for each node, where it runs, with which kernel, and why not with another.
@@ -352,8 +444,15 @@ class InferenceSession:
         return self._sess.print_graph()
 
     def memory_stats(self) -> dict[str, int]:
-        """Returns how many plans are cached (one for each set of input shapes) and the bytes that they take."""
-        return {"plan_count": self._sess.plan_count(), "plan_bytes": self._sess.plan_bytes()}
+        """Returns what memory is used for, in bytes.
+
+        Returns:
+            ``plan_count`` and ``plan_bytes``: cached plans, one for each set of input shapes. ``idle_arena_bytes``:
+            room for intermediates that the next runs use again; ``trim`` frees it. For the whole process:
+            ``process_packed_weight_bytes`` (weights in the kernels' own forms, held once for equal contents) and
+            ``process_idle_output_bytes`` (memory of results that were dropped, for the next ones).
+        """
+        return self._sess.memory_stats()
 
     def trim(self) -> int:
         """Gives idle memory back to the system.

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from . import _engine
-from ._device import OrtDevice
+from ._devices import CDevice, OrtDevice
+from ._enums import OrtSparseFormat
 
 Array = np.ndarray[Any, Any]
-
-
-class OrtSparseFormat(enum.Enum):
-    """How the places of a sparse tensor's values are written down."""
-
-    ORT_SPARSE_UNDEFINED = 0
-    ORT_SPARSE_COO = 1
-    ORT_SPARSE_CSRC = 2
-    ORT_SPARSE_BLOCK_SPARSE = 4
 
 
 class SparseCooView:
@@ -207,5 +198,5 @@ def _sizes(dense_shape: Sequence[int] | Array) -> list[int]:
 
 
 def _check_device(device: OrtDevice) -> None:
-    if device.device_type() != "cpu":
-        raise RuntimeError(f"a sparse tensor is made of memory of the CPU, not of '{device.device_type()}'")
+    if device.device_type() != CDevice.cpu():
+        raise RuntimeError(f"a sparse tensor is made of memory of the CPU, not of device type {device.device_type()}")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .._session import NodeArg
+from .._model_info import NodeArg
 from ._files import Model, load_model, require_onnx
 
 Array = np.ndarray[Any, Any]

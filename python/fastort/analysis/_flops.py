@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .. import _engine
-from .._options import GraphOptimizationLevel, SessionOptions
+from .._enums import GraphOptimizationLevel
+from .._options import SessionOptions
 from .._session import InferenceSession
 from ._files import Model, load_model, require_onnx, serialize
 
