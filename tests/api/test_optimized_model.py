@@ -1,0 +1,96 @@
+"""The file that `optimized_model_filepath` writes: valid ONNX, of operators that other engines have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+
+import fastort
+from tests.api.models import model, tensor
+
+LEVELS = list(fastort.GraphOptimizationLevel)
+RNG = np.random.default_rng(3)
+
+
+def network(opset: int) -> bytes:
+    """A convolution with its normalization and activation, a product, a chain of elementwise nodes."""
+    weights = {
+        "w": RNG.standard_normal((8, 3, 3, 3)),
+        "scale": RNG.uniform(0.5, 1.5, 8),
+        "bias": RNG.standard_normal(8),
+        "mean": RNG.standard_normal(8),
+        "variance": RNG.uniform(0.5, 1.5, 8),
+        "m": RNG.standard_normal((6, 5)),
+        "two": np.array(2.0),
+    }
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"], pads=[1, 1, 1, 1]),
+        helper.make_node("BatchNormalization", ["c", "scale", "bias", "mean", "variance"], ["n"]),
+        helper.make_node("Relu", ["n"], ["r"]),
+        helper.make_node("MatMul", ["r", "m"], ["p"]),
+        helper.make_node("Mul", ["p", "two"], ["d"]),
+        helper.make_node("Tanh", ["d"], ["t"]),
+        helper.make_node("Add", ["t", "d"], ["a"]),
+        helper.make_node("Identity", ["a"], ["i"]),
+        helper.make_node("Sigmoid", ["i"], ["y"]),
+    ]
+    initializers = [numpy_helper.from_array(value.astype(np.float32), name) for name, value in weights.items()]
+    dims = ["batch", 3, 6, 6]
+    graph = model(nodes, [tensor("x", dims=dims)], [tensor("y", dims=["batch", 8, 6, 5])], initializers, opset)
+    return graph.SerializeToString()
+
+
+@pytest.mark.parametrize("level", LEVELS, ids=str)
+@pytest.mark.parametrize("opset", [15, 21])
+def test_written_model(opset: int, level: fastort.GraphOptimizationLevel, tmp_path: Path) -> None:
+    path = tmp_path / "optimized.onnx"
+    options = fastort.SessionOptions()
+    options.graph_optimization_level = level
+    options.optimized_model_filepath = str(path)
+    serialized = network(opset)
+    x = RNG.standard_normal((2, 3, 6, 6)).astype(np.float32)
+    expected = fastort.InferenceSession(serialized, options).run(None, {"x": x})[0]
+    written = onnx.load(path)
+    onnx.checker.check_model(written, full_check=True)
+    assert {node.domain for node in written.graph.node} <= {"", "com.microsoft"}
+    np.testing.assert_allclose(fastort.InferenceSession(path).run(None, {"x": x})[0], expected, rtol=1e-5, atol=1e-6)
+    if level != fastort.GraphOptimizationLevel.ORT_DISABLE_ALL:
+        assert "BatchNormalization" not in {node.op_type for node in written.graph.node}
+    # Nothing newer than what the operators need (Identity has been changed in opset 25).
+    assert {entry.domain: entry.version for entry in written.opset_import}[""] <= 25
+    assert written.ir_version <= 13
+
+
+def test_a_model_of_functions_and_bodies(tmp_path: Path) -> None:
+    text = """
+    <ir_version: 10, opset_import: ["" : 21, "my.ops" : 1]>
+    net (float[n] x, bool flag) => (float[n] y)
+    {
+      h = my.ops.Twice (x)
+      y = If (flag) <
+        then_branch = yes () => (float[n] a) { a = Neg (h) },
+        else_branch = no () => (float[n] b) { b = Abs (h) }
+      >
+    }
+    <domain: "my.ops", opset_import: ["" : 21]> Twice (v) => (w) { w = Add (v, v) }
+    """
+    path = tmp_path / "optimized.onnx"
+    options = fastort.SessionOptions()
+    options.optimized_model_filepath = str(path)
+    session = fastort.InferenceSession(onnx.parser.parse_model(text).SerializeToString(), options)
+    onnx.checker.check_model(onnx.load(path), full_check=True)
+    again = fastort.InferenceSession(path)
+    for flag in (True, False):
+        feed = {"x": np.array([-1, 2], np.float32), "flag": np.array(flag)}
+        np.testing.assert_array_equal(again.run(None, feed)[0], session.run(None, feed)[0])
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    options = fastort.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "nowhere" / "optimized.onnx")
+    with pytest.raises(fastort.capi._pybind_state.Fail, match="nowhere"):
+        fastort.InferenceSession(network(21), options)
