@@ -257,41 +257,65 @@ void Session::check_feed(const NodeArgInfo& info, const Value& value) const {
                    ", the model declares " + shown(info));
 }
 
+namespace {
+
+// Places for a run's values; models with more of them take the slower way of a vector.
+class Room {
+ public:
+  std::span<Value> of(size_t count) {
+    if (count <= std::size(few_)) return {few_, count};
+    many_.resize(count);
+    return many_;
+  }
+
+ private:
+  Value few_[16];
+  std::vector<Value> many_;
+};
+
+}  // namespace
+
 void Session::run(std::span<const int> input_indices, std::span<const Value> feeds, std::span<const int> output_indices,
                   std::span<Value> results, const RunOptions* options) {
-  const int fixed = static_cast<int>(inputs_.size());
-  // Models with more inputs than this take the slower way of vectors.
-  constexpr size_t kInline = 16;
-  Value inline_inputs[kInline], inline_outputs[kInline];
-  std::vector<Value> many_inputs, many_outputs;
-  Variant variant;
-  for (int index : input_indices) {
-    if (index >= fixed) variant.overridden.push_back(index - fixed);
+  bool plain = options_.enable_profiling || !is_profiling();
+  if (options && options->only_execute_path_to_fetches) plain &= output_indices.size() >= outputs_.size();
+  for (int index : input_indices) plain &= static_cast<size_t>(index) < inputs_.size();
+  for (int index : output_indices) plain &= static_cast<size_t>(index) < outputs_.size();
+  if (!plain) return run_variant(input_indices, feeds, output_indices, results, options);
+  Room input_room, output_room;
+  const std::span<Value> inputs = input_room.of(inputs_.size()), outputs = output_room.of(outputs_.size());
+  for (size_t i = 0; i < feeds.size(); ++i) {
+    const auto index = static_cast<size_t>(input_indices[i]);
+    check_feed(inputs_[index], feeds[i]);
+    inputs[index] = feeds[i];
   }
-  bool inner = options && options->only_execute_path_to_fetches && output_indices.size() < outputs_.size();
-  for (int index : output_indices) inner |= static_cast<size_t>(index) >= outputs_.size();
-  if (inner) variant.fetched.assign(output_indices.begin(), output_indices.end());
-  variant.profiled = is_profiling() && !options_.enable_profiling;
-  const bool plain = variant.overridden.empty() && !inner && !variant.profiled;
-  if (!plain) {
-    std::sort(variant.overridden.begin(), variant.overridden.end());
-    std::sort(variant.fetched.begin(), variant.fetched.end());
-    variant.fetched.erase(std::unique(variant.fetched.begin(), variant.fetched.end()), variant.fetched.end());
-  }
-  const std::shared_ptr<Executor> executor = plain ? executor_ : executor_of(variant);
+  for (size_t i = 0; i < results.size(); ++i) outputs[static_cast<size_t>(output_indices[i])] = results[i];
+  run_on(*executor_, inputs, outputs, options);
+  for (size_t i = 0; i < results.size(); ++i) results[i] = outputs[static_cast<size_t>(output_indices[i])];
+}
 
-  auto room = [](Value* local, std::vector<Value>& many, size_t count) {
-    if (count <= kInline) return std::span<Value>(local, count);
-    many.resize(count);
-    return std::span<Value>(many);
-  };
-  const auto& overridden = variant.overridden;
-  const std::span<Value> inputs = room(inline_inputs, many_inputs, inputs_.size() + overridden.size());
-  const std::span<Value> outputs = room(inline_outputs, many_outputs, inner ? variant.fetched.size() : outputs_.size());
-  auto place = [&](int index) {
-    if (!inner) return static_cast<size_t>(index);
-    return static_cast<size_t>(std::lower_bound(variant.fetched.begin(), variant.fetched.end(), index) -
-                               variant.fetched.begin());
+void Session::run_variant(std::span<const int> input_indices, std::span<const Value> feeds,
+                          std::span<const int> output_indices, std::span<Value> results, const RunOptions* options) {
+  const int fixed = static_cast<int>(inputs_.size());
+  Variant variant;
+  variant.profiled = is_profiling() && !options_.enable_profiling;
+  for (int index : input_indices)
+    if (index >= fixed) variant.overridden.push_back(index - fixed);
+  std::vector<int>& overridden = variant.overridden;
+  std::sort(overridden.begin(), overridden.end());
+  bool some = options && options->only_execute_path_to_fetches && output_indices.size() < outputs_.size();
+  for (int index : output_indices) some |= static_cast<size_t>(index) >= outputs_.size();
+  std::vector<int>& fetched = variant.fetched;
+  if (some) fetched.assign(output_indices.begin(), output_indices.end());
+  std::sort(fetched.begin(), fetched.end());
+  fetched.erase(std::unique(fetched.begin(), fetched.end()), fetched.end());
+  const std::shared_ptr<Executor> executor = executor_of(variant);
+
+  std::vector<Value> inputs(inputs_.size() + overridden.size());
+  std::vector<Value> outputs(some ? fetched.size() : outputs_.size());
+  auto place = [&](int index) -> Value& {
+    if (!some) return outputs[static_cast<size_t>(index)];
+    return outputs[static_cast<size_t>(std::lower_bound(fetched.begin(), fetched.end(), index) - fetched.begin())];
   };
   for (size_t i = 0; i < feeds.size(); ++i) {
     const int index = input_indices[i];
@@ -304,9 +328,9 @@ void Session::run(std::span<const int> input_indices, std::span<const Value> fee
     const auto at = std::lower_bound(overridden.begin(), overridden.end(), index - fixed) - overridden.begin();
     inputs[inputs_.size() + static_cast<size_t>(at)] = feeds[i];
   }
-  for (size_t i = 0; i < results.size(); ++i) outputs[place(output_indices[i])] = results[i];
+  for (size_t i = 0; i < results.size(); ++i) place(output_indices[i]) = results[i];
   run_on(*executor, inputs, outputs, options);
-  for (size_t i = 0; i < results.size(); ++i) results[i] = outputs[place(output_indices[i])];
+  for (size_t i = 0; i < results.size(); ++i) results[i] = place(output_indices[i]);
 }
 
 void Session::run_on(Executor& executor, std::span<const Value> inputs, std::span<Value> outputs,

@@ -90,6 +90,8 @@ class Session {
   std::shared_ptr<Executor> executor_of(const Variant& variant);
   std::shared_ptr<Graph> rewritten(const Variant& variant) const;
   void save_optimized(const SessionOptions& options) const;
+  void run_variant(std::span<const int> input_indices, std::span<const Value> feeds,
+                   std::span<const int> output_indices, std::span<Value> results, const RunOptions* options);
   void run_on(Executor& executor, std::span<const Value> inputs, std::span<Value> outputs, const RunOptions* options);
   std::vector<std::shared_ptr<Executor>> executors() const;
   void check_feed(const NodeArgInfo& info, const Value& value) const;
