@@ -8,29 +8,38 @@
 #define HWY_TARGET_INCLUDE "kernels/softmax.cpp"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 //
+#include "hwy/cache_control.h"
 #include "kernels/elementwise/math-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace fastort::kernels::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// One row of contiguous elements.
-void SoftmaxRow(const float* src, float* dst, int64_t n, bool log) {
+// Of rows up to this length the exponentials wait in the first-level cache for their sum.
+constexpr int64_t kShortRow = 2048;
+
+// One row of contiguous elements. The row that will be read next, `ahead` elements further (0: none), and the one that
+// is written next come from memory while the exponentials are computed.
+void SoftmaxRow(const float* src, float* dst, int64_t n, bool log, int64_t ahead) {
   const hn::ScalableTag<float> d;
   using V = hn::Vec<decltype(d)>;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   const V lowest = hn::Set(d, -std::numeric_limits<float>::infinity());
-  V max0 = lowest, max1 = lowest;
+  V max0 = lowest, max1 = lowest, max2 = lowest, max3 = lowest;
   int64_t i = 0;
-  for (; i + 2 * lanes <= n; i += 2 * lanes) {
+  for (; i + 4 * lanes <= n; i += 4 * lanes) {
     max0 = hn::Max(hn::LoadU(d, src + i), max0);
     max1 = hn::Max(hn::LoadU(d, src + i + lanes), max1);
+    max2 = hn::Max(hn::LoadU(d, src + i + 2 * lanes), max2);
+    max3 = hn::Max(hn::LoadU(d, src + i + 3 * lanes), max3);
   }
   for (; i < n; i += lanes)
     max0 = hn::Max(hn::LoadNOr(lowest, d, src + i, static_cast<size_t>(std::min(lanes, n - i))), max0);
-  const float max = hn::ReduceMax(d, hn::Max(max0, max1));
+  const float max = hn::ReduceMax(d, hn::Max(hn::Max(max0, max1), hn::Max(max2, max3)));
 
   // NaN need not reach the maximum: it reaches the sum. Sums of 4096 exponentials are added up.
+  HWY_ALIGN float scratch[kShortRow];
+  float* const exps = n <= kShortRow ? scratch : dst;
   const V shift = hn::Set(d, max);
   float sum = 0;
   for (int64_t block = 0; block < n; block += 4096) {
@@ -38,24 +47,26 @@ void SoftmaxRow(const float* src, float* dst, int64_t n, bool log) {
     V sum0 = hn::Zero(d), sum1 = hn::Zero(d);
     int64_t k = block;
     for (; k + 2 * lanes <= end; k += 2 * lanes) {
+      hwy::Prefetch(src + k + ahead);
+      hwy::Prefetch(dst + k);
       const V e0 = ExpOfNegative(d, hn::Sub(hn::LoadU(d, src + k), shift));
       const V e1 = ExpOfNegative(d, hn::Sub(hn::LoadU(d, src + k + lanes), shift));
       sum0 = hn::Add(sum0, e0);
       sum1 = hn::Add(sum1, e1);
       if (log) continue;
-      hn::StoreU(e0, d, dst + k);
-      hn::StoreU(e1, d, dst + k + lanes);
+      hn::StoreU(e0, d, exps + k);
+      hn::StoreU(e1, d, exps + k + lanes);
     }
     for (; k < end; k += lanes) {
       const size_t left = static_cast<size_t>(std::min(lanes, end - k));
       const V e = ExpOfNegative(d, hn::Sub(hn::LoadN(d, src + k, left), shift));
       sum0 = hn::Add(sum0, hn::IfThenElseZero(hn::FirstN(d, left), e));
-      if (!log) hn::StoreN(e, d, dst + k, left);
+      if (!log) hn::StoreN(e, d, exps + k, left);
     }
     sum += hn::ReduceSum(d, hn::Add(sum0, sum1));
   }
   const V factor = hn::Set(d, log ? std::log(sum) : 1.0f / sum);
-  const float* from = log ? src : dst;
+  const float* from = log ? src : exps;
   auto result = [&](V x) HWY_ATTR __attribute__((always_inline)) {
     return log ? hn::Sub(hn::Sub(x, shift), factor) : hn::Mul(x, factor);
   };
@@ -93,7 +104,8 @@ void SoftmaxF32(const float* src, float* dst, int64_t outer, int64_t n, int64_t 
                 const Parallel& parallel) {
   if (inner == 1) {
     parallel.range(outer, std::max<int64_t>(1, 4096 / n), [&](int64_t begin, int64_t end) {
-      for (int64_t row = begin; row < end; ++row) SoftmaxRow(src + row * n, dst + row * n, n, log);
+      for (int64_t row = begin; row < end; ++row)
+        SoftmaxRow(src + row * n, dst + row * n, n, log, row + 1 < end ? n : 0);
     });
     return;
   }

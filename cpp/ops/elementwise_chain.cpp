@@ -14,12 +14,14 @@ std::unique_ptr<Kernel> prepare_chain(const OpContext& context) {
   const elementwise::Padding padding(context.out(0));
   InlineVector<uint8_t, 8> vector;
   for (int i = 0; i < inputs; ++i) vector.push_back(loops.is_vector(i));
+  constexpr int64_t kCached = 1 << 20;  // bytes that a second-level cache holds
+  const bool streams = loops.count() * static_cast<int64_t>(sizeof(float)) > kCached;
   return make_kernel([=](const KernelArgs& args) {
     InlineVector<kernels::Broadcast::Operand, 8> operands;
     for (int i = 0; i < inputs; ++i) operands.push_back({args.in<std::byte>(i), sizeof(float)});
     loops.run(args.parallel, chain.grain(), args.out<std::byte>(0), sizeof(float), operands,
               [&](std::byte* dst, const std::byte* const* src, int64_t n) {
-                chain.run(vector, src, reinterpret_cast<float*>(dst), n);
+                chain.run(vector, src, reinterpret_cast<float*>(dst), n, streams);
               });
     padding.clear(args.out<std::byte>(0), args.parallel);
   });

@@ -3,11 +3,17 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "hwy/cache_control.h"
 
 namespace fastort::kernels {
 namespace {
 
 constexpr int64_t kBlock = 512;
+
+void prefetch(const float* base, int64_t from, int64_t until) {
+  constexpr int64_t kLine = 16;
+  for (int64_t i = from; i < until; i += kLine) hwy::Prefetch(base + i);
+}
 
 [[noreturn]] void bad_step(size_t step, const std::string& what) {
   invalid_graph("ElementwiseChain: step " + std::to_string(step) + ": " + what);
@@ -60,10 +66,12 @@ Chain Chain::parse(std::span<const int64_t> program, std::span<const float> para
   return chain;
 }
 
-void Chain::run(std::span<const uint8_t> vector, const std::byte* const* src, float* dst, int64_t n) const {
+void Chain::run(std::span<const uint8_t> vector, const std::byte* const* src, float* dst, int64_t n,
+                bool streams) const {
   alignas(64) float registers[kChainRegisters][kBlock];
   for (int64_t begin = 0; begin < n; begin += kBlock) {
     const int64_t block = std::min(kBlock, n - begin);
+    auto share = [&](size_t step) { return block * static_cast<int64_t>(step) / static_cast<int64_t>(steps_.size()); };
     auto is_vector = [&](int operand) {
       return operand < kChainRegisters || vector[static_cast<size_t>(operand - kChainRegisters)] != 0;
     };
@@ -74,6 +82,13 @@ void Chain::run(std::span<const uint8_t> vector, const std::byte* const* src, fl
     };
     for (size_t i = 0; i < steps_.size(); ++i) {
       const Step& step = steps_[i];
+      // Every step fetches its share of what the next block reads and writes.
+      if (streams) {
+        const int64_t from = share(i) + kBlock, until = share(i + 1) + kBlock;
+        for (size_t input = 0; input < vector.size(); ++input)
+          if (vector[input]) prefetch(reinterpret_cast<const float*>(src[input]) + begin, from, until);
+        prefetch(dst + begin, from, until);
+      }
       float* to = i + 1 == steps_.size() ? dst + begin : registers[step.to];
       const float* a = data(step.a);
       const bool a_vector = is_vector(step.a);

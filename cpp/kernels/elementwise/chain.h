@@ -32,8 +32,8 @@ class Chain {
   static Chain parse(std::span<const int64_t> program, std::span<const float> params, int inputs);
 
   // One piece of a Broadcast: `vector[i]` says whether input i is a vector or one element. `dst` may be an input that
-  // is a vector.
-  void run(std::span<const uint8_t> vector, const std::byte* const* src, float* dst, int64_t n) const;
+  // is a vector. `streams`: the tensors are larger than the caches, and what follows the piece in memory comes next.
+  void run(std::span<const uint8_t> vector, const std::byte* const* src, float* dst, int64_t n, bool streams) const;
   // Elements that make a piece of work worth a thread.
   int64_t grain() const { return grain_; }
 

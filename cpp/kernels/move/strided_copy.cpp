@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/cpu_info.h"
+#include "hwy/cache_control.h"
 #include "kernels/move/element.h"
 
 namespace fastort::kernels {
@@ -16,12 +18,13 @@ void interleave_rows(const T* src, int64_t src_stride, T* dst, int64_t dst_strid
 }
 
 template <class T>
-void transpose_tile(const T* src, int64_t src_stride, T* dst, int64_t dst_stride, int64_t rows, int64_t cols) {
+void transpose_tile(const T* src, int64_t src_stride, T* dst, int64_t dst_stride, int64_t rows, int64_t cols,
+                    [[maybe_unused]] bool past_caches) {
   if (rows == 2) return interleave_rows<2>(src, src_stride, dst, dst_stride, cols);
   if (rows == 3) return interleave_rows<3>(src, src_stride, dst, dst_stride, cols);
   if (rows == 4) return interleave_rows<4>(src, src_stride, dst, dst_stride, cols);
   if constexpr (std::is_same_v<T, uint32_t>) {
-    transpose_tile_32(src, src_stride, dst, dst_stride, rows, cols);
+    transpose_tile_32(src, src_stride, dst, dst_stride, rows, cols, past_caches);
   } else {
     constexpr int64_t kBlock = sizeof(T) <= 4 ? 16 : 8;
     const int64_t whole_rows = rows / kBlock * kBlock, whole_cols = cols / kBlock * kBlock;
@@ -220,6 +223,7 @@ void StridedCopy::run_transpose(const T* src, T* dst, const Parallel& parallel) 
   const int64_t row_tiles = (rows + tall - 1) / tall, col_tiles = (cols + wide - 1) / wide;
   const int64_t outer = dims_.count() / (rows * cols);
   const int64_t grain = move_grain<T>() / std::max<int64_t>(1, std::min(rows, tall) * std::min(cols, wide));
+  const bool past_caches = 2 * static_cast<size_t>(dims_.count()) * sizeof(T) >= cache_sizes().l3;
   parallel.range(outer * col_tiles * row_tiles, grain, [&](int64_t begin, int64_t end) {
     for (int64_t item = begin; item < end; ++item) {
       int64_t rest = item;
@@ -236,8 +240,9 @@ void StridedCopy::run_transpose(const T* src, T* dst, const Parallel& parallel) 
         rest /= dims_[i];
       }
       const int64_t tile_rows = std::min(tall, rows - row), tile_cols = std::min(wide, cols - col);
-      transpose_tile(from, src_[last], to, dst_[turned_], tile_rows, tile_cols);
+      transpose_tile(from, src_[last], to, dst_[turned_], tile_rows, tile_cols, past_caches);
     }
+    if (past_caches) hwy::FlushStream();
   });
 }
 

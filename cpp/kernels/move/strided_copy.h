@@ -41,8 +41,9 @@ class StridedCopy {
   int64_t src_offset_ = 0, dst_offset_ = 0;
 };
 
-// dst rows of `cols` elements of 4 bytes: dst[c * dst_stride + r] = src[r * src_stride + c].
+// dst rows of `cols` elements of 4 bytes: dst[c * dst_stride + r] = src[r * src_stride + c]. `past_caches`: the whole
+// is larger than the caches, dst need not stay in them; the caller flushes the stores (hwy::FlushStream).
 void transpose_tile_32(const uint32_t* src, int64_t src_stride, uint32_t* dst, int64_t dst_stride, int64_t rows,
-                       int64_t cols);
+                       int64_t cols, bool past_caches);
 
 }  // namespace fastort::kernels

@@ -2,6 +2,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/move/transpose_tile.cpp"
+#include "hwy/cache_control.h"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 #include "hwy/highway.h"
 
@@ -52,19 +53,50 @@ HWY_INLINE void transpose_block(const uint32_t* src, int64_t src_stride, uint32_
 }
 #endif
 
-void transpose_tile(const uint32_t* src, int64_t src_stride, uint32_t* dst, int64_t dst_stride, int64_t rows,
-                    int64_t cols) {
-  const int64_t whole_rows = rows / kBlock * kBlock, whole_cols = cols / kBlock * kBlock;
-  // Whole cache lines of both sides at a time: strides that are powers of two would throw half a line out of the cache.
+void transpose_blocks(const uint32_t* src, int64_t src_stride, uint32_t* dst, int64_t dst_stride, int64_t rows,
+                      int64_t cols) {
+  for (int64_t y = 0; y < rows; y += kBlock)
+    for (int64_t x = 0; x < cols; x += kBlock)
+      transpose_block(src + y * src_stride + x, src_stride, dst + x * dst_stride + y, dst_stride);
+}
+
+// Through a buffer, and from there in whole lines: where the stride is a multiple of 4 KB, all lines of dst fall on one
+// set of the first-level cache, which would throw them out half written.
+constexpr int64_t kSide = 64;
+template <bool kPastCaches>
+void transpose_square(const uint32_t* src, int64_t src_stride, uint32_t* dst, int64_t dst_stride) {
+  const hn::ScalableTag<uint32_t> d;
   constexpr int64_t kLine = 16;
-  for (int64_t r = 0; r < whole_rows; r += kLine) {
-    for (int64_t c = 0; c < whole_cols; c += kLine) {
-      const int64_t row_end = HWY_MIN(r + kLine, whole_rows), col_end = HWY_MIN(c + kLine, whole_cols);
-      for (int64_t y = r; y < row_end; y += kBlock)
-        for (int64_t x = c; x < col_end; x += kBlock)
-          transpose_block(src + y * src_stride + x, src_stride, dst + x * dst_stride + y, dst_stride);
+  HWY_ALIGN uint32_t buffer[kSide * kSide];
+  transpose_blocks(src, src_stride, buffer, kSide, kSide, kSide);
+  for (int64_t c = 0; c < kSide; ++c) {
+    // The square below comes next.
+    for (int64_t x = 0; x < kSide; x += kLine) hwy::Prefetch(src + (kSide + c) * src_stride + x);
+    for (int64_t r = 0; r < kSide; r += static_cast<int64_t>(hn::Lanes(d))) {
+      const auto line = hn::Load(d, buffer + c * kSide + r);
+      if constexpr (kPastCaches) {
+        hn::Stream(line, d, dst + c * dst_stride + r);
+      } else {
+        hn::StoreU(line, d, dst + c * dst_stride + r);
+      }
     }
   }
+}
+
+void transpose_tile(const uint32_t* src, int64_t src_stride, uint32_t* dst, int64_t dst_stride, int64_t rows,
+                    int64_t cols, bool past_caches) {
+  if (rows == kSide && cols == kSide) {
+    const bool whole_lines = reinterpret_cast<uintptr_t>(dst) % 64 == 0 && dst_stride % 16 == 0;
+    if (past_caches && whole_lines) return transpose_square<true>(src, src_stride, dst, dst_stride);
+    if (past_caches || dst_stride % 256 == 0) return transpose_square<false>(src, src_stride, dst, dst_stride);
+  }
+  const int64_t whole_rows = rows / kBlock * kBlock, whole_cols = cols / kBlock * kBlock;
+  // Whole cache lines of both sides at a time.
+  constexpr int64_t kLine = 16;
+  for (int64_t r = 0; r < whole_rows; r += kLine)
+    for (int64_t c = 0; c < whole_cols; c += kLine)
+      transpose_blocks(src + r * src_stride + c, src_stride, dst + c * dst_stride + r, dst_stride,
+                       HWY_MIN(kLine, whole_rows - r), HWY_MIN(kLine, whole_cols - c));
   for (int64_t c = 0; c < cols; ++c)
     for (int64_t r = c < whole_cols ? whole_rows : 0; r < rows; ++r) dst[c * dst_stride + r] = src[r * src_stride + c];
 }
@@ -77,8 +109,8 @@ namespace fastort::kernels {
 HWY_EXPORT(transpose_tile);
 
 void transpose_tile_32(const uint32_t* src, int64_t src_stride, uint32_t* dst, int64_t dst_stride, int64_t rows,
-                       int64_t cols) {
-  HWY_DYNAMIC_DISPATCH(transpose_tile)(src, src_stride, dst, dst_stride, rows, cols);
+                       int64_t cols, bool past_caches) {
+  HWY_DYNAMIC_DISPATCH(transpose_tile)(src, src_stride, dst, dst_stride, rows, cols, past_caches);
 }
 }  // namespace fastort::kernels
 #endif

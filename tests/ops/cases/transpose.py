@@ -39,6 +39,11 @@ CASES = [
     _transpose(_f(0, 3), (1, 0), "empty"),
     _transpose(_f(37, 41), (1, 0), "primes"),
     _transpose(_f(129, 300), (1, 0), "large"),
+    _transpose(_f(256, 193), (1, 0), "stride-of-a-cache-set"),
+    _transpose(_f(3, 512, 130), (0, 2, 1), "batched-stride-of-a-cache-set"),
+    # Input and output together are larger than the last cache of common machines.
+    _transpose(np.arange(2112 * 2049, dtype=np.int32).reshape(2112, 2049), (1, 0), "past-caches"),
+    _transpose(np.arange(4111 * 1031, dtype=np.int32).reshape(4111, 1031), (1, 0), "past-caches-odd"),
     _transpose(_f(3, 17, 65), (0, 2, 1), "batched"),
     _transpose(_f(1, 12, 7, 16, 6), (0, 1, 4, 2, 3), "rank5"),
     _transpose(_f(2, 3, 2, 3, 2, 3, 2), (6, 4, 2, 0, 5, 3, 1), "rank7"),
