@@ -1,6 +1,14 @@
 #include "ops/attention/heads.h"
 
+#include <algorithm>
+#include <initializer_list>
+
 namespace fastort::attention {
+namespace {
+
+bool all_known(std::initializer_list<Dim> dims) { return std::all_of(dims.begin(), dims.end(), is_known); }
+
+}  // namespace
 
 template <class Context>
 Heads read_heads(const Context& context, int input, const std::string& layout, int64_t heads, Part part) {
@@ -34,6 +42,7 @@ Heads read_heads(const Context& context, int input, const std::string& layout, i
   } else {
     not_implemented("the layout '" + layout + "' of heads");
   }
+  if (!all_known({h.batch, h.heads, h.rows, h.size})) return h;
   h.strides.batch = h.heads * h.rows * h.size;
   if (tokens_first) {
     const int64_t row = h.heads * h.size * part.parts;
@@ -53,10 +62,12 @@ template Heads read_heads(const InferContext&, int, const std::string&, int64_t,
 template Heads read_heads(const OpContext&, int, const std::string&, int64_t, Part);
 
 kernels::HeadStrides dense(int64_t heads, int64_t rows, int64_t size) {
+  if (!all_known({heads, rows, size})) return {};
   return {heads * rows * size, rows * size, size, 1};
 }
 
 Heads token_heads(Dim batch, Dim rows, Dim heads, Dim size, int64_t token, int64_t head_stride, int64_t offset) {
+  if (!all_known({rows, token, head_stride})) return {batch, heads, rows, size, {}, 0};
   return {batch, heads, rows, size, {rows * token, head_stride, token, 1}, offset};
 }
 
