@@ -134,6 +134,38 @@ bool fuse_transpose(Sweep& sweep, int index) {
   return false;
 }
 
+// Reshape(Gemm(Reshape(x), B, C)), as exporters write a product of more than two dimensions: the rows of x stay what
+// they are, so that the product reads x and what follows finds its shape again.
+bool fuse_rows(Sweep& sweep, int index) {
+  const Node& reshape = sweep.node(index);
+  const int maker = sole_maker(sweep, reshape.inputs[0], is_gemm);
+  if (maker < 0 || sweep.type(reshape.outputs[0]) != DataType::Float) return false;
+  const Node& gemm = sweep.node(maker);
+  const Attributes& attributes = gemm.attributes;
+  const Node* rows = sweep.producer(gemm.inputs[0], "Reshape");
+  if (!rows || attributes.get_int("transA", 0) != 0 || attributes.has("activation")) return false;
+  const ValueId x = rows->inputs[0];
+  const Shape *from = sweep.shape(x), *flat = sweep.shape(gemm.inputs[0]), *product = sweep.shape(reshape.inputs[0]),
+              *to = sweep.shape(reshape.outputs[0]);
+  if (!from || !flat || !product || !to || from->rank() < 2 || from->rank() != to->rank()) return false;
+  const auto k = from->back(), n = to->back();
+  if (!is_known(k) || k == 0 || flat->back() != k || product->back() != n) return false;
+  for (size_t d = 0; d + 1 < from->size(); ++d)
+    if ((*from)[d] != (*to)[d] || (*from)[d] == 0) return false;
+  Node fused = make_node(std::string(kEpilogue), {x, gemm.inputs[1]});
+  fused.domain = "fastort";
+  fused.name = gemm.name;
+  if (gemm.has_input(2)) {
+    const Shape* bias = sweep.shape(gemm.inputs[2]);
+    if (!bias || bias->rank() != 1 || bias->back() != n || attributes.get_float("beta", 1) != 1) return false;
+    fused.inputs.push_back(gemm.inputs[2]);
+  }
+  if (attributes.get_int("transB", 0) != 0) fused.attributes.set("transB", int64_t{1});
+  if (const float alpha = attributes.get_float("alpha", 1); alpha != 1) fused.attributes.set("alpha", alpha);
+  absorb(sweep, index, maker, std::move(fused));
+  return true;
+}
+
 // (A * B) * number.
 bool fuse_factor(Sweep& sweep, int index) {
   const Node& node = sweep.node(index);
@@ -156,7 +188,7 @@ bool fuse_factor(Sweep& sweep, int index) {
 
 }  // namespace
 
-// MatMul and Gemm with transposed operands, factor, bias, residual and activation in their epilogue.
+// MatMul and Gemm with transposed operands, reshaped rows, factor, bias, residual and activation in their epilogue.
 int fuse_matmul(Graph& graph) {
   Sweep sweep(graph);
   for (int i = 0; i < sweep.node_count(); ++i) {
@@ -167,6 +199,8 @@ int fuse_matmul(Graph& graph) {
       fuse_transpose(sweep, i);
     } else if (node.op_type == "Mul" || node.op_type == "Div") {
       fuse_factor(sweep, i);
+    } else if (node.op_type == "Reshape") {
+      fuse_rows(sweep, i);
     } else if (node.op_type == "Add") {
       if (!fuse_bias(sweep, i)) fuse_residual(sweep, i);
     } else {

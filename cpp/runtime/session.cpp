@@ -8,6 +8,7 @@
 #include "onnx/load.h"
 #include "onnx/save.h"
 #include "ops/core/infer.h"
+#include "ops/core/merge_types.h"
 #include "runtime/deadline.h"
 #include "runtime/pack_store.h"
 
@@ -135,7 +136,14 @@ void Session::prepare(const SessionOptions& options) {
   auto graph = deep_copy(*model_.graph);
   infer_graph(*graph);
   for (ValueId id : graph->inputs) inputs_.push_back(arg_info(*graph, id));
-  for (ValueId id : graph->outputs) outputs_.push_back(arg_info(*graph, id));
+  // Users see the model's own names; the engine goes by how the sizes are computed.
+  for (ValueId id : graph->outputs) {
+    ValueInfo& value = graph->value(id);
+    const ValueType computed = value.type;
+    if (auto named = merge_types(model_.graph->value(id).type, computed, *graph->symbols, true)) value.type = *named;
+    outputs_.push_back(arg_info(*graph, id));
+    value.type = computed;
+  }
   for (ValueId id : graph->overridable) overridable_.push_back(arg_info(*graph, id));
   check_load(options);
   passes_ =

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 
-from tests.passes.graphs import check, model, operators, random
+from tests.passes.graphs import check, model, operators, random, session
 
 FUSED = "fastort::FusedAttention"
 BHSD = "float[b,2,5,4] q, float[b,2,6,4] k, float[b,2,6,3] v"
@@ -208,3 +208,38 @@ def test_the_operator_itself() -> None:
 def test_the_operator_with_a_causal_mask_stays() -> None:
     proto = model(f"({BHSD}) => (float[b,2,5,3] y) {{ y = Attention<is_causal = 1>(q, k, v) }}", opset=23)
     assert operators(proto) == {"Attention": 1}
+
+
+def cached(outputs: str, tail: str = "") -> onnx.ModelProto:
+    """A decoder's attention as PyTorch exports it: keys and values stand behind a past, and go out with it."""
+    constants = {"heads": np.array([1, -1, 2, 4]), "c": np.float32(0.5)}
+    lines = ["q0, k0, v0 = Split<axis = 2, num_outputs = 3>(x)"]
+    lines += [f"{n}1 = Reshape({n}0, heads)\n {n}2 = Transpose<perm = [0, 2, 1, 3]>({n}1)" for n in "qkv"]
+    lines += [
+        "k = Concat<axis = -2>(pk, k2)",
+        "v = Concat<axis = -2>(pv, v2)",
+        "kt = Transpose<perm = [0, 1, 3, 2]>(k)",
+    ]
+    lines += ["m = MatMul(q2, kt)", "n = Mul(m, c)", "s = Add(n, mask)", "p = Softmax(s)", "y = MatMul(p, v)", tail]
+    inputs = "float[1,s,24] x, float[1,2,t,4] pk, float[1,2,t,4] pv, float[1,1,s,1] mask"
+    return model(f"({inputs}) => (float[1,2,s,4] y{outputs}) {{" + "\n".join(lines) + "}", constants)
+
+
+@pytest.mark.parametrize(("tokens", "past"), [(1, 7), (5, 3), (4, 0)])
+def test_keys_and_values_that_go_out_too(tokens: int, past: int) -> None:
+    """The names that the model gives to the outputs' sizes hide nothing of how these are computed."""
+    proto = cached(", float[1,2,total,4] k, float[1,2,whole,4] v")
+    found = operators(proto)
+    assert found[FUSED] == 1
+    assert found["Softmax"] == found["MatMul"] == 0
+    feeds = {"x": random(1, tokens, 24), "mask": random(1, 1, tokens, 1, seed=3)}
+    check(proto, feeds | {"pk": random(1, 2, past, 4, seed=1), "pv": random(1, 2, past, 4, seed=2)}, "fuse_attention")
+
+
+def test_probabilities_that_go_out_are_kept() -> None:
+    assert operators(cached(", float[1,2,s,total] p"))[FUSED] == 0
+
+
+def test_names_of_the_outputs_sizes() -> None:
+    outputs = session(cached(", float[1,2,total,4] k, float[1,2,whole,4] v")).get_outputs()
+    assert [o.shape for o in outputs] == [[1, 2, "s", 4], [1, 2, "total", 4], [1, 2, "whole", 4]]

@@ -51,6 +51,55 @@ def test_transposed_and_scaled_products(body: str) -> None:
     check(proto, {"x": FEEDS["x"], "z": random(2, 6, 8), "v": random(2, 8, 6)}, "fuse_matmul")
 
 
+ROWS = {"flat": np.array([-1, 8]), "back": np.array([-1, 5, 6]), "other": np.array([-1, 6, 5]), "wt": random(6, 8)}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "p = Gemm(f, w)\n y = Reshape(p, back)",
+        "p = Gemm(f, w, b)\n y = Reshape(p, back)",
+        "p = Gemm<transB = 1, alpha = 0.5>(f, wt, b)\n y = Reshape(p, back)",
+        "p = Gemm(f, w, b)\n q = Reshape(p, back)\n y = Relu(q)",
+        "p = Gemm(f, w, b)\n q = Reshape(p, back)\n y = Add(r, q)",
+    ],
+)
+def test_reshaped_rows(body: str) -> None:
+    proto = model(f"{HEAD}) {{ f = Reshape(x, flat)\n {body} }}", WEIGHTS | ROWS)
+    assert operators(proto) == {FUSED: 1}
+    check(proto, FEEDS, "fuse_matmul")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "p = Gemm<beta = 0.5>(f, w, b)\n y = Reshape(p, back)",
+        "p = Gemm(f, w, half)\n y = Reshape(p, back)",
+    ],
+)
+def test_reshaped_rows_with_another_addend(body: str) -> None:
+    proto = model(f"{HEAD}) {{ f = Reshape(x, flat)\n {body} }}", WEIGHTS | ROWS)
+    assert operators(proto)["Gemm"] == 1
+    check(proto, FEEDS, "fuse_matmul")
+
+
+def test_rows_that_become_others() -> None:
+    proto = model(
+        "(float[n,5,8] x) => (float[m,6,5] y) { f = Reshape(x, flat)\n p = Gemm(f, w, b)\n y = Reshape(p, other) }",
+        WEIGHTS | ROWS,
+    )
+    assert operators(proto)["Gemm"] == 1
+    check(proto, {"x": FEEDS["x"]}, "fuse_matmul")
+
+
+def test_rows_that_others_read() -> None:
+    proto = model(
+        f"{HEAD}, float[m,6] p) {{ f = Reshape(x, flat)\n p = Gemm(f, w, b)\n y = Reshape(p, back) }}", WEIGHTS | ROWS
+    )
+    assert operators(proto)["Gemm"] == 1
+    check(proto, FEEDS, "fuse_matmul")
+
+
 def test_gemm_with_activation() -> None:
     proto = model("(float[n,8] x) => (float[n,6] y) { p = Gemm(x, w, b)\n y = Relu(p) }", WEIGHTS)
     assert operators(proto) == {"com.microsoft::FusedGemm": 1}

@@ -25,6 +25,26 @@ HWY_INLINE V Polynomial(D d, V x, const float* coefficients, int degree) {
   return sum;
 }
 
+// The same with a short chain of dependent operations, for finite x alone.
+template <int kDegree, class D, class V>
+HWY_INLINE V ShallowPolynomial(D d, V x, const float* coefficients) {
+  V terms[kDegree / 2 + 1];
+#pragma GCC unroll 8
+  for (int i = 0; i <= kDegree / 2; ++i) {
+    terms[i] = hn::Set(d, coefficients[2 * i]);
+    if (2 * i < kDegree) terms[i] = hn::MulAdd(x, hn::Set(d, coefficients[2 * i + 1]), terms[i]);
+  }
+  V power = x;
+#pragma GCC unroll 4
+  for (int count = kDegree / 2 + 1; count > 1; count = (count + 1) / 2) {
+    power = hn::Mul(power, power);
+#pragma GCC unroll 8
+    for (int i = 0; 2 * i < count; ++i)
+      terms[i] = 2 * i + 1 < count ? hn::MulAdd(terms[2 * i + 1], power, terms[2 * i]) : terms[2 * i];
+  }
+  return terms[0];
+}
+
 // NaN stays NaN: of two operands of which one is NaN, x86 takes the second and NEON the NaN.
 template <class D, class V>
 HWY_INLINE V AtLeast(D d, V x, float low) {
@@ -193,10 +213,10 @@ HWY_INLINE V Gelu(D d, V x) {
   const hn::RebindToUnsigned<D> du;
   const V magic = hn::Set(d, 12582912.0f);
   // 2^-127 comes out as 0.
-  const V q = AtMost(d, Polynomial(d, hn::Abs(x), kQ, 10), 127.0f);
+  const V q = AtMost(d, ShallowPolynomial<10>(d, AtMost(d, hn::Abs(x), 30.0f), kQ), 127.0f);
   const V shifted = hn::Sub(magic, q);
   const V r = hn::Add(q, hn::Sub(shifted, magic));
-  const V tail = hn::Mul(Polynomial(d, r, kP, 6), PowerOfTwo(d, hn::BitCast(du, shifted)));
+  const V tail = hn::Mul(ShallowPolynomial<6>(d, r, kP), PowerOfTwo(d, hn::BitCast(du, shifted)));
   return hn::Mul(x, hn::IfNegativeThenElse(x, tail, hn::Sub(hn::Set(d, 1.0f), tail)));
 }
 

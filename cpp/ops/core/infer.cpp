@@ -116,7 +116,7 @@ class GraphInference {
 
   ValueType merged(const Node& node, ValueId id, const ValueType& inferred) const {
     const ValueType& before = type(id);
-    if (auto type = merge_types(before, inferred, symbols_, graph_.is_output(id))) return *std::move(type);
+    if (auto type = merge_types(before, inferred, symbols_, false)) return *std::move(type);
     const std::string what = describe(graph_, node) + ": the model declares its output '" + graph_.value(id).name +
                              "' as " + describe(before, symbols_) + ", but it is " + describe(inferred, symbols_);
     if (!same_kind(before, inferred)) invalid_graph(what);

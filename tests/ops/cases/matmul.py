@@ -141,6 +141,23 @@ for _a, _b in [
     ((0,), (0,)),
 ]:
     matmul(_a, _b)
+# Every height of a tile and of the two that share a short rest, depths around the steps of the inner loops.
+_DEPTHS = [1, 2, 3, 4, 5, 63, 64, 65, 127, 129, 191, 767, 769]
+_WIDTHS = [16, 17, 31, 33, 8, 9, 24, 48, 7, 15, 40, 1, 65]
+for _m, _k, _n in zip(range(1, 14), _DEPTHS, _WIDTHS, strict=True):
+    matmul((_m, _k), (_k, _n))
+    matmul((12 + _m, 70), (70, _n))
+# Products that are cut: by rows, by depth, by columns of which the last are few.
+for _a, _b in [
+    ((131, 900), (900, 50)),
+    ((260, 1601), (1601, 17)),
+    ((700, 12), (12, 8)),
+    ((61, 70), (70, 1027)),
+    ((1, 1000), (1000, 515)),
+    ((3, 5, 200), (200, 130)),
+    ((40, 9, 33), (40, 33, 21)),
+]:
+    matmul(_a, _b)
 for _dtype in ["float64", "float16", "bfloat16", "int32", "int64", "uint32", "uint64"]:
     matmul((7, 13), (13, 19), _dtype)
     matmul((2, 1, 3, 5), (4, 5, 6), _dtype)
@@ -192,7 +209,18 @@ for _name, _parameters in [
 ]:
     gemm(13, 19, 37, (37,), activation=_name, parameters=_parameters)
     gemm(1, 5, 3, None, activation=_name, parameters=_parameters)
+    gemm(97, 65, 35, (35,), activation=_name, parameters=_parameters)
 gemm(13, 19, 37, (37,), activation="Gelu", dtype="float64", trans_b=1)
+gemm(150, 800, 33, (33,), activation="Gelu")
+
+# An activation of what is no number, or too large for a polynomial of it.
+_bias = np.array([np.nan, np.inf, 1e4, -1e4, 1e30, -1e30, 40, -40, 0, -0.0, 1e-40, -30.5] * 3, np.float32)
+with np.errstate(invalid="ignore"):
+    for _name in ["Gelu", "GeluTanh", "Silu", "Sigmoid", "Relu"]:
+        _x, _y = np.zeros((7, 5), np.float32), _random((5, 36), seed=21)
+        _attributes = {"alpha": 1.0, "beta": 1.0, **_activation_attributes(_name, [])}
+        _want = _activate(_name, [], np.broadcast_to(_wide(_bias), (7, 36)).copy())
+        _add("FusedGemm", [_x, _y, _bias], _want, _attributes, domain="com.microsoft", id=f"extremes-{_name}")
 
 
 def epilogue(
