@@ -30,15 +30,24 @@ constexpr uint32_t kLayoutInputs = 1u << conv::kX | 1u << conv::kZ;
 constexpr Candidate kCandidates[] = {
     {"vector", conv::accepts_vector, conv::prepare_vector, kAnyLayout, conv::cost_vector, kLayoutInputs},
     {"winograd", conv::accepts_winograd, conv::prepare_winograd, kBlockedVariants, conv::cost_winograd, kLayoutInputs},
+    {"pointwise blocks", conv::accepts_pointwise_blocks, conv::prepare_pointwise_blocks, kBlockedVariants,
+     conv::cost_pointwise_blocks, kLayoutInputs},
+    {"depthwise blocks", conv::accepts_depthwise_blocks, conv::prepare_depthwise_blocks, kBlockedVariants,
+     conv::cost_depthwise_blocks, kLayoutInputs},
     {"onednn", conv::accepts_onednn, conv::prepare_onednn, kDnnlVariants, conv::cost_onednn, kLayoutInputs},
     {"pointwise", conv::accepts_pointwise, conv::prepare_pointwise, kPlainOnly, conv::cost_pointwise, kLayoutInputs},
     {"depthwise", conv::accepts_depthwise, conv::prepare_depthwise, kPlainOnly, conv::cost_depthwise, kLayoutInputs},
     {"reference", nullptr, conv::prepare_reference, kPlainOnly, conv::cost_reference, kLayoutInputs},
 };
 
+constexpr Variant kGatedVariants[] = {{Layout::C8, Layout::C8}, {Layout::C16, Layout::C16}, {}};
+constexpr Candidate kGated[] = {
+    {"gated", nullptr, conv::prepare_gated, kGatedVariants, conv::cost_gated, kLayoutInputs | 1u << conv::kGate}};
+
 constexpr OpDef kOps[] = {
     {.domain = "", .name = "Conv", .infer = infer_conv, .cpu = kCandidates, .types = kFloatTypes},
     {.domain = "com.microsoft", .name = "FusedConv", .infer = infer_conv, .cpu = kCandidates, .types = kFloatTypes},
+    {.domain = "fastort", .name = "GatedConv", .infer = infer_conv, .cpu = kGated, .types = TypeMask(DataType::Float)},
 };
 
 }  // namespace

@@ -105,6 +105,12 @@ Refusal refuse_spatial(const OpContext& context) {
   return std::nullopt;
 }
 
+// A pass over the input; as a cost that is named, it stands beside the plain layout.
+double cost_spatial(const OpContext& context) {
+  constexpr double kBandwidth = 20;
+  return 4.0 * static_cast<double>(context.shape(0).count()) / kBandwidth + 300;
+}
+
 template <ReduceOp op>
 std::unique_ptr<Kernel> prepare_spatial(const OpContext& context) {
   const TensorDesc& in = context.in(0);
@@ -133,7 +139,7 @@ constexpr Variant kBlockedOnly[] = {{Layout::C8, Layout::C8}, {Layout::C16, Layo
 template <ReduceOp op>
 constexpr Candidate kBlocked[] = {
     {"vectors", refuse_vectors<op>, prepare_vectors<op>},
-    {"spatial", refuse_spatial<op>, prepare_spatial<op>, kBlockedOnly, nullptr, 1u},
+    {"spatial", refuse_spatial<op>, prepare_spatial<op>, kBlockedOnly, cost_spatial, 1u},
     {"reference", nullptr, prepare_any<op>},
 };
 template <ReduceOp op>

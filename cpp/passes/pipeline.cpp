@@ -10,7 +10,7 @@ namespace {
 
 struct Pass {
   std::string_view name;
-  int level;  // the lowest optimization level that runs it: 1 basic, 2 extended
+  int level;  // the lowest optimization level that runs it: 1 basic, 2 extended, 3 layouts
   int (*run)(Graph&);
   bool own = false;  // makes operators, or activations in them, of fastort's own
 };
@@ -34,6 +34,7 @@ constexpr Pass kPasses[] = {
     {"fold_scales", 2, fold_scales},
     {"fold_pads", 2, fold_pads},
     {"fuse_conv", 2, fuse_conv, true},
+    {"fuse_depthwise", 3, fuse_depthwise, true},
     {"fuse_matmul", 2, fuse_matmul, true},
     {"fuse_batch_normalization", 2, fuse_batch_normalization, true},
     {"remove_identities", 1, remove_identities},

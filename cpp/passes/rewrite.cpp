@@ -124,6 +124,13 @@ void Sweep::become(int index, Node replacement, std::vector<std::string> fused) 
   ++changes_;
 }
 
+void Sweep::take_output(int index, int from) {
+  const ValueId id = node(from).outputs[0];
+  remove(from);
+  node(index).outputs.push_back(id);
+  producers_[static_cast<size_t>(id)] = index;
+}
+
 ValueId Sweep::emit(int before, Node added) {
   const OpDef* op = find_op(added.domain, added.op_type);
   if (!op) fail(ErrorCode::Fail, "a pass makes '" + added.op_type + "', which is no operator");

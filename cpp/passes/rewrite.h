@@ -50,6 +50,8 @@ class Sweep {
   void remove(int index);
   // Makes `index` another operator on other inputs; its outputs, their names and types stay. `fused` says what went in.
   void become(int index, Node replacement, std::vector<std::string> fused);
+  // Makes output 0 of the node `from`, which goes, the last output of `index`.
+  void take_output(int index, int from);
   // Adds a node in front of `before` and infers its type. Gives its only output; its inputs must be made before
   // `before`.
   ValueId emit(int before, Node node);

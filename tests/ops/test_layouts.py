@@ -40,3 +40,28 @@ def test_convolutions_whose_layouts_are_one(x_shape: tuple[int, ...], w_shape: t
         options.add_session_config_entry("fastort.allow_blocked_layouts", allowed)
         sessions.append(fastort.InferenceSession(model, options))
         np.testing.assert_allclose(sessions[-1].run(None, {"x": x})[0], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [8, 13, 32])
+@pytest.mark.parametrize("reduction", ["ReduceMean", "ReduceMax", "GlobalAveragePool"])
+def test_a_reduction_over_pixels_leaves_the_layout_as_it_is(channels: int, reduction: str) -> None:
+    rng = np.random.default_rng(6)
+    x = rng.standard_normal((1, 3, 40, 44)).astype(np.float32)
+    w = rng.standard_normal((channels, 3, 3, 3)).astype(np.float32)
+    inputs = ["c"] if reduction == "GlobalAveragePool" else ["c", "axes"]
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["x", "w"], ["c"]), helper.make_node(reduction, inputs, ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, x.shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(w, "w"), numpy_helper.from_array(np.array([2, 3], np.int64), "axes")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)]).SerializeToString()
+    session = fastort.InferenceSession(model)
+    maps = torch.nn.functional.conv2d(torch.tensor(x), torch.tensor(w))
+    expected = maps.amax((2, 3), True) if reduction == "ReduceMax" else maps.mean((2, 3), keepdim=True)
+    np.testing.assert_allclose(session.run(None, {"x": x})[0], expected.numpy(), rtol=1e-4, atol=1e-4)
+    # Only a result whose channels do not fill their blocks is rearranged.
+    steps = 2 if channels % 8 == 0 else 3
+    assert f": {steps} steps" in session.explain()
+    assert "onednn (" in session.explain()

@@ -26,9 +26,13 @@ def model(text: str, weights: Arrays | None = None, opset: int = 20) -> onnx.Mod
     return proto
 
 
-def session(proto: onnx.ModelProto, without: Iterable[str] = ()) -> fastort.InferenceSession:
+def session(
+    proto: onnx.ModelProto, without: Iterable[str] = (), entries: Mapping[str, str] | None = None
+) -> fastort.InferenceSession:
     options = fastort.SessionOptions()
     options.disabled_passes = list(without)
+    for key, value in (entries or {}).items():
+        options.add_session_config_entry(key, value)
     return fastort.InferenceSession(proto.SerializeToString(), options)
 
 
@@ -42,10 +46,16 @@ def random(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
-def check(proto: onnx.ModelProto, feeds: Arrays, rewrite: str, tolerance: float = 1e-5) -> None:
+def check(
+    proto: onnx.ModelProto,
+    feeds: Arrays,
+    rewrite: str,
+    tolerance: float = 1e-5,
+    entries: Mapping[str, str] | None = None,
+) -> None:
     """The results are the reference's, with the rewrite and without it."""
     expected = onnx.reference.ReferenceEvaluator(proto).run(None, dict(feeds))
     for without in ([], [rewrite]):
-        results = session(proto, without).run(None, dict(feeds))
+        results = session(proto, without, entries).run(None, dict(feeds))
         for result, wanted in zip(results, expected, strict=True):
             np.testing.assert_allclose(result, wanted, rtol=tolerance, atol=tolerance)

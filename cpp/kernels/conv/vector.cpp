@@ -2,6 +2,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/conv/vector.cpp"
+#include "hwy/cache_control.h"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 #include "hwy/highway.h"
 #include "kernels/gemm/activation-inl.h"
@@ -20,12 +21,16 @@ void VectorRows(const ActivationSpec& activation, const float* HWY_RESTRICT x, c
     const int rows = static_cast<int>(std::min<int64_t>(kRows, end - m));
     const float* row[kRows];
     for (int r = 0; r < kRows; ++r) row[r] = weights + (m + std::min(r, rows - 1)) * channels;
+    const bool ahead = m + 2 * kRows <= end;
     auto s0 = hn::Zero(d), s1 = s0, s2 = s0, s3 = s0;
     for (int64_t c = 0; c < channels; c += lanes) {
       const size_t n = static_cast<size_t>(std::min(lanes, channels - c));
       const bool full = n == static_cast<size_t>(lanes);
       const auto load = [&](const float* p) { return full ? hn::LoadU(d, p + c) : hn::LoadN(d, p + c, n); };
       const auto v = load(x);
+      // The weights come from far away: the rows of the next turn are asked for early.
+      if (ahead)
+        for (int r = 0; r < kRows; ++r) hwy::Prefetch(row[r] + c + kRows * channels);
       s0 = hn::MulAdd(load(row[0]), v, s0);
       s1 = hn::MulAdd(load(row[1]), v, s1);
       s2 = hn::MulAdd(load(row[2]), v, s2);

@@ -7,7 +7,8 @@
 namespace fastort::conv {
 
 // Positions of the inputs and the outputs in KernelArgs.
-enum Input { kX = 0, kW = 1, kB = 2, kZ = 3 };
+// The gate is an input of fastort::GatedConv.
+enum Input { kX = 0, kW = 1, kB = 2, kZ = 3, kGate = 4 };
 
 // A node with concrete sizes, as the kernels want it.
 struct Problem {
@@ -49,6 +50,18 @@ std::unique_ptr<Kernel> prepare_vector(const OpContext& context);
 Refusal accepts_winograd(const OpContext& context);
 double cost_winograd(const OpContext& context);
 std::unique_ptr<Kernel> prepare_winograd(const OpContext& context);
+
+// Our own 1x1 and depthwise kernels on blocked channels.
+Refusal accepts_pointwise_blocks(const OpContext& context);
+double cost_pointwise_blocks(const OpContext& context);
+std::unique_ptr<Kernel> prepare_pointwise_blocks(const OpContext& context);
+Refusal refuse_depthwise_blocks(const kernels::ConvShape& shape);
+Refusal accepts_depthwise_blocks(const OpContext& context);
+double cost_depthwise_blocks(const OpContext& context);
+std::unique_ptr<Kernel> prepare_depthwise_blocks(const OpContext& context);
+// A 1x1 convolution of X times a gate [N,C,1,1].
+double cost_gated(const OpContext& context);
+std::unique_ptr<Kernel> prepare_gated(const OpContext& context);
 
 // oneDNN's compiled kernels in any layout.
 Refusal accepts_onednn(const OpContext& context);

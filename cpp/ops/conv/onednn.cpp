@@ -72,6 +72,11 @@ double rate(const kernels::ConvShape& shape, Layout in, Layout out) {
   return pointwise ? 55 : 35;
 }
 
+bool is_exponential(Activation kind) {
+  return kind == Activation::Sigmoid || kind == Activation::Tanh || kind == Activation::Silu ||
+         kind == Activation::Gelu || kind == Activation::GeluTanh;
+}
+
 }  // namespace
 
 Refusal accepts_onednn(const OpContext& context) {
@@ -86,8 +91,15 @@ Refusal accepts_onednn(const OpContext& context) {
 }
 
 double cost_onednn(const OpContext& context) {
-  const kernels::ConvShape shape = read_problem(context).shape;
-  return estimate(context, shape, 2 * shape.macs(), rate(shape, context.in(kX).layout, context.out(0).layout));
+  const Problem problem = read_problem(context);
+  const kernels::ConvShape& shape = problem.shape;
+  const Layout out = context.out(0).layout;
+  // What an exponential costs more than in our own kernels, nanoseconds for each output and thread.
+  constexpr double kExponential = 0.2;
+  const double outputs = static_cast<double>(physical_count(context.out(0).shape, out));
+  const double exponentials = is_exponential(problem.epilogue.activation.kind) ? kExponential * outputs : 0;
+  return estimate(context, shape, 2 * shape.macs(), rate(shape, context.in(kX).layout, out)) +
+         exponentials / context.options.threads;
 }
 
 std::unique_ptr<Kernel> prepare_onednn(const OpContext& context) {

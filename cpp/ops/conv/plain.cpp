@@ -79,7 +79,9 @@ Refusal accepts_depthwise(const OpContext& context) {
 double cost_depthwise(const OpContext& context) {
   const kernels::ConvShape shape = read_problem(context).shape;
   const double copied = static_cast<double>(physical_count(context.shape(kX), Layout::Plain));
-  return estimate(context, shape, 2 * shape.macs() + 8 * copied, 16);
+  // Columns are sorted by their remainders first.
+  const double rate = shape.stride[static_cast<size_t>(shape.rank) - 1] > 1 ? 5 : 16;
+  return estimate(context, shape, 2 * shape.macs() + 8 * copied, rate);
 }
 
 std::unique_ptr<Kernel> prepare_depthwise(const OpContext& context) {

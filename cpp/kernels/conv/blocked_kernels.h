@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/activation.h"
+
+// The inner loops of convolutions whose maps lie in blocks of 8 or 16 channels.
+namespace fastort::kernels {
+
+// Output channels that are computed together; the last panel may be half as wide where blocks have 8 channels.
+inline constexpr int kBlockedPanel = 16;
+constexpr int64_t blocked_panels(int64_t channels) { return (channels + kBlockedPanel - 1) / kBlockedPanel; }
+constexpr int blocked_panel_width(int64_t channels, int64_t panel, int block) {
+  return channels - panel * kBlockedPanel <= block ? block : kBlockedPanel;
+}
+
+// A 1x1 convolution of some pixels to one panel of output channels.
+struct PointwiseRun {
+  const float* src = nullptr;  // the first pixel; each pixel has `block` floats
+  int64_t src_block = 0;       // floats between blocks of channels
+  int64_t channels = 0;
+  const float* weights = nullptr;       // [channels][width]
+  int width = 0;                        // of the panel, padding included
+  const float* next_weights = nullptr;  // as many that will be wanted next; nullptr: not known
+  const float* bias = nullptr;          // [width]; nullptr: the sums in dst are continued
+  const int32_t* offsets = nullptr;     // of each pixel in dst and in the residual
+  int64_t dst_block = 0;                // floats between the panel's blocks of channels in dst and in the residual
+  int64_t pixels = 0;
+  const float* residual = nullptr;
+  float* dst = nullptr;
+  bool last = true;  // residual and activation follow
+  ActivationSpec activation;
+};
+void pointwise_run(const PointwiseRun& run, int block);
+
+// One row of outputs of a depthwise convolution, for one panel of channels.
+struct DepthwiseRow {
+  const float* const* rows = nullptr;  // one for each row of the kernel: [pixel][width], left padding included
+  int64_t kernel_height = 0, kernel_width = 0;
+  int64_t stride = 1, dilation = 1;  // of columns; the stride is 1 or 2
+  const float* weights = nullptr;    // [tap][width]
+  int width = 0;                     // of the panel, padding included
+  const float* bias = nullptr;       // [width]
+  float* dst = nullptr;              // pixels of `block` floats
+  int64_t dst_block = 0;             // floats between blocks of channels
+  int64_t pixels = 0;
+  int64_t channels = 0;             // of the panel that exist; the others are written as zeros
+  const float* residual = nullptr;  // with the places of dst
+  float* sums = nullptr;            // [width]: the outputs are added to it
+  ActivationSpec activation;
+};
+void depthwise_row(const DepthwiseRow& row, int block);
+
+// dst[i] = src[i] * scale[i % block] for whole pixels.
+void scale_pixels(const float* src, const float* scale, int64_t pixels, int block, float* dst);
+
+// Copies pixels of `block` floats to places `dst_pixel` floats apart.
+void spread_pixels(const float* src, int64_t pixels, int block, float* dst, int64_t dst_pixel);
+
+}  // namespace fastort::kernels
