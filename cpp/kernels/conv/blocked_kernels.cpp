@@ -147,11 +147,16 @@ HWY_INLINE void ActivateStored(D d, const ActivationSpec& spec, int64_t count, P
   }
 }
 
-template <int kBlock, int kVectors>
-HWY_NOINLINE void ActivatePixels(const PointwiseRun& run, const int32_t* offsets, int64_t pixels) {
-  ActivateStored(Tag<kBlock>(), run.activation, pixels * kVectors, [&](int64_t i) {
-    return run.dst + offsets[i / kVectors] + VectorOffset<kBlock>(static_cast<int>(i % kVectors), run.dst_block);
-  });
+template <int kBlock>
+HWY_NOINLINE void ActivateFloats(const ActivationSpec& activation, float* data, int64_t count) {
+  ActivateStored(Tag<kBlock>(), activation, count / kLanes<kBlock>,
+                 [=](int64_t i) { return data + i * kLanes<kBlock>; });
+}
+
+// Whether ActivateSums does it; the others are applied to many sums at once, which hides their latency.
+bool InRegisters(const ActivationSpec& spec) {
+  return spec.kind == Activation::None || spec.kind == Activation::Relu || spec.kind == Activation::Clip ||
+         spec.kind == Activation::HardSwish;
 }
 
 // ---- 1x1 -----------------------------------------------------------------------------------------------------------
@@ -207,13 +212,12 @@ void PointwiseTile(const PointwiseRun& run, const float* HWY_RESTRICT src, const
         sums[t][v] =
             hn::Add(sums[t][v], hn::LoadU(d, run.residual + offsets[t] + VectorOffset<kBlock>(v, run.dst_block)));
   }
-  const bool done = !run.last || ActivateSums(d, run.activation, sums);
+  if (run.last) ActivateSums(d, run.activation, sums);
 #pragma GCC unroll 12
   for (int t = 0; t < kPixels; ++t)
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v)
       hn::StoreU(sums[t][v], d, run.dst + offsets[t] + VectorOffset<kBlock>(v, run.dst_block));
-  if (!done) ActivatePixels<kBlock, kVectors>(run, offsets, kPixels);
 }
 
 using PointwiseFn = void (*)(const PointwiseRun&, const float*, const int32_t*, const float*);
@@ -236,6 +240,19 @@ HWY_INLINE void PointwiseTiles(const PointwiseRun& run, std::integer_sequence<in
   }
 }
 
+// Applies the activation to stretches of adjacent pixels.
+template <int kBlock>
+void ActivateRun(const PointwiseRun& run) {
+  const int64_t size = run.dst_block == kBlock ? run.width : kBlock;
+  for (int64_t c = 0; c < run.width; c += size) {
+    float* dst = run.dst + c / kBlock * run.dst_block;
+    for (int64_t i = 0, end; i < run.pixels; i = end) {
+      for (end = i + 1; end < run.pixels && run.offsets[end] - run.offsets[end - 1] == size;) ++end;
+      ActivateFloats<kBlock>(run.activation, dst + run.offsets[i], (end - i) * size);
+    }
+  }
+}
+
 template <int kBlock>
 HWY_INLINE void PointwiseBlocked(const PointwiseRun& run) {
   constexpr int kFull = kBlockedPanel / kLanes<kBlock>;
@@ -245,6 +262,7 @@ HWY_INLINE void PointwiseBlocked(const PointwiseRun& run) {
     constexpr int kHalf = kBlock / kLanes<kBlock>;
     PointwiseTiles<kBlock, kHalf>(run, std::make_integer_sequence<int, kSums / kHalf>());
   }
+  if (run.last && !InRegisters(run.activation)) ActivateRun<kBlock>(run);
 }
 
 void Pointwise(const PointwiseRun& run, int block) {
@@ -252,11 +270,6 @@ void Pointwise(const PointwiseRun& run, int block) {
     PointwiseBlocked<8>(run);
   else
     PointwiseBlocked<16>(run);
-}
-
-template <int kBlock>
-HWY_NOINLINE void ActivateRow(const ActivationSpec& activation, float* dst, int64_t pixels) {
-  ActivateStored(Tag<kBlock>(), activation, pixels, [=](int64_t i) { return dst + i * kBlock; });
 }
 
 // ---- depthwise -----------------------------------------------------------------------------------------------------
@@ -296,12 +309,7 @@ void DepthwiseTile(const DepthwiseRow& row, int64_t x, int v) {
   float* dst = row.dst + at;
 #pragma GCC unroll 8
   for (int t = 0; t < kPixels; ++t) hn::StoreU(sums[t][0], d, dst + t * kBlock);
-  if (!done) {
-    ActivateRow<kBlock>(row.activation, dst, kPixels);
-#pragma GCC unroll 8
-    for (int t = 0; t < kPixels; ++t) sums[t][0] = hn::LoadU(d, dst + t * kBlock);
-  }
-  if (!row.sums) return;
+  if (!row.sums || !done) return;
 #pragma GCC unroll 8
   for (int t = 2; t < kPixels; ++t) sums[t % 2][0] = hn::Add(sums[t % 2][0], sums[t][0]);
   float* total = row.sums + v * kLanes<kBlock>;
@@ -321,6 +329,23 @@ HWY_INLINE void DepthwiseTiles(const DepthwiseRow& row, std::integer_sequence<in
       const int64_t end = row.pixels * (i + 1) / tiles;
       kTiles[end - begin - 1](row, begin, v);
       begin = end;
+    }
+  }
+  if (!InRegisters(row.activation)) {
+    const Tag<kBlock> d;
+    for (int v = 0; v < kWidth / kLanes<kBlock>; ++v) {
+      float* dst = row.dst + VectorOffset<kBlock>(v, row.dst_block);
+      if (v * kLanes<kBlock> % kBlock == 0) ActivateFloats<kBlock>(row.activation, dst, row.pixels * kBlock);
+      if (!row.sums) continue;
+      auto even = hn::Zero(d), odd = hn::Zero(d);
+      int64_t x = 0;
+      for (; x + 2 <= row.pixels; x += 2) {
+        even = hn::Add(even, hn::LoadU(d, dst + x * kBlock));
+        odd = hn::Add(odd, hn::LoadU(d, dst + (x + 1) * kBlock));
+      }
+      if (x < row.pixels) even = hn::Add(even, hn::LoadU(d, dst + x * kBlock));
+      float* total = row.sums + v * kLanes<kBlock>;
+      hn::StoreU(hn::Add(hn::LoadU(d, total), hn::Add(even, odd)), d, total);
     }
   }
   // Channels behind the last one stay zero whatever the activation makes of zero.
