@@ -15,6 +15,25 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 using Plane = DepthwiseConv::Plane;
 
+// Even columns of `src` to `even`, odd ones to `odd`.
+HWY_INLINE void SplitColumns(const float* HWY_RESTRICT src, int64_t columns, float* HWY_RESTRICT even,
+                             float* HWY_RESTRICT odd) {
+  const hn::ScalableTag<float> d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d)), pairs = columns / 2;
+  int64_t i = 0;
+  for (; i + lanes <= pairs; i += lanes) {
+    hn::Vec<decltype(d)> a, b;
+    hn::LoadInterleaved2(d, src + 2 * i, a, b);
+    hn::StoreU(a, d, even + i);
+    hn::StoreU(b, d, odd + i);
+  }
+  for (; i < pairs; ++i) {
+    even[i] = src[2 * i];
+    odd[i] = src[2 * i + 1];
+  }
+  if (columns % 2 != 0) even[i] = src[2 * i];
+}
+
 void PadPlane(const Plane& p, const float* src, float* padded) {
   const int64_t row_size = p.phase_width * p.stride_x;
   std::memset(padded, 0, static_cast<size_t>(p.rows * row_size) * sizeof(float));
@@ -25,16 +44,19 @@ void PadPlane(const Plane& p, const float* src, float* padded) {
       std::memcpy(row + p.pad_left, src, static_cast<size_t>(std::min(p.width, row_size - p.pad_left)) * sizeof(float));
       continue;
     }
+    const int64_t even_at = p.pad_left / 2, odd_at = (p.pad_left + 1) / 2;
+    if (p.stride_x == 2 && (p.width + 1) / 2 + odd_at <= p.phase_width) {
+      const int64_t phase = p.pad_left % 2;
+      SplitColumns(src, p.width, row + phase * p.phase_width + even_at, row + (1 - phase) * p.phase_width + odd_at);
+      continue;
+    }
     for (int64_t phase = 0; phase < p.stride_x; ++phase) {
       // The first column with this remainder, and where it goes.
       const int64_t x = (phase + p.stride_x - p.pad_left % p.stride_x) % p.stride_x;
       const int64_t at = (x + p.pad_left) / p.stride_x;
       const int64_t count = std::min((p.width - x + p.stride_x - 1) / p.stride_x, p.phase_width - at);
       float* to = row + phase * p.phase_width + at;
-      if (p.stride_x == 2)
-        for (int64_t i = 0; i < count; ++i) to[i] = src[x + 2 * i];
-      else
-        for (int64_t i = 0; i < count; ++i) to[i] = src[x + i * p.stride_x];
+      for (int64_t i = 0; i < count; ++i) to[i] = src[x + i * p.stride_x];
     }
   }
 }

@@ -52,8 +52,9 @@ DepthwiseBlock::DepthwiseBlock(const ConvShape& shape, const ConvEpilogue& epilo
   const int64_t items = shape.batch * panels_;
   const bool even = items % threads == 0 || items >= 8LL * threads;
   // A band repeats rows of the one before it.
-  bands_ =
-      threads == 1 || even ? 1 : std::clamp<int64_t>(4LL * threads / items, 1, std::max<int64_t>(shape.out[0] / 8, 1));
+  bands_ = threads == 1 || even
+               ? 1
+               : std::clamp<int64_t>(ceil_div(4LL * threads, items), 1, std::max<int64_t>(shape.out[0] / 8, 1));
 }
 
 size_t DepthwiseBlock::expand_bytes() const { return static_cast<size_t>(parts_.channels * padded_) * sizeof(float); }

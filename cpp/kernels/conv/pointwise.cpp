@@ -40,6 +40,8 @@ PointwiseConv::PointwiseConv(const ConvShape& shape, const ConvEpilogue& epilogu
   const bool few_weights = channels_ * out_padded_ * 4 <= kSharedWeights;
   // Twelve pixels are the least that keeps the sums of two tiles busy.
   if (few_weights) parts_ = std::max(parts_, std::min(ceil_div(items, batch_), pixels_ / 12));
+  // As much work for each thread.
+  if (parts_ > 1 && parts_ * batch_ % threads != 0) parts_ = round_up(parts_, threads);
   parts_ = std::clamp<int64_t>(parts_, 1, pixels_);
   part_pixels_ = ceil_div(pixels_, parts_);
   parts_ = ceil_div(pixels_, part_pixels_);

@@ -80,7 +80,7 @@ double cost_depthwise(const OpContext& context) {
   const kernels::ConvShape shape = read_problem(context).shape;
   const double copied = static_cast<double>(physical_count(context.shape(kX), Layout::Plain));
   // Columns are sorted by their remainders first.
-  const double rate = shape.stride[static_cast<size_t>(shape.rank) - 1] > 1 ? 5 : 16;
+  const double rate = shape.stride[static_cast<size_t>(shape.rank) - 1] > 1 ? 10 : 16;
   return estimate(context, shape, 2 * shape.macs() + 8 * copied, rate);
 }
 
