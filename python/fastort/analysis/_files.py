@@ -59,7 +59,8 @@ def load_model(model: Model, weights: bool = True) -> onnx.ModelProto:
             loaded = onnx.load(os.fspath(model), load_external_data=weights)
     except (FileNotFoundError, IsADirectoryError):
         # onnx names the folder of weights in the same way as the model itself.
-        missing = f"'{model}'" if not Path(os.fspath(model)).is_file() else f"'{model}', or a file of its weights,"
+        there = isinstance(model, bytes) or Path(os.fspath(model)).is_file()
+        missing = f"'{model!s}', or a file of its weights," if there else f"'{model!s}'"
         raise capi.onnxruntime_pybind11_state.NoSuchFile(f"{missing} is no file") from None
     except DecodeError:
         raise capi.onnxruntime_pybind11_state.InvalidProtobuf(f"{named} holds no ONNX model") from None

@@ -51,7 +51,7 @@ def with_outputs(model: onnx.ModelProto, names: Iterable[str]) -> bytes:
     """
     onnx = require_onnx()
     typed = {info.name: info for info in (*model.graph.output, *model.graph.value_info, *model.graph.input)}
-    outputs = [typed.get(name, onnx.ValueInfoProto(name=name)) for name in names]
+    outputs = [typed[name] if name in typed else onnx.ValueInfoProto(name=name) for name in names]
     del model.graph.output[:]
     model.graph.output.extend(outputs)
     return serialize(model)
