@@ -5,9 +5,11 @@
 #include <fstream>
 #include <limits>
 #include <map>
+#include <span>
 #include <unordered_map>
 #include <unordered_set>
 
+#include <onnx/defs/schema.h>
 #include <onnx/onnx_pb.h>
 
 #include "base/error.h"
@@ -73,6 +75,40 @@ struct Names {
   }
 };
 
+// Whether the node, written for the newer version of an operator, means the same to the older one. Attributes that came
+// with the newer one have defaults under which nothing changes.
+bool same_form(const onnx::OpSchema& newer, const onnx::OpSchema& older, const Node& node) {
+  if (newer.min_input() != older.min_input() || newer.max_input() != older.max_input() ||
+      newer.min_output() != older.min_output() || newer.max_output() != older.max_output())
+    return false;
+  for (const auto& [name, attribute] : older.attributes()) {
+    const auto kept = newer.attributes().find(name);
+    if (kept == newer.attributes().end() || kept->second.type != attribute.type ||
+        kept->second.default_value.SerializeAsString() != attribute.default_value.SerializeAsString())
+      return false;
+  }
+  for (const auto& [name, attribute] : newer.attributes()) {
+    if (!older.attributes().contains(name) && (attribute.required || node.attributes.has(name))) return false;
+  }
+  return true;
+}
+
+// Whether a version of an operator takes the types of the node's values, which must be known.
+bool takes(const onnx::OpSchema& schema, const Graph& graph, const Node& node) {
+  auto all_taken = [&](std::span<const ValueId> ids, const std::vector<onnx::OpSchema::FormalParameter>& formals) {
+    for (size_t i = 0; i < ids.size(); ++i) {
+      if (ids[i] == kNoValue) continue;
+      if (formals.empty()) return false;
+      const auto& types = formals[std::min(i, formals.size() - 1)].GetTypes();
+      const std::string type = type_string(graph.value(ids[i]).type);
+      if (std::none_of(types.begin(), types.end(), [&](const auto* taken) { return *taken == type; })) return false;
+    }
+    return true;
+  };
+  const std::span<const ValueId> inputs(node.inputs.data(), static_cast<size_t>(node.num_inputs()));
+  return all_taken(inputs, schema.inputs()) && all_taken(node.outputs, schema.outputs());
+}
+
 class Writer {
  public:
   Writer(const Model& model, ExternalWriter* external) : model_(model), external_(external) {}
@@ -122,9 +158,16 @@ class Writer {
     return std::min<int64_t>(std::max(version, model_.info.ir_version), onnx::Version::IR_VERSION);
   }
 
-  void use_operator(const std::string& domain, const std::string& op_type) {
-    int64_t& needed = domains_[domain];
-    const onnx::OpSchema* schema = find_schema(domain, op_type, newest_opset(domain));
+  void use_operator(const Graph& graph, const Node& node) {
+    int64_t& needed = domains_[node.domain];
+    const onnx::OpSchema* schema = find_schema(node.domain, node.op_type, newest_opset(node.domain));
+    // What came since is mostly further element types: an older version serves where it takes those of the node.
+    constexpr int kWidelyRead = 22;
+    while (schema && schema->since_version() > kWidelyRead) {
+      const onnx::OpSchema* older = find_schema(node.domain, node.op_type, schema->since_version() - 1);
+      if (!older || !same_form(*schema, *older, node) || !takes(*older, graph, node)) break;
+      schema = older;
+    }
     if (schema) needed = std::max<int64_t>(needed, schema->since_version());
   }
 
@@ -176,7 +219,10 @@ class Writer {
       // An output is made inside the body, and once.
       auto* identity = proto.add_node();
       identity->set_op_type("Identity");
-      use_operator("", "Identity");
+      Node handed_on;
+      handed_on.op_type = "Identity";
+      handed_on.inputs = handed_on.outputs = {id};
+      use_operator(graph, handed_on);
       identity->add_input(read(graph, id, names, proto));
       const std::string fresh = unique(graph.value(id).name);
       identity->add_output(fresh);
@@ -197,7 +243,7 @@ class Writer {
       out->set_op_type(node.op_type);
       out->set_domain(node.domain);
       out->set_name(node.name);
-      use_operator(node.domain, node.op_type);
+      use_operator(graph, node);
       for (int i = 0; i < node.num_inputs(); ++i) out->add_input(inputs[static_cast<size_t>(i)]);
       for (const ValueId id : node.outputs) out->add_output(id == kNoValue ? "" : names.of_value.at(id));
       const WriteBody write_graph = [&](const Graph& body, onnx::GraphProto& body_proto) {
