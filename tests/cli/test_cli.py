@@ -164,6 +164,9 @@ def test_bench_measures(model: Path, call: Any, tmp_path: Path) -> None:
     assert 0 < told["fastest"] <= told["median"] <= told["p90"] <= told["p99"] <= told["slowest"]
     assert facts["runs_a_second"]["fastort"][0] > 0
     assert float(cells(out, "fastort")[1]) == pytest.approx(told["median"] * 1e3, rel=0.02)
+    by_operator = {entry["operator"]: entry for entry in facts["operators"]}
+    assert by_operator["Gather"]["calls"] == 1
+    assert all(entry["ms"] >= 0 for entry in by_operator.values())
 
 
 PEER = """

@@ -101,8 +101,7 @@ def bench(
                     rate = process_of.at_once(number, span) if process_of else at_once(call, number, span)
                     rates[name].append(rate)
                     done += span
-        profile_of = getattr(session, "profile", None)
-        profile = profile_of(feeds) if operators and profile_of else None
+        profile = session.profile(feeds) if operators else None
     summaries = {name: summary(values) for name, values in times.items()}
 
     say(f"{Path(model).name} on {describe_feeds(feeds)}; {_threads(options.intra_op_num_threads)}")
