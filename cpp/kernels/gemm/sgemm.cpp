@@ -180,7 +180,7 @@ void Sgemm::run_batch(FnRef<SgemmItem(int64_t)> item, const Epilogue& epilogue, 
   const auto take = [&] {
     int64_t begin = taken.load(std::memory_order_relaxed), end = begin;
     while (begin < total) {
-      end = std::min(total, begin + std::max(least, (total - begin) / (2 * workers)));
+      end = std::min(total, begin + std::max(least, (total - begin) / (4 * workers)));
       if (taken.compare_exchange_weak(begin, end, std::memory_order_relaxed)) return Piece{begin, end};
     }
     return Piece{total, total};
