@@ -38,7 +38,7 @@ def at_once(call: Callable[[], object], clients: int, seconds: float) -> float:
 
     def client(index: int) -> None:
         try:
-            while time.perf_counter() < end:
+            while not counts[index] or time.perf_counter() < end:
                 call()
                 counts[index] += 1
         except Exception as error:

@@ -63,7 +63,7 @@ def at_once(call: Call, clients: int, seconds: float) -> float:
     end = time.perf_counter() + seconds
 
     def client(index: int) -> None:
-        while time.perf_counter() < end:
+        while not counts[index] or time.perf_counter() < end:
             call()
             counts[index] += 1
 
