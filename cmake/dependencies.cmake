@@ -5,6 +5,9 @@ set(deps_options)
 if(NOT FASTORT_IMAGE_CODECS)
   set(deps_options --no-image-codecs)
 endif()
+if(NOT FASTORT_VULKAN)
+  list(APPEND deps_options --no-vulkan)
+endif()
 execute_process(
   COMMAND ${Python_EXECUTABLE} ${PROJECT_SOURCE_DIR}/tools/deps.py ${deps_options}
   OUTPUT_VARIABLE prefixes OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
@@ -25,6 +28,15 @@ foreach(prefix IN LISTS prefixes)
       INTERFACE_LINK_LIBRARIES protobuf::libprotobuf)
   endif()
 endforeach()
+
+# fastort_recipe_prefix(<recipe> <variable>) gives the folder that holds what a recipe made.
+function(fastort_recipe_prefix recipe out)
+  list(FILTER prefixes INCLUDE REGEX "/${recipe}-[0-9][^/]*$")
+  if(NOT prefixes)
+    message(FATAL_ERROR "tools/deps.py built no ${recipe}")
+  endif()
+  set(${out} ${prefixes} PARENT_SCOPE)
+endfunction()
 
 # fastort_private_library(<recipe> <archive> <source>...) links an archive of the recipe, and shows its headers to the
 # given sources alone: no other file is compiled anew when a dependency changes or is added.

@@ -1,8 +1,10 @@
 #define FASTORT_IMPORTS_NUMPY
+#include <pybind11/stl.h>
 #include "base/cpu_info.h"
 #include "base/log.h"
 #include "base/random_seed.h"
 #include "base/thread_pool.h"
+
 #include "bindings/convert.h"
 #include "bindings/custom_ops.h"
 #include "bindings/errors.h"
@@ -10,6 +12,7 @@
 #include "bindings/options.h"
 #include "bindings/ort_value.h"
 #include "bindings/session.h"
+#include "runtime/devices.h"
 
 namespace py = pybind11;
 
@@ -38,6 +41,18 @@ void set_logger(const py::object& function) {
   });
 }
 
+py::list list_vulkan_devices() {
+  py::list devices;
+  for (const VulkanDevice& device : vulkan_devices()) {
+    py::dict entry;
+    entry["name"] = device.name;
+    entry["is_cpu"] = device.is_cpu;
+    entry["refusal"] = device.refusal;
+    devices.append(entry);
+  }
+  return devices;
+}
+
 }  // namespace
 }  // namespace fastort::bindings
 
@@ -54,6 +69,8 @@ PYBIND11_MODULE(_engine, module) {
   bind_custom_ops(module);
   module.def("set_logger", &set_logger, py::arg("function"));
   module.def("buffer_of_capsule", &buffer_of_capsule, py::arg("capsule"));
+  module.def("vulkan_devices", &list_vulkan_devices);
+  module.def("vulkan_refusal", &fastort::vulkan_refusal, py::arg("options"));
   module.def("usable_cpus", &fastort::usable_cpus);
   module.def("set_seed", &fastort::set_random_seed, py::arg("seed"));
   module.def("cpu_name", &fastort::cpu_name);

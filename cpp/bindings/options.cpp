@@ -72,6 +72,8 @@ SessionOptions session_options(const py::object& options) {
   result.initializers = read_initializers(options);
   result.external_files = read_files(options);
   result.load_cancelled = options.attr("_load_cancelled").cast<const Flag&>().value;
+  for (const auto& [name, entries] : options.attr("_chosen_providers").cast<py::dict>())
+    result.providers.emplace_back(name.cast<std::string>(), entries.cast<std::map<std::string, std::string>>());
   return result;
 }
 

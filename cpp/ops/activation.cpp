@@ -1,5 +1,6 @@
 #include "kernels/elementwise/binary.h"
 #include "ops/elementwise/unary_kernel.h"
+#include "ops/gpu/elementwise.h"
 
 namespace fastort {
 namespace {
@@ -12,39 +13,24 @@ using kernels::UnaryParams;
 constexpr TypeMask kReluTypes =
     kFloatTypes | TypeMask(DataType::Int8, DataType::Int16, DataType::Int32, DataType::Int64);
 
-// An operator with one attribute, or two, that are the function's parameters.
-std::unique_ptr<Kernel> with_alpha(const OpContext& context, UnaryOp op, float alpha) {
-  return prepare_unary(context, op, {context.attributes().get_float("alpha", alpha), 0});
+// The parameters of functions that are attributes.
+UnaryParams alpha_or(const OpContext& context, float fallback) {
+  return {context.attributes().get_float("alpha", fallback), 0};
+}
+UnaryParams leaky_relu(const OpContext& context) { return alpha_or(context, 0.01f); }
+UnaryParams alpha_1(const OpContext& context) { return alpha_or(context, 1.0f); }
+UnaryParams quick_gelu(const OpContext& context) { return alpha_or(context, 1.702f); }
+UnaryParams selu(const OpContext& context) {
+  return {context.attributes().get_float("alpha", 1.67326319217681884765625f),
+          context.attributes().get_float("gamma", 1.05070102214813232421875f)};
+}
+UnaryParams hard_sigmoid(const OpContext& context) {
+  return {context.attributes().get_float("alpha", 0.2f), context.attributes().get_float("beta", 0.5f)};
+}
+UnaryParams shrink(const OpContext& context) {
+  return {context.attributes().get_float("lambd", 0.5f), context.attributes().get_float("bias", 0.0f)};
 }
 
-std::unique_ptr<Kernel> prepare_leaky_relu(const OpContext& context) {
-  return with_alpha(context, UnaryOp::LeakyRelu, 0.01f);
-}
-std::unique_ptr<Kernel> prepare_elu(const OpContext& context) { return with_alpha(context, UnaryOp::Elu, 1.0f); }
-std::unique_ptr<Kernel> prepare_celu(const OpContext& context) { return with_alpha(context, UnaryOp::Celu, 1.0f); }
-std::unique_ptr<Kernel> prepare_swish(const OpContext& context) { return with_alpha(context, UnaryOp::Silu, 1.0f); }
-std::unique_ptr<Kernel> prepare_quick_gelu(const OpContext& context) {
-  return with_alpha(context, UnaryOp::Silu, 1.702f);
-}
-std::unique_ptr<Kernel> prepare_thresholded_relu(const OpContext& context) {
-  return with_alpha(context, UnaryOp::ThresholdedRelu, 1.0f);
-}
-std::unique_ptr<Kernel> prepare_selu(const OpContext& context) {
-  const Attributes& attributes = context.attributes();
-  return prepare_unary(context, UnaryOp::Selu,
-                       {attributes.get_float("alpha", 1.67326319217681884765625f),
-                        attributes.get_float("gamma", 1.05070102214813232421875f)});
-}
-std::unique_ptr<Kernel> prepare_hard_sigmoid(const OpContext& context) {
-  const Attributes& attributes = context.attributes();
-  return prepare_unary(context, UnaryOp::HardSigmoid,
-                       {attributes.get_float("alpha", 0.2f), attributes.get_float("beta", 0.5f)});
-}
-std::unique_ptr<Kernel> prepare_shrink(const OpContext& context) {
-  const Attributes& attributes = context.attributes();
-  return prepare_unary(context, UnaryOp::Shrink,
-                       {attributes.get_float("lambd", 0.5f), attributes.get_float("bias", 0.0f)});
-}
 std::unique_ptr<Kernel> prepare_gelu(const OpContext& context) {
   const std::string approximate = context.attributes().get_string("approximate", "none");
   if (approximate == "none") return prepare_unary(context, UnaryOp::Gelu);
@@ -79,29 +65,42 @@ std::unique_ptr<Kernel> prepare_fast_gelu(const OpContext& context) {
   return prepare_bias_activation(context, UnaryOp::GeluTanh);
 }
 
-template <PrepareFn prepare>
-constexpr Candidate kActivation[] = {{"elementwise", elementwise::refuse_one, prepare, kAnyLayout}};
+template <UnaryOp op, UnaryParams (*read)(const OpContext&)>
+constexpr Candidate kWith[] = {{"elementwise", elementwise::refuse_one,
+                                [](const OpContext& context) { return prepare_unary(context, op, read(context)); },
+                                kAnyLayout}};
+constexpr Candidate kGelu[] = {{"elementwise", elementwise::refuse_one, prepare_gelu, kAnyLayout}};
 constexpr Candidate kBiasGelu[] = {{"elementwise", elementwise::refuse_all, prepare_bias_gelu}};
 constexpr Candidate kFastGelu[] = {{"elementwise", elementwise::refuse_all, prepare_fast_gelu}};
 
+// Rows of functions without parameters, and with.
+template <UnaryOp op>
+constexpr OpDef plain(std::string_view domain, std::string_view name, TypeMask types = kFloatTypes) {
+  return {domain, name, infer_same, kUnary<op>, types, kInPlace, 0, &gpu::kUnary<op>};
+}
+template <UnaryOp op, UnaryParams (*read)(const OpContext&)>
+constexpr OpDef with(std::string_view domain, std::string_view name, TypeMask types = kFloatTypes) {
+  return {domain, name, infer_same, kWith<op, read>, types, kInPlace, 0, &gpu::kUnaryWith<op, read>};
+}
+
 constexpr OpDef kOps[] = {
-    {"", "Sigmoid", infer_same, kUnary<UnaryOp::Sigmoid>, kFloatTypes, kInPlace},
-    {"", "Relu", infer_same, kUnary<UnaryOp::Relu>, kReluTypes, kInPlace},
-    {"", "LeakyRelu", infer_same, kActivation<prepare_leaky_relu>, kFloatTypes, kInPlace},
-    {"", "Elu", infer_same, kActivation<prepare_elu>, kFloatTypes, kInPlace},
-    {"", "Selu", infer_same, kActivation<prepare_selu>, kFloatTypes, kInPlace},
-    {"", "Celu", infer_same, kActivation<prepare_celu>, kFloatTypes, kInPlace},
-    {"", "ThresholdedRelu", infer_same, kActivation<prepare_thresholded_relu>, kFloatTypes, kInPlace},
-    {"", "HardSigmoid", infer_same, kActivation<prepare_hard_sigmoid>, kFloatTypes, kInPlace},
-    {"", "HardSwish", infer_same, kUnary<UnaryOp::HardSwish>, kFloatTypes, kInPlace},
-    {"", "Softplus", infer_same, kUnary<UnaryOp::Softplus>, kFloatTypes, kInPlace},
-    {"", "Softsign", infer_same, kUnary<UnaryOp::Softsign>, kFloatTypes, kInPlace},
-    {"", "Mish", infer_same, kUnary<UnaryOp::Mish>, kFloatTypes, kInPlace},
-    {"", "Gelu", infer_same, kActivation<prepare_gelu>, kFloatTypes, kInPlace},
-    {"", "Swish", infer_same, kActivation<prepare_swish>, kFloatTypes, kInPlace},
-    {"", "Shrink", infer_same, kActivation<prepare_shrink>, kNumericTypes, kInPlace},
-    {"com.microsoft", "Gelu", infer_same, kUnary<UnaryOp::Gelu>, kFloatTypes, kInPlace},
-    {"com.microsoft", "QuickGelu", infer_same, kActivation<prepare_quick_gelu>, kFloatTypes, kInPlace},
+    plain<UnaryOp::Sigmoid>("", "Sigmoid"),
+    plain<UnaryOp::Relu>("", "Relu", kReluTypes),
+    with<UnaryOp::LeakyRelu, leaky_relu>("", "LeakyRelu"),
+    with<UnaryOp::Elu, alpha_1>("", "Elu"),
+    with<UnaryOp::Selu, selu>("", "Selu"),
+    with<UnaryOp::Celu, alpha_1>("", "Celu"),
+    with<UnaryOp::ThresholdedRelu, alpha_1>("", "ThresholdedRelu"),
+    with<UnaryOp::HardSigmoid, hard_sigmoid>("", "HardSigmoid"),
+    plain<UnaryOp::HardSwish>("", "HardSwish"),
+    plain<UnaryOp::Softplus>("", "Softplus"),
+    plain<UnaryOp::Softsign>("", "Softsign"),
+    plain<UnaryOp::Mish>("", "Mish"),
+    {"", "Gelu", infer_same, kGelu, kFloatTypes, kInPlace, 0, &gpu::kGelu},
+    with<UnaryOp::Silu, alpha_1>("", "Swish"),
+    with<UnaryOp::Shrink, shrink>("", "Shrink", kNumericTypes),
+    plain<UnaryOp::Gelu>("com.microsoft", "Gelu"),
+    with<UnaryOp::Silu, quick_gelu>("com.microsoft", "QuickGelu"),
     {"com.microsoft", "BiasGelu", infer_same, kBiasGelu, kFloatTypes, kInPlace},
     {"com.microsoft", "FastGelu", infer_same, kFastGelu, kFloatTypes, kInPlace},
 };

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "ops/elementwise/operands.h"
+#include "ops/gpu/elementwise.h"
 
 namespace fastort {
 namespace {
@@ -245,13 +246,18 @@ using elementwise::infer_mixed;
 using elementwise::infer_predicate;
 
 constexpr OpDef kOps[] = {
-    {"", "Add", infer_arithmetic, kElementwise<prepare<BinaryOp::Add>>, kNumericTypes, kInPlace},
-    {"", "Sub", infer_arithmetic, kElementwise<prepare<BinaryOp::Sub>>, kNumericTypes, kInPlace},
-    {"", "Mul", infer_arithmetic, kElementwise<prepare<BinaryOp::Mul>>, kNumericTypes, kInPlace},
-    {"", "Div", infer_arithmetic, kElementwise<prepare<BinaryOp::Div>>, kNumericTypes, kInPlace},
-    {"", "Pow", infer_mixed, kElementwise<prepare_pow>, kPowTypes, kInPlace},
+    {"", "Add", infer_arithmetic, kElementwise<prepare<BinaryOp::Add>>, kNumericTypes, kInPlace, 0,
+     &gpu::kBinary<BinaryOp::Add>},
+    {"", "Sub", infer_arithmetic, kElementwise<prepare<BinaryOp::Sub>>, kNumericTypes, kInPlace, 0,
+     &gpu::kBinary<BinaryOp::Sub>},
+    {"", "Mul", infer_arithmetic, kElementwise<prepare<BinaryOp::Mul>>, kNumericTypes, kInPlace, 0,
+     &gpu::kBinary<BinaryOp::Mul>},
+    {"", "Div", infer_arithmetic, kElementwise<prepare<BinaryOp::Div>>, kNumericTypes, kInPlace, 0,
+     &gpu::kBinary<BinaryOp::Div>},
+    {"", "Pow", infer_mixed, kElementwise<prepare_pow>, kPowTypes, kInPlace, 0, &gpu::kBinary<BinaryOp::Pow>},
     {"", "Mod", infer_arithmetic, kElementwise<prepare_mod>, kNumericTypes, kInPlace},
-    {"", "PRelu", infer_prelu, kElementwise<prepare<BinaryOp::PRelu>>, kPReluTypes, kInPlace},
+    {"", "PRelu", infer_prelu, kElementwise<prepare<BinaryOp::PRelu>>, kPReluTypes, kInPlace, 0,
+     &gpu::kBinary<BinaryOp::PRelu>},
     {"", "And", infer_predicate, kElementwise<prepare<BinaryOp::And>>, kBoolType, kInPlace},
     {"", "Or", infer_predicate, kElementwise<prepare<BinaryOp::Or>>, kBoolType, kInPlace},
     {"", "Xor", infer_predicate, kElementwise<prepare<BinaryOp::Xor>>, kBoolType, kInPlace},
@@ -264,10 +270,14 @@ constexpr OpDef kOps[] = {
     {"", "LessOrEqual", infer_predicate, kElementwise<prepare<BinaryOp::LessOrEqual>>, kNumericTypes},
     {"", "Greater", infer_predicate, kElementwise<prepare<BinaryOp::Greater>>, kNumericTypes},
     {"", "GreaterOrEqual", infer_predicate, kElementwise<prepare<BinaryOp::GreaterOrEqual>>, kNumericTypes},
-    {"", "Sum", infer_arithmetic, kElementwise<prepare_many<BinaryOp::Add>>, kFloatTypes, kInPlace},
-    {"", "Mean", infer_arithmetic, kElementwise<prepare_many<BinaryOp::Add, true>>, kFloatTypes, kInPlace},
-    {"", "Max", infer_arithmetic, kElementwise<prepare_many<BinaryOp::Max>>, kNumericTypes, kInPlace},
-    {"", "Min", infer_arithmetic, kElementwise<prepare_many<BinaryOp::Min>>, kNumericTypes, kInPlace},
+    {"", "Sum", infer_arithmetic, kElementwise<prepare_many<BinaryOp::Add>>, kFloatTypes, kInPlace, 0,
+     &gpu::kBinary<BinaryOp::Add>},
+    {"", "Mean", infer_arithmetic, kElementwise<prepare_many<BinaryOp::Add, true>>, kFloatTypes, kInPlace, 0,
+     &gpu::kMean},
+    {"", "Max", infer_arithmetic, kElementwise<prepare_many<BinaryOp::Max>>, kNumericTypes, kInPlace, 0,
+     &gpu::kBinary<BinaryOp::Max>},
+    {"", "Min", infer_arithmetic, kElementwise<prepare_many<BinaryOp::Min>>, kNumericTypes, kInPlace, 0,
+     &gpu::kBinary<BinaryOp::Min>},
 };
 
 }  // namespace

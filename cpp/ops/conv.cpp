@@ -45,8 +45,13 @@ constexpr Candidate kGated[] = {
     {"gated", nullptr, conv::prepare_gated, kGatedVariants, conv::cost_gated, kLayoutInputs | 1u << conv::kGate}};
 
 constexpr OpDef kOps[] = {
-    {.domain = "", .name = "Conv", .infer = infer_conv, .cpu = kCandidates, .types = kFloatTypes},
-    {.domain = "com.microsoft", .name = "FusedConv", .infer = infer_conv, .cpu = kCandidates, .types = kFloatTypes},
+    {.domain = "", .name = "Conv", .infer = infer_conv, .cpu = kCandidates, .types = kFloatTypes, .gpu = &conv::kGpu},
+    {.domain = "com.microsoft",
+     .name = "FusedConv",
+     .infer = infer_conv,
+     .cpu = kCandidates,
+     .types = kFloatTypes,
+     .gpu = &conv::kGpu},
     {.domain = "fastort", .name = "GatedConv", .infer = infer_conv, .cpu = kGated, .types = TypeMask(DataType::Float)},
 };
 

@@ -1,6 +1,7 @@
 // fastort.ElementwiseChain: several elementwise operators as one pass over the data, made by the optimizer.
 #include "kernels/elementwise/chain.h"
 #include "ops/elementwise/operands.h"
+#include "ops/gpu/elementwise.h"
 
 namespace fastort {
 namespace {
@@ -30,7 +31,7 @@ std::unique_ptr<Kernel> prepare_chain(const OpContext& context) {
 constexpr Candidate kChain[] = {{"elementwise", elementwise::refuse_all, prepare_chain, kAnyLayout}};
 
 constexpr OpDef kOps[] = {
-    {"fastort", "ElementwiseChain", elementwise::infer_arithmetic, kChain, kFloat32, kInPlace},
+    {"fastort", "ElementwiseChain", elementwise::infer_arithmetic, kChain, kFloat32, kInPlace, 0, &gpu::kChain},
 };
 
 }  // namespace

@@ -215,7 +215,7 @@ constexpr TypeMask kFloat8Types(DataType::Float8E4M3FN, DataType::Float8E4M3FNUZ
 
 constexpr OpDef kOps[] = {
     {"", "Where", infer_where, kWhere, TypeMask(DataType::Bool), kInPlace},
-    {"", "Clip", infer_clip, kClip, kNumericTypes, kInPlace},
+    {"", "Clip", infer_clip, kClip, kNumericTypes, kInPlace, 0, &gpu::kClip},
     {"", "Dropout", infer_dropout, kDropout, kFloatTypes | kFloat8Types, kInPlace | kImpure},
 };
 

@@ -1,19 +1,23 @@
 #include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "kernels/reorder.h"
 #include "ops/core/evaluate.h"
 #include "ops/core/infer.h"
 #include "ops/core/name_error.h"
 #include "plan/candidates.h"
+#include "plan/device_part.h"
 #include "plan/instance.h"
 #include "plan/memory.h"
+#include "plan/placement.h"
 
 namespace fastort {
 namespace {
 
 // Results up to this size are computed while planning where all operands are known.
 constexpr size_t kMaxFoldedBytes = 64 * 1024;
+constexpr std::string_view kCpu = "CPUExecutionProvider";
 
 // What the planner knows of a value.
 struct Known {
@@ -23,6 +27,13 @@ struct Known {
   std::optional<Shape> dims;  // the contents of a small integer tensor
   ValueId root = kNoValue;    // the value whose memory this one views
   bool made_here = false;     // by a node of this plan
+};
+
+// A node that runs on the device.
+struct DeviceNode {
+  int node = -1;
+  std::vector<TensorDesc> inputs, outputs;
+  GpuWork work;
 };
 
 // A place for data during the run.
@@ -56,22 +67,25 @@ class Builder {
 
   std::shared_ptr<const Instance> build() {
     walk();
+    if (!device_nodes_.empty()) group_by_place();
     mark_leaving();
     std::vector<ValueId> read_plain;
     count_uses(read_plain);
     choose_layouts(graph_, planned_, read_plain);
-    for (const Item& item : order_) emit(item);
+    emit_all();
     emit_leaving();
+    finish_device();
     place();
     return plan_;
   }
 
  private:
-  // A node in the order of the plan: a kernel call, a call through a frame, or a view (nothing to run).
+  // A node in the order of the plan: a kernel call, a call through a frame, a view (nothing to run), or a node of the
+  // device's.
   struct Item {
-    enum class Kind { Compute, Dynamic, View } kind;
+    enum class Kind { Compute, Dynamic, View, Device } kind;
     int node;
-    int planned = -1;  // index into planned_ for Compute
+    int planned = -1;  // index into planned_ for Compute, into device_nodes_ for Device
   };
 
   Known& known(ValueId id) {
@@ -205,9 +219,66 @@ class Builder {
       planned.inputs.back() = entry.desc;
       if (!entry.value.empty()) planned.inputs.back().constant = keep(entry.value);
     }
+    if (services_.device && take_to_device(planned)) return;
     list_options(graph_, planned, services_.options, services_.packs);
     order_.push_back({Item::Kind::Compute, index, static_cast<int>(planned_.size())});
     planned_.push_back(std::move(planned));
+  }
+
+  // Hands the node to the device, or notes why not.
+  bool take_to_device(PlannedNode& planned) {
+    const Node& node = graph_.nodes[static_cast<size_t>(planned.node)];
+    Refusal refusal;
+    for (ValueId id : node.outputs)
+      if (id != kNoValue && program_.needs_value(id)) refusal = "shapes depend on its result";
+    if (refusal) {
+      planned.refusals.push_back(std::string(services_.device->name()) + ": " + *refusal);
+      return false;
+    }
+    DeviceNode placed;
+    try {
+      refusal =
+          place_on_device(*services_.device, *planned.op, context(node, planned.inputs, planned.outputs), placed.work);
+    } catch (const Error& error) {
+      throw name_error(error, graph_, node);
+    }
+    if (refusal) {
+      const std::string reason = std::string(services_.device->name()) + ": " + *refusal;
+      if (services_.device->strict())
+        fail(ErrorCode::EPFail, describe(graph_, node) + ": strict_placement is set, and it does not run on the " +
+                                    reason + ". Leave strict_placement away to have it run on the CPU");
+      planned.refusals.push_back(reason);
+      return false;
+    }
+    placed.node = planned.node;
+    placed.inputs = std::move(planned.inputs);
+    placed.outputs = std::move(planned.outputs);
+    order_.push_back({Item::Kind::Device, placed.node, static_cast<int>(device_nodes_.size())});
+    device_nodes_.push_back(std::move(placed));
+    return true;
+  }
+
+  // Puts the nodes in an order with few changes between the CPU and the device.
+  void group_by_place() {
+    std::unordered_map<ValueId, int> maker;  // root -> item
+    std::vector<PlacedNode> nodes(order_.size());
+    for (size_t i = 0; i < order_.size(); ++i) {
+      const Item& item = order_[i];
+      const Node& node = graph_.nodes[static_cast<size_t>(item.node)];
+      nodes[i].on_device = item.kind == Item::Kind::Device;
+      // A view has nothing to run: whoever reads it needs what made its memory.
+      if (item.kind == Item::Kind::View) continue;
+      for (ValueId id : node.inputs) {
+        if (id == kNoValue) continue;
+        const auto made = maker.find(known(id).root);
+        if (made != maker.end()) nodes[i].needs.push_back(made->second);
+      }
+      for (ValueId id : node.outputs)
+        if (id != kNoValue) maker[id] = static_cast<int>(i);
+    }
+    std::vector<Item> order;
+    for (const int i : order_by_place(nodes)) order.push_back(order_[static_cast<size_t>(i)]);
+    order_ = std::move(order);
   }
 
   void fold(const Node& node, const OpDef& op) {
@@ -269,11 +340,13 @@ class Builder {
         if (id == kNoValue) continue;
         if (item.kind != Item::Kind::Compute) read_plain.push_back(id);
         const Known& entry = known_[static_cast<size_t>(id)];
+        if (item.kind == Item::Kind::Compute || item.kind == Item::Kind::Dynamic) host_reads_.insert(entry.root);
         if (item.kind != Item::Kind::View && entry.root != kNoValue) ++uses_[entry.root];
       }
     }
     for (ValueId id : leaving_) {
       ++uses_[known_[static_cast<size_t>(id)].root];
+      host_reads_.insert(known_[static_cast<size_t>(id)].root);
       read_plain.push_back(id);
     }
   }
@@ -371,14 +444,8 @@ class Builder {
   Step& add_step(std::unique_ptr<Kernel> kernel, int node, std::span<const int> storages, size_t num_inputs) {
     Step step;
     step.kernel = kernel.get();
-    step.first_slot = static_cast<uint32_t>(slot_storages_.size());
-    step.num_inputs = static_cast<uint16_t>(num_inputs);
-    step.num_outputs = static_cast<uint16_t>(storages.size() - num_inputs);
     step.node = node;
-    for (int storage : storages) {
-      slot_storages_.push_back(storage);
-      if (storage >= 0) storages_[static_cast<size_t>(storage)].last = step_index();
-    }
+    place_operands(step, storages, num_inputs);
     if (const size_t bytes = kernel->workspace_bytes()) {
       Storage workspace;
       workspace.bytes = bytes;
@@ -393,13 +460,117 @@ class Builder {
     return plan_->steps.back();
   }
 
+  void place_operands(Step& step, std::span<const int> storages, size_t num_inputs) {
+    step.first_slot = static_cast<uint32_t>(slot_storages_.size());
+    step.num_inputs = static_cast<uint16_t>(num_inputs);
+    step.num_outputs = static_cast<uint16_t>(storages.size() - num_inputs);
+    for (int storage : storages) {
+      slot_storages_.push_back(storage);
+      if (storage >= 0) storages_[static_cast<size_t>(storage)].last = step_index();
+    }
+  }
+
   OpContext context(const Node& node, std::span<const TensorDesc> inputs, std::span<const TensorDesc> outputs) const {
     return {node, inputs, outputs, services_.options, services_.packs, services_.compile_body};
   }
 
-  void emit(const Item& item) {
-    if (item.kind == Item::Kind::Compute) emit_compute(planned_[static_cast<size_t>(item.planned)]);
-    if (item.kind == Item::Kind::Dynamic) emit_dynamic(item.node);
+  void emit_all() {
+    for (size_t i = 0; i < order_.size(); ++i) {
+      const Item& item = order_[i];
+      if (item.kind == Item::Kind::Compute) emit_compute(planned_[static_cast<size_t>(item.planned)]);
+      if (item.kind == Item::Kind::Dynamic) emit_dynamic(item.node);
+      if (item.kind != Item::Kind::Device) continue;
+      std::vector<int> nodes;
+      for (; i < order_.size(); ++i) {
+        if (order_[i].kind == Item::Kind::View) continue;
+        if (order_[i].kind != Item::Kind::Device) break;
+        nodes.push_back(order_[i].planned);
+      }
+      --i;
+      emit_segment(nodes);
+    }
+  }
+
+  // Nodes of the device that follow one another are one step. What only the device reads never comes to the host.
+  void emit_segment(std::span<const int> nodes) {
+    device_.begin_segment();
+    std::vector<int> fed, made;  // storages of the step
+    for (const int index : nodes) {
+      DeviceNode& placed = device_nodes_[static_cast<size_t>(index)];
+      const Node& node = graph_.nodes[static_cast<size_t>(placed.node)];
+      std::vector<DeviceOperand> inputs, outputs;
+      for (size_t i = 0; i < placed.inputs.size(); ++i) {
+        inputs.emplace_back();
+        if (node.inputs[i] != kNoValue) inputs.back() = device_input(node.inputs[i], placed.inputs[i], fed);
+      }
+      for (size_t i = 0; i < placed.outputs.size(); ++i) {
+        outputs.emplace_back();
+        if (node.outputs[i] == kNoValue) continue;
+        outputs.back() = device_.add_tensor(physical_bytes(placed.outputs[i], Layout::Plain));
+        device_values_[node.outputs[i]] = outputs.back();
+      }
+      device_.add_work(placed.node, std::move(placed.work), inputs, outputs);
+      for (ValueId id : node.inputs)
+        if (id != kNoValue) --uses_[known(id).root];
+      plan_->decisions.push_back(
+          {placed.node, "shader", services_.device->name(), Layout::Plain, Layout::Plain, {}, {}, {}});
+      if (!services_.keep_types) continue;
+      plan_->decisions.back().inputs = placed.inputs;
+      plan_->decisions.back().outputs = placed.outputs;
+    }
+    for (const int index : nodes) {
+      const DeviceNode& placed = device_nodes_[static_cast<size_t>(index)];
+      const Node& node = graph_.nodes[static_cast<size_t>(placed.node)];
+      for (size_t i = 0; i < placed.outputs.size(); ++i) {
+        const ValueId id = node.outputs[i];
+        if (id == kNoValue || !host_reads_.contains(id)) continue;
+        device_.download(device_values_.at(id));
+        made.push_back(host_storage(id, placed.outputs[i]));
+      }
+    }
+    device_.end_segment();
+    const size_t num_inputs = fed.size();
+    fed.insert(fed.end(), made.begin(), made.end());
+    Step step;
+    place_operands(step, fed, num_inputs);
+    device_steps_.push_back(step_index());
+    plan_->steps.push_back(step);
+  }
+
+  DeviceOperand device_input(ValueId id, const TensorDesc& desc, std::vector<int>& fed) {
+    const ValueId root = known(id).root;
+    if (desc.constant) return device_.add_tensor_constant(std::make_shared<Tensor>(*desc.constant));
+    if (const auto found = device_values_.find(root); found != device_values_.end()) return found->second;
+    const DeviceOperand tensor = device_.add_tensor(physical_bytes(desc, Layout::Plain));
+    device_.upload(tensor);
+    fed.push_back(storage_of(id, Layout::Plain));
+    return device_values_[root] = tensor;
+  }
+
+  // Where the host reads what the device made.
+  int host_storage(ValueId id, const TensorDesc& desc) {
+    Storage storage;
+    storage.bytes = physical_bytes(desc, Layout::Plain);
+    if (const auto written = written_as_.find(id); written != written_as_.end()) {
+      storage.loc = Loc::External;
+      storage.base = external_of_.at(written->second);
+    }
+    made_as_[id] = Layout::Plain;
+    return places_[place_key(id, Layout::Plain)] = add_storage(storage);
+  }
+
+  // Hands the segments to the provider, whose kernels take their steps.
+  void finish_device() {
+    if (device_.empty()) return;
+    auto kernels = services_.device->compile(device_.finish());
+    const auto state = static_cast<int32_t>(plan_->stateful.size());
+    plan_->stateful.push_back(kernels.front().get());
+    for (size_t i = 0; i < kernels.size(); ++i) {
+      Step& step = plan_->steps[static_cast<size_t>(device_steps_[i])];
+      step.kernel = kernels[i].get();
+      step.state = state;
+      plan_->kernels.push_back(std::move(kernels[i]));
+    }
   }
 
   void emit_compute(PlannedNode& planned) {
@@ -428,6 +599,7 @@ class Builder {
     add_step(std::move(kernel), planned.node, storages, planned.inputs.size());
     plan_->decisions.push_back({planned.node,
                                 option.candidate->name,
+                                kCpu,
                                 option.variant.in,
                                 option.variant.out,
                                 std::move(planned.refusals),
@@ -518,7 +690,10 @@ class Builder {
     Step& step = add_step(std::move(kernel), index, storages, node.inputs.size());
     step.frame = static_cast<int32_t>(plan_->frames.size());
     plan_->frames.push_back(std::move(frame));
-    plan_->decisions.push_back({index, candidate, Layout::Plain, Layout::Plain, {}, {}, {}});
+    std::vector<std::string> refusals;
+    if (services_.device)
+      refusals.push_back(std::string(services_.device->name()) + ": shapes or values that only the run shows");
+    plan_->decisions.push_back({index, candidate, kCpu, Layout::Plain, Layout::Plain, std::move(refusals), {}, {}});
     if (services_.keep_types) plan_->decisions.back().inputs = plan_->frames.back().inputs;
   }
 
@@ -583,6 +758,11 @@ class Builder {
   std::shared_ptr<Instance> plan_;
   std::vector<Item> order_;
   std::vector<PlannedNode> planned_;
+  std::vector<DeviceNode> device_nodes_;
+  DevicePart device_;
+  std::vector<int> device_steps_;
+  std::unordered_map<ValueId, DeviceOperand> device_values_;  // by root
+  std::unordered_set<ValueId> host_reads_;                    // roots that the host or the caller reads
   std::vector<ValueId> leaving_;
   std::unordered_map<ValueId, ValueId> written_as_;  // root -> the leaving value whose external is its memory
   std::unordered_map<ValueId, uint32_t> external_of_;

@@ -46,6 +46,7 @@ struct FrameInfo {
 struct Decision {
   int node = -1;
   std::string candidate;
+  std::string_view provider = "CPUExecutionProvider";
   Layout in = Layout::Plain;
   Layout out = Layout::Plain;
   std::vector<std::string> refusals;  // "name: reason" of candidates that stood before it
@@ -75,6 +76,8 @@ struct Instance {
   size_t footprint() const;
 };
 
+class DeviceProvider;
+
 // What a plan is made from, beside the program.
 struct PlanInput {
   ValueId id = kNoValue;
@@ -88,7 +91,8 @@ struct PlanServices {
   const EngineOptions& options;
   PackStore& packs;
   std::function<std::shared_ptr<Body>(const std::shared_ptr<Graph>&)> compile_body;
-  bool keep_types = false;  // for profiles
+  bool keep_types = false;                 // for profiles
+  const DeviceProvider* device = nullptr;  // runs what it can; nullptr for the CPU alone
 };
 
 // Plans the nodes from `begin` on as far as shapes are known; at least one node, or Error.

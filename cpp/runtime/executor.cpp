@@ -95,10 +95,11 @@ struct Executor::Activation {
 };
 
 Executor::Executor(std::shared_ptr<const Program> program, const EngineOptions& options, PackStore& packs,
-                   size_t plan_cache_bytes, bool keep_types)
+                   size_t plan_cache_bytes, bool keep_types, std::shared_ptr<const DeviceProvider> device)
     : program_(std::move(program)),
       options_(options),
       packs_(packs),
+      device_(std::move(device)),
       plans_(plan_cache_bytes),
       keep_types_(keep_types) {}
 
@@ -193,7 +194,7 @@ std::shared_ptr<const Instance> Executor::plan_for(const Activation& activation,
                               [this](const std::shared_ptr<Graph>& body) {
                                 return std::make_shared<ExecutorBody>(body, options_, packs_, size_t{8} << 20);
                               },
-                              keep_types_};
+                              keep_types_, device_.get()};
   auto plan = make_instance(*program_, begin, inputs, services);
   plans_.insert(activation.key, plan);
   return plan;

@@ -39,9 +39,9 @@ class PlanCache {
 // once; each takes a context, of which some are kept for reuse.
 class Executor {
  public:
-  // `keep_types`: plans tell profiles their nodes' types and shapes.
+  // `keep_types`: plans tell profiles their nodes' types and shapes. `device`: nullptr for the CPU alone.
   Executor(std::shared_ptr<const Program> program, const EngineOptions& options, PackStore& packs,
-           size_t plan_cache_bytes, bool keep_types = false);
+           size_t plan_cache_bytes, bool keep_types = false, std::shared_ptr<const DeviceProvider> device = nullptr);
   ~Executor();
 
   const Program& program() const { return *program_; }
@@ -70,6 +70,7 @@ class Executor {
   std::shared_ptr<const Program> program_;
   EngineOptions options_;
   PackStore& packs_;
+  std::shared_ptr<const DeviceProvider> device_;
   PlanCache plans_;
   bool keep_types_;
   std::mutex planning_;

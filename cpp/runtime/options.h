@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tensor/tensor.h"
@@ -34,6 +35,8 @@ struct SessionOptions {
   std::vector<std::string> disabled_passes;
   std::map<std::string, std::shared_ptr<Buffer>> external_files;  // instead of those beside the model, by location
   std::shared_ptr<const std::atomic<bool>> load_cancelled;        // set from another thread to give up the making
+  // Providers with their options, the preferred one first; the CPU comes last, named or not.
+  std::vector<std::pair<std::string, std::map<std::string, std::string>>> providers;
 };
 
 // Options of one run. `terminate` may be set from another thread while the run goes on.

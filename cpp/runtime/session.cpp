@@ -10,6 +10,7 @@
 #include "ops/core/infer.h"
 #include "ops/core/merge_types.h"
 #include "runtime/deadline.h"
+#include "runtime/devices.h"
 #include "runtime/pack_store.h"
 
 namespace fastort {
@@ -117,6 +118,8 @@ Session::Session(Model model, const SessionOptions& options, std::unique_ptr<Pro
   engine_.allow_winograd = flag("fastort.allow_winograd", true);
   engine_.allow_blocked_layouts = flag("fastort.allow_blocked_layouts", true) && options.optimization_level >= 3;
 
+  device_ = open_device(options.providers);
+
   try {
     prepare(options);
   } catch (const Error& error) {
@@ -173,7 +176,7 @@ Session::~Session() = default;
 
 std::shared_ptr<Executor> Session::compile(std::shared_ptr<Graph> graph) {
   return std::make_shared<Executor>(std::make_shared<Program>(std::move(graph)), engine_, SharedPackStore::instance(),
-                                    kPlanCacheBytes, options_.enable_profiling);
+                                    kPlanCacheBytes, options_.enable_profiling, device_);
 }
 
 std::shared_ptr<Graph> Session::rewritten(const Variant& variant) const {
@@ -205,7 +208,7 @@ std::shared_ptr<Executor> Session::executor_of(const Variant& variant) {
   const bool whole = variant.overridden.empty() && variant.fetched.empty();
   // The same program, whose plans keep what a profile tells.
   auto executor = whole ? std::make_shared<Executor>(executor_->shared_program(), engine_, SharedPackStore::instance(),
-                                                     kPlanCacheBytes, true)
+                                                     kPlanCacheBytes, true, device_)
                         : compile(rewritten(variant));
   return variants_[variant] = std::move(executor);
 }
@@ -388,7 +391,7 @@ std::string Session::explain() const {
             std::to_string(plan->steps.size()) + " steps, arena " + std::to_string(plan->arena_bytes) + " bytes\n";
     for (const Decision& decision : plan->decisions) {
       const Node& node = graph.nodes[static_cast<size_t>(decision.node)];
-      text += "  " + describe(graph, node) + ": CPUExecutionProvider, " + decision.candidate;
+      text += "  " + describe(graph, node) + ": " + std::string(decision.provider) + ", " + decision.candidate;
       if (decision.in != Layout::Plain || decision.out != Layout::Plain) {
         text += " (" + std::string(name(decision.in)) + " -> " + std::string(name(decision.out)) + ")";
       }
@@ -405,6 +408,7 @@ std::string Session::print_graph() const { return print(executor_->program().gra
 size_t Session::trim() {
   size_t bytes = BufferPool::instance().trim();
   for (const auto& executor : executors()) bytes += executor->trim();
+  if (device_) bytes += device_->trim();
   return bytes;
 }
 

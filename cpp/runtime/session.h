@@ -98,7 +98,8 @@ class Session {
 
   SessionOptions options_;
   EngineOptions engine_;
-  Model model_;  // as loaded
+  std::shared_ptr<const DeviceProvider> device_;  // nullptr for the CPU alone
+  Model model_;                                   // as loaded
   std::vector<NodeArgInfo> inputs_, outputs_, overridable_;
   std::vector<PassReport> passes_;
   std::shared_ptr<Executor> executor_;

@@ -95,6 +95,7 @@ class SessionOptions:
     __slots__ = (
         *_DEFAULTS,
         "__weakref__",
+        "_chosen_providers",
         "_config_entries",
         "_custom_libraries",
         "_external_files",
@@ -129,6 +130,8 @@ class SessionOptions:
     _external_files: dict[str, bytes]
     _load_cancelled: _engine.Flag
     _policy: OrtExecutionProviderDevicePolicy
+    # What the session runs on; `_providers` is what the user added.
+    _chosen_providers: ProviderOptions
     _config_entries: dict[str, str]
     _free_dimensions_by_name: dict[str, int]
     _free_dimensions_by_denotation: dict[str, int]
@@ -140,6 +143,7 @@ class SessionOptions:
         for name, value in _DEFAULTS.items():
             setattr(self, name, value)
         self.disabled_passes = []
+        self._chosen_providers = {}
         self._config_entries = {}
         self._free_dimensions_by_name = {}
         self._free_dimensions_by_denotation = {}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from . import _engine
 
 CPU = "CPUExecutionProvider"
 VULKAN = "VulkanExecutionProvider"
@@ -13,8 +16,18 @@ ProviderOptions = dict[str, dict[str, str]]
 
 
 def get_available_providers() -> list[str]:
-    """Returns the providers that can run a model on this machine, the preferred one first."""
-    return [CPU]
+    """Returns the providers that can run a model on this machine, the preferred one first.
+
+    ``VulkanExecutionProvider`` is among them where a device serves without being asked for: implementations of Vulkan
+    on the CPU do not, unless the environment variable ``FASTORT_VULKAN_DEVICE`` names one.
+    """
+    return [VULKAN, CPU] if not _vulkan_refusal(()) else [CPU]
+
+
+@functools.cache
+def _vulkan_refusal(options: tuple[tuple[str, str], ...]) -> str:
+    """Returns why no Vulkan device serves with these options; nothing where one does."""
+    return _engine.vulkan_refusal(dict(options))
 
 
 def get_all_providers() -> list[str]:
@@ -23,8 +36,8 @@ def get_all_providers() -> list[str]:
 
 
 def get_device() -> str:
-    """Returns the kind of device that the preferred provider runs on: ``"CPU"``."""
-    return "CPU"
+    """Returns the kind of device that the preferred provider runs on: ``"CPU"`` or ``"GPU"``."""
+    return "GPU" if VULKAN in get_available_providers() else "CPU"
 
 
 def choose_providers(
@@ -47,13 +60,14 @@ def choose_providers(
     Raises:
         ValueError: If a provider is neither a name nor a pair, or the two arguments do not fit together, or a provider
             is not available and ``strict`` is set.
+        Fail: If no device serves ``VulkanExecutionProvider`` and its option ``strict_placement`` is set.
+        InvalidArgument: If a provider has no such option.
     """
     if isinstance(providers, str):
         providers = [providers]
     providers = list(providers or [])
     if provider_options is not None and len(provider_options) != len(providers):
         raise ValueError("'providers' and 'provider_options' should be the same length if both are given.")
-    available = get_available_providers()
     chosen: ProviderOptions = {}
     for index, entry in enumerate(providers):
         name, options = _split(entry)
@@ -61,10 +75,12 @@ def choose_providers(
             if options:
                 raise ValueError(f"The options of '{name}' are given twice: in 'providers' and in 'provider_options'.")
             options = provider_options[index]
-        if name not in available:
+        options = {str(key): str(value) for key, value in options.items()}
+        refusal = _refusal(name, options)
+        if refusal is not None:
             text = (
                 f"Specified provider '{name}' is not in available provider names."
-                f"Available providers: '{', '.join(available)}'"
+                f"Available providers: '{', '.join(get_available_providers())}'{refusal}"
             )
             if strict:
                 raise ValueError(text + " (SessionOptions.strict_placement)")
@@ -72,9 +88,21 @@ def choose_providers(
         elif name in chosen:
             warnings.warn(f"Duplicate provider '{name}' encountered, ignoring.", UserWarning, stacklevel=3)
         else:
-            chosen[name] = {str(key): str(value) for key, value in options.items()}
+            chosen[name] = options
     chosen.setdefault(CPU, {})
     return chosen
+
+
+def _refusal(name: str, options: dict[str, str]) -> str | None:
+    """Returns what to add to the warning that a provider does not serve; ``None`` where it does."""
+    if name == CPU:
+        return None
+    if name != VULKAN:
+        return ""
+    refusal = _vulkan_refusal(tuple(sorted(options.items())))
+    if refusal and options.get("strict_placement") in ("1", "true", "True"):
+        raise _engine.Fail(f"{VULKAN} with strict_placement: {refusal}")
+    return f" ({refusal})" if refusal else None
 
 
 def _split(entry: object) -> tuple[str, Mapping[Any, Any]]:

@@ -69,6 +69,7 @@ class InferenceSession:
         self._model_bytes = source if isinstance(source, bytes) else None
         self._sess_options = options
         self._provider_options = providers
+        options._chosen_providers = providers
         self._profiled = None
         threads = options.intra_op_num_threads
         options.intra_op_num_threads = get_session_threads(threads, options.use_per_session_threads)
@@ -288,8 +289,7 @@ class InferenceSession:
             ValueError: If the providers do not make sense.
         """
         chosen = choose_providers(providers, provider_options, self._sess_options.strict_placement)
-        if list(chosen) == list(self._provider_options):
-            self._provider_options = chosen
+        if chosen == self._provider_options:
             return
         source = self._model_path if self._model_path is not None else self._model_bytes
         assert source is not None

@@ -9,16 +9,8 @@ namespace fastort::kernels {
 
 // Functions of two elements of one type. Integers wrap around; division and remainder by zero give 0.
 enum class BinaryOp : uint8_t {
-  Add,
-  Sub,
-  Mul,
-  Div,  // integers truncate
-  Max,  // NaN wins
-  Min,
-  PRelu,     // a below 0: a * b
-  ModFloor,  // the sign of b
-  ModTrunc,  // the sign of a
-  Pow,
+#define BINARY(name, ...) name,
+#include "kernels/elementwise/functions.def"
   BitAnd,
   BitOr,
   BitXor,

@@ -9,48 +9,8 @@ namespace fastort::kernels {
 
 // Functions of one element. `a` and `b` are the parameters of UnaryParams.
 enum class UnaryOp : uint8_t {
-  Abs,
-  Neg,
-  Ceil,
-  Floor,
-  Round,  // half to even
-  Sqrt,
-  Reciprocal,
-  Sign,
-  Square,
-  Relu,
-  LeakyRelu,        // slope a below 0
-  ThresholdedRelu,  // x above a, else 0
-  HardSigmoid,      // max(0, min(1, a x + b))
-  HardSwish,
-  Softsign,
-  Shrink,  // lambda a, bias b
-  Clip,    // into [a, b]
-  Affine,  // a x + b
-  Exp,
-  Log,
-  Tanh,
-  Sigmoid,
-  Erf,
-  Elu,   // a (e^x - 1) below 0
-  Selu,  // a alpha, b gamma
-  Celu,  // alpha a
-  Softplus,
-  Mish,
-  Gelu,
-  GeluTanh,
-  Silu,  // x sigmoid(a x)
-  Sin,
-  Cos,
-  Tan,
-  Asin,
-  Acos,
-  Atan,
-  Sinh,
-  Cosh,
-  Asinh,
-  Acosh,
-  Atanh,
+#define UNARY(name, ...) name,
+#include "kernels/elementwise/functions.def"
   kCount
 };
 

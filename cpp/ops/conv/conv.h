@@ -2,6 +2,7 @@
 
 #include "kernels/conv/conv_shape.h"
 #include "ops/core/window.h"
+#include "ops/gpu.h"
 
 // The parts of Conv and FusedConv: one file for each way to compute them.
 namespace fastort::conv {
@@ -77,6 +78,9 @@ std::unique_ptr<Kernel> prepare_pointwise(const OpContext& context);
 Refusal accepts_depthwise(const OpContext& context);
 double cost_depthwise(const OpContext& context);
 std::unique_ptr<Kernel> prepare_depthwise(const OpContext& context);
+
+// The GPU's.
+extern const GpuRecipe kGpu;
 
 // Plain loops.
 double cost_reference(const OpContext& context);

@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "kernels/activation.h"
-#include "ops/op.h"
+#include "ops/gpu.h"
 
 // The parts of MatMul, Gemm and their fused kin: one file for each way to compute them.
 namespace fastort::matmul {
@@ -36,6 +36,9 @@ Problem read_problem(const OpContext& context);
 // float32, float16 and bfloat16 through the packed product.
 Refusal accepts_packed(const OpContext& context);
 std::unique_ptr<Kernel> prepare_packed(const OpContext& context);
+
+// float32 on the GPU.
+extern const GpuRecipe kGpu;
 
 // Plain loops in the type itself (float16 and bfloat16 in float32).
 std::unique_ptr<Kernel> prepare_reference(const OpContext& context);

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <span>
+
+#include "kernels/elementwise/binary.h"
+#include "kernels/elementwise/unary.h"
+#include "ops/gpu.h"
+
+// Elementwise operators on the GPU: one shader runs any program of functions over float32.
+namespace fastort::gpu {
+
+// One function of a program. Operands are registers 0 to 7, or inputs from kFirstInput on.
+struct Step {
+  static constexpr int kFirstInput = 8;
+  uint32_t function = 0;
+  int to = 0, a = 0, b = 0;
+  kernels::UnaryParams params;
+
+  static Step unary(kernels::UnaryOp op, int a, kernels::UnaryParams params = {}) {
+    return {static_cast<uint32_t>(op), 0, a, 0, params};
+  }
+  static Step binary(kernels::BinaryOp op, int a, int b) { return {256 + static_cast<uint32_t>(op), 0, a, b, {}}; }
+};
+constexpr int input(int i) { return Step::kFirstInput + i; }
+
+// A program over the node's inputs, which broadcast to its output.
+Refusal elementwise(const OpContext& context, const GpuTraits& traits, GpuWork& work, std::span<const Step> steps);
+
+// Whether the GPU's table has the function (see kernels/elementwise/functions.def).
+bool has_function(kernels::BinaryOp op);
+
+template <kernels::UnaryOp op>
+Refusal unary_work(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  const Step steps[] = {Step::unary(op, input(0))};
+  return elementwise(context, traits, work, steps);
+}
+// A function whose parameters are attributes.
+template <kernels::UnaryOp op, kernels::UnaryParams (*read)(const OpContext&)>
+Refusal unary_work_with(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  const Step steps[] = {Step::unary(op, input(0), read(context))};
+  return elementwise(context, traits, work, steps);
+}
+// Of two or more inputs, from the first on.
+template <kernels::BinaryOp op>
+Refusal binary_work(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  std::vector<Step> steps;
+  for (int i = 1; i < context.num_inputs(); ++i) steps.push_back(Step::binary(op, i == 1 ? input(0) : 0, input(i)));
+  if (steps.empty()) steps.push_back(Step::unary(kernels::UnaryOp::Affine, input(0), {1, 0}));
+  return elementwise(context, traits, work, steps);
+}
+
+template <kernels::UnaryOp op>
+inline constexpr GpuRecipe kUnary{kFloat32, unary_work<op>};
+template <kernels::UnaryOp op, kernels::UnaryParams (*read)(const OpContext&)>
+inline constexpr GpuRecipe kUnaryWith{kFloat32, unary_work_with<op, read>};
+template <kernels::BinaryOp op>
+inline constexpr GpuRecipe kBinary{kFloat32, binary_work<op>};
+
+extern const GpuRecipe kChain;  // fastort.ElementwiseChain
+extern const GpuRecipe kClip;
+extern const GpuRecipe kGelu;
+extern const GpuRecipe kMean;
+
+}  // namespace fastort::gpu

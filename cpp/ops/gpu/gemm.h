@@ -1,0 +1,24 @@
+#pragma once
+
+#include <vector>
+
+#include "kernels/activation.h"
+#include "ops/gpu.h"
+
+namespace fastort::gpu {
+
+// activation(alpha A B + beta addend + residual) for matrices anywhere in memory; sizes and strides in elements.
+struct Gemm {
+  int64_t m = 0, n = 0, k = 0;
+  int64_t a_row = 0, a_step = 1;              // from one row, and one step of k, to the next
+  int64_t b_step = 0, b_column = 1;           // from one step of k, and one column, to the next
+  std::vector<int64_t> a_offsets, b_offsets;  // of each item of the batch; results follow one another
+  float alpha = 1, beta = 1;
+  uint32_t addend_mode = 0;  // as in shaders/common/epilogue.glsl
+  ActivationSpec activation;
+  GpuOperand a, b, addend, residual, result;
+};
+
+Refusal add_gemm(const Gemm& gemm, const GpuTraits& traits, GpuWork& work);
+
+}  // namespace fastort::gpu

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ops/gpu.h"
+
+// What the planner hands to a provider that runs nodes in memory of its own.
+namespace fastort {
+
+// Memory that a call reads or writes: a tensor in the device's arena, or a constant.
+struct DeviceOperand {
+  enum class Kind : uint8_t { None, Tensor, Constant };
+  Kind kind = Kind::None;
+  int index = 0;
+  bool written = false;
+};
+
+// One dispatch with its operands resolved.
+struct DeviceCall {
+  int node = -1;  // of the graph
+  std::string_view shader;
+  std::vector<uint32_t> constants;
+  std::vector<DeviceOperand> operands;
+  GpuPush push;
+  std::array<uint32_t, 3> groups{1, 1, 1};
+};
+
+// A piece of the device's arena.
+struct DeviceTensor {
+  size_t bytes = 0;
+  int first = 0, last = 0;  // calls between which it is in use, counted through all segments
+  int64_t offset = -1;
+};
+
+// Calls that follow one another without the host. Uploads come from the inputs of the segment's step, in order;
+// downloads go to its outputs.
+struct DeviceSegment {
+  std::vector<int> uploads;  // tensors
+  std::vector<int> downloads;
+  std::vector<DeviceCall> calls;
+};
+
+// A constant keeps its source alive until it lies on the device.
+struct DeviceConstant {
+  GpuConstant constant;
+  std::shared_ptr<Tensor> source;
+};
+
+struct DevicePlan {
+  std::vector<DeviceTensor> tensors;
+  size_t arena_bytes = 0;
+  std::vector<DeviceConstant> constants;
+  std::vector<DeviceSegment> segments;
+};
+
+// A provider beside the CPU.
+class DeviceProvider {
+ public:
+  virtual ~DeviceProvider() = default;
+  virtual std::string_view name() const = 0;
+  virtual const GpuTraits& traits() const = 0;
+  // Whether a node that could run on the CPU alone is an error.
+  virtual bool strict() const = 0;
+  // One kernel for each segment. They share one state, which the first one makes.
+  virtual std::vector<std::unique_ptr<Kernel>> compile(DevicePlan plan) const = 0;
+  // Frees what is idle; returns the bytes freed.
+  virtual size_t trim() const = 0;
+};
+
+}  // namespace fastort

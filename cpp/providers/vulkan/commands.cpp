@@ -1,0 +1,65 @@
+#include "providers/vulkan/commands.h"
+
+#include "providers/vulkan/device.h"
+
+namespace fastort::vulkan {
+
+Commands::Commands(const Device& device, uint32_t count) : device_(device), buffers_(count) {
+  const DeviceApi& vk = device.api();
+  VkCommandPoolCreateInfo pool{VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO};
+  pool.queueFamilyIndex = device.info().queue_family;
+  device.check(vk.vkCreateCommandPool(device.handle(), &pool, nullptr, &pool_), "vkCreateCommandPool");
+  VkCommandBufferAllocateInfo allocate{VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO};
+  allocate.commandPool = pool_;
+  allocate.level = VK_COMMAND_BUFFER_LEVEL_PRIMARY;
+  allocate.commandBufferCount = count;
+  const VkResult result = vk.vkAllocateCommandBuffers(device.handle(), &allocate, buffers_.data());
+  if (result == VK_SUCCESS) return;
+  vk.vkDestroyCommandPool(device.handle(), pool_, nullptr);
+  device.check(result, "vkAllocateCommandBuffers");
+}
+
+Commands::~Commands() {
+  if (device_.in_process()) device_.api().vkDestroyCommandPool(device_.handle(), pool_, nullptr);
+}
+
+void Commands::begin(size_t i, bool again) const {
+  VkCommandBufferBeginInfo info{VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
+  if (!again) info.flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT;
+  device_.check(device_.api().vkBeginCommandBuffer(buffers_[i], &info), "vkBeginCommandBuffer");
+}
+
+void Commands::end(size_t i) const {
+  device_.check(device_.api().vkEndCommandBuffer(buffers_[i]), "vkEndCommandBuffer");
+}
+
+bool Hazards::next(const std::vector<Range>& ranges) {
+  bool meets = false;
+  for (const Range& range : ranges) {
+    for (const Range& other : open_) {
+      const bool overlap = range.begin < other.end && other.begin < range.end;
+      meets |= overlap && (range.written || other.written);
+    }
+  }
+  if (meets) open_.clear();
+  open_.insert(open_.end(), ranges.begin(), ranges.end());
+  return meets;
+}
+
+void shader_barrier(const DeviceApi& vk, VkCommandBuffer commands) {
+  VkMemoryBarrier barrier{VK_STRUCTURE_TYPE_MEMORY_BARRIER};
+  barrier.srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT;
+  barrier.dstAccessMask = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT;
+  vk.vkCmdPipelineBarrier(commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, 0, 1,
+                          &barrier, 0, nullptr, 0, nullptr);
+}
+
+void host_barrier(const DeviceApi& vk, VkCommandBuffer commands) {
+  VkMemoryBarrier barrier{VK_STRUCTURE_TYPE_MEMORY_BARRIER};
+  barrier.srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT;
+  barrier.dstAccessMask = VK_ACCESS_HOST_READ_BIT;
+  vk.vkCmdPipelineBarrier(commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_PIPELINE_STAGE_HOST_BIT, 0, 1, &barrier, 0,
+                          nullptr, 0, nullptr);
+}
+
+}  // namespace fastort::vulkan

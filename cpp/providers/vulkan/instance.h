@@ -1,0 +1,63 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "ops/gpu.h"
+#include "providers/vulkan/api.h"
+
+namespace fastort::vulkan {
+
+// Options of the provider, as the user gives them.
+struct Options {
+  int device_id = -1;       // an index into the machine's devices; -1 for the best one
+  std::string device_name;  // a part of the device's name
+  bool allow_cpu = false;   // an implementation of Vulkan on the CPU serves too
+  bool strict_placement = false;
+  bool always_stage = false;  // copy through the staging ring also where host and device share memory
+  bool profile = false;
+  std::string cache_dir;  // of compiled pipelines; empty for the user's cache folder, "off" for none
+
+  // Throws Error(InvalidArgument) for an option that there is not, and for a value that makes no sense.
+  static Options parse(const std::map<std::string, std::string>& entries);
+  // A device was asked for by number, by name or in general.
+  bool takes_cpu() const { return allow_cpu || device_id >= 0 || !device_name.empty(); }
+};
+
+// One physical device of the machine.
+struct DeviceInfo {
+  VkPhysicalDevice handle = VK_NULL_HANDLE;
+  VkPhysicalDeviceProperties properties{};
+  uint32_t queue_family = 0;
+  GpuTraits traits;
+  bool is_cpu = false;
+  bool unified = false;  // host and device share the memory
+  Refusal refusal;       // why it does not serve, whatever the options
+};
+
+// libvulkan and the machine's devices, for as long as somebody uses them.
+class Instance {
+ public:
+  // Throws Error(Fail) with the reason where there is no Vulkan.
+  static std::shared_ptr<Instance> get();
+  ~Instance();
+  Instance(const Instance&) = delete;
+  Instance& operator=(const Instance&) = delete;
+
+  const InstanceApi& api() const { return api_; }
+  const std::vector<DeviceInfo>& devices() const { return devices_; }
+  // The device that the options ask for; throws Error(Fail) with every device's refusal where there is none.
+  const DeviceInfo& choose(const Options& options) const;
+
+ private:
+  explicit Instance(const GlobalApi& api);
+  DeviceInfo describe(VkPhysicalDevice handle) const;
+
+  InstanceApi api_;
+  VkInstance handle_ = VK_NULL_HANDLE;
+  std::vector<DeviceInfo> devices_;
+};
+
+}  // namespace fastort::vulkan

@@ -1,0 +1,42 @@
+#include "providers/vulkan/weights.h"
+
+#include "base/fork.h"
+#include "providers/vulkan/commands.h"
+#include "providers/vulkan/device.h"
+
+namespace fastort::vulkan {
+
+std::shared_ptr<Memory> Weights::get(const DeviceConstant& constant) {
+  if (!constant.source) return upload(constant.constant);
+  const ForkGuard guard;
+  std::lock_guard lock(mutex_);
+  const Tensor& source = *constant.source;
+  const std::string form = constant.constant.format + "/" + std::to_string(constant.constant.bytes);
+  Entry& entry = entries_[{source.raw(), form}];
+  // Another buffer at the same address is another constant.
+  auto memory = entry.memory.lock();
+  if (memory && entry.source.lock() == source.buffer()) return memory;
+  memory = upload(constant.constant);
+  entry = {source.buffer(), memory};
+  std::erase_if(entries_, [](const auto& item) { return item.second.memory.expired(); });
+  return memory;
+}
+
+std::shared_ptr<Memory> Weights::upload(const GpuConstant& constant) {
+  auto memory = device_.memory().allocate(Use::Device, constant.bytes);
+  if (memory->host()) {
+    constant.fill(memory->host());
+    return memory;
+  }
+  const auto staging = device_.memory().allocate(Use::Upload, constant.bytes);
+  constant.fill(staging->host());
+  const Commands commands(device_, 1);
+  commands.begin(0, false);
+  const VkBufferCopy region{staging->offset(), memory->offset(), constant.bytes};
+  if (constant.bytes) device_.api().vkCmdCopyBuffer(commands[0], staging->buffer(), memory->buffer(), 1, &region);
+  commands.end(0);
+  device_.run(commands[0]);
+  return memory;
+}
+
+}  // namespace fastort::vulkan

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "plan/device.h"
+
+// The providers beside the CPU that this build has.
+namespace fastort {
+
+using ProviderOptions = std::map<std::string, std::string>;
+
+// The first provider of the list that is not the CPU, or nullptr where that comes first. Throws Error where it does not
+// serve.
+std::shared_ptr<const DeviceProvider> open_device(
+    const std::vector<std::pair<std::string, ProviderOptions>>& providers);
+
+// A device of the machine that VulkanExecutionProvider could run on.
+struct VulkanDevice {
+  std::string name;
+  bool is_cpu = false;
+  std::string refusal;  // empty where it serves
+};
+// Throws Error with the reason where there is no Vulkan.
+std::vector<VulkanDevice> vulkan_devices();
+// Why VulkanExecutionProvider does not serve with these options; empty where it does. An option that there is not is an
+// Error.
+std::string vulkan_refusal(const ProviderOptions& options);
+
+}  // namespace fastort
