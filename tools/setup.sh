@@ -33,6 +33,8 @@ need() {
 }
 has_python_headers() { "$python" -c 'import os, sysconfig as s; assert os.path.exists(s.get_path("include") + "/Python.h")'; }
 
+library() { ldconfig -p | grep -qF "$1"; }
+
 need python3 command -v "$python"
 if command -v "$python" >/dev/null; then
   "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
@@ -50,6 +52,8 @@ need git command -v git
 if [ "$with_tests" = ON ]; then
   need doctest-dev test -e /usr/include/doctest/doctest.h
   need clang-format-16 command -v clang-format-16
+  # Vulkan on the CPU, which the tests of the GPU provider run on. A machine that lacks it skips them.
+  need libvulkan1 library libvulkan.so.1
 fi
 
 if [ ${#missing[@]} -gt 0 ]; then
@@ -73,6 +77,12 @@ if [ ${#missing[@]} -gt 0 ]; then
   apt update
   apt install -y --no-install-recommends "${missing[@]}"
   rm "$log"
+fi
+
+# lavapipe of bookworm (22.3) gives too little memory: bookworm-backports has a newer one.
+lavapipe() { [ -e /usr/share/vulkan/icd.d/lvp_icd.json ] || [ -e /usr/share/vulkan/icd.d/lvp_icd.x86_64.json ]; }
+if [ "$with_tests" = ON ] && ! lavapipe; then
+  tools/lavapipe.sh || say "no lavapipe here: the tests of VulkanExecutionProvider will be skipped"
 fi
 
 # --- Python packages -----------------------------------------------------------------------------

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "onnx/lift.h"
-#include "ops/op.h"
+#include "ops/gpu.h"
 
 namespace py = pybind11;
 
@@ -13,10 +13,11 @@ namespace fastort::bindings {
 namespace {
 
 py::dict row(const OpDef& op) {
-  py::list types, kernels;
+  py::list types, gpu_types, kernels;
   for (int i = 1; i < kDataTypes; ++i) {
     const auto type = static_cast<DataType>(i);
     if (op.types.has(type)) types.append(std::string(name(type)));
+    if (op.gpu && op.types.has(type) && op.gpu->types.has(type)) gpu_types.append(std::string(name(type)));
   }
   for (const Candidate& candidate : op.cpu) kernels.append(std::string(candidate.name));
   py::dict entry;
@@ -24,6 +25,7 @@ py::dict row(const OpDef& op) {
   entry["name"] = std::string(op.name);
   entry["types"] = types;
   entry["kernels"] = kernels;
+  entry["gpu_types"] = gpu_types;
   return entry;
 }
 
@@ -43,6 +45,7 @@ py::list operators() {
       entry["name"] = std::string(lift.op);
       entry["types"] = py::list();
       entry["kernels"] = py::list();
+      entry["gpu_types"] = py::list();
       entries.append(entry);
     }
   }

@@ -2,6 +2,8 @@
 
 #include "kernels/move/segments.h"
 #include "ops/core/move.h"
+#include "ops/gpu/move.h"
+#include "ops/gpu/nest.h"
 
 namespace fastort {
 namespace {
@@ -162,6 +164,56 @@ std::unique_ptr<Kernel> prepare_split(const OpContext& context) {
   });
 }
 
+// ---- the GPU ------------------------------------------------------------------------------------------------------
+
+// A part that lies at `start` along the axis of the whole, copied there or from there.
+Refusal gpu_part(GpuWork& work, const TensorDesc& whole, const Shape& part, int axis, int64_t start, bool join,
+                 GpuOperand source, GpuOperand destination, const GpuTraits& traits) {
+  const std::vector<int64_t> outer = gpu::dense_strides(whole.shape);
+  gpu::StridedCopy copy;
+  copy.type = whole.type;
+  copy.dims.assign(part.begin(), part.end());
+  copy.from = join ? gpu::dense_strides(part) : outer;
+  copy.to = join ? outer : gpu::dense_strides(part);
+  (join ? copy.to_offset : copy.from_offset) = start * outer[static_cast<size_t>(axis)];
+  copy.source = source;
+  copy.destination = destination;
+  return add_copy(work, std::move(copy), traits);
+}
+
+Refusal gpu_concat(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  const TensorDesc& whole = context.out(0);
+  const int axis = normalize_axis(context.node, context.attributes().get_int("axis"), whole.shape.rank());
+  int64_t start = 0;
+  for (int i = 0; i < context.num_inputs(); ++i) {
+    const Shape& part = context.shape(i);
+    if (Refusal refusal = gpu_part(work, whole, part, axis, start, true, GpuWork::input(i), GpuWork::output(0), traits))
+      return refusal;
+    start += part[axis];
+  }
+  return std::nullopt;
+}
+
+Refusal gpu_split(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  const TensorDesc& whole = context.in(0);
+  const int axis = normalize_axis(context.node, context.attributes().get_int("axis", 0), whole.shape.rank());
+  const std::vector<TensorDesc> parts = split_parts(context, axis);
+  int64_t start = 0;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const int index = static_cast<int>(i);
+    if (context.has_output(index)) {
+      if (Refusal refusal = gpu_part(work, whole, parts[i].shape, axis, start, false, GpuWork::input(0),
+                                     GpuWork::output(index), traits))
+        return refusal;
+    }
+    start += parts[i].shape[axis];
+  }
+  return std::nullopt;
+}
+
+constexpr GpuRecipe kGpuConcat{kAllTypes, gpu_concat};
+constexpr GpuRecipe kGpuSplit{kAllTypes, gpu_split};
+
 constexpr Candidate kConcat[] = {{"segments", accept_concat, prepare_concat, kAnyLayout}};
 constexpr Candidate kSplit[] = {{"segments", accept_split, prepare_split, kAnyLayout, nullptr, 1u << 0}};
 
@@ -169,8 +221,8 @@ constexpr Candidate kSplit[] = {{"segments", accept_split, prepare_split, kAnyLa
 
 std::span<const OpDef> concat_ops() {
   static const OpDef kOps[] = {
-      {"", "Concat", infer_concat, kConcat},
-      {"", "Split", infer_split, kSplit, kAllTypes, kNone, 1u << 1},
+      {"", "Concat", infer_concat, kConcat, kAllTypes, kNone, 0, &kGpuConcat},
+      {"", "Split", infer_split, kSplit, kAllTypes, kNone, 1u << 1, &kGpuSplit},
   };
   return kOps;
 }

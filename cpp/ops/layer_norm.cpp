@@ -3,6 +3,7 @@
 #include "kernels/elementwise/broadcast.h"
 #include "kernels/norm.h"
 #include "ops/elementwise/wide.h"
+#include "ops/gpu/rows.h"
 
 namespace fastort {
 namespace {
@@ -254,6 +255,69 @@ std::unique_ptr<Kernel> prepare_skip(const OpContext& context, bool rms) {
 std::unique_ptr<Kernel> prepare_skip_layer(const OpContext& context) { return prepare_skip(context, false); }
 std::unique_ptr<Kernel> prepare_skip_simplified(const OpContext& context) { return prepare_skip(context, true); }
 
+// ---- the GPU ------------------------------------------------------------------------------------------------------
+
+Refusal refuse_types(const OpContext& context) {
+  for (int i = 0; i < context.num_inputs(); ++i)
+    if (context.has_input(i) && context.type(i) != DataType::Float) return "inputs of other types than float32";
+  for (int i = 0; i < context.num_outputs(); ++i)
+    if (context.has_output(i) && context.out(i).type != DataType::Float) return "outputs of other types than float32";
+  return std::nullopt;
+}
+
+// `mean` and `inv_std`: the outputs that hold them, -1 for none.
+template <bool rms, int mean, int inv_std>
+Refusal gpu_layer(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  if (Refusal refusal = refuse_types(context)) return refusal;
+  const Shape& shape = context.shape(0);
+  const int axis = first_axis(context.node, shape);
+  if (reach(context, 1, axis) == Reach::Other) return "a scale of another shape than the normalised dimensions";
+  const Reach bias = rms ? Reach::None : reach(context, 2, axis);
+  if (bias == Reach::Other) return "a bias of another shape than the normalised dimensions";
+  gpu::Norm norm;
+  norm.rows = shape.count(0, axis);
+  norm.n = shape.count(axis, shape.rank());
+  norm.rms = rms;
+  norm.epsilon = context.attributes().get_float("epsilon", 1e-5f);
+  norm.y = GpuWork::output(0);
+  norm.x = GpuWork::input(0);
+  if (context.has_input(1)) norm.scale = GpuWork::input(1);
+  if (bias == Reach::Row) norm.bias = GpuWork::input(2);
+  if (mean >= 0 && context.has_output(mean)) norm.mean = GpuWork::output(mean);
+  if (inv_std >= 0 && context.has_output(inv_std)) norm.inv_std = GpuWork::output(inv_std);
+  gpu::add_norm(work, norm, traits);
+  return std::nullopt;
+}
+
+template <bool rms>
+Refusal gpu_skip(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  if (Refusal refusal = refuse_types(context)) return refusal;
+  // Checks the shapes.
+  static_cast<void>(prepare_skip(context, rms));
+  const Shape& shape = context.shape(0);
+  const int beta = rms ? -1 : 3, bias = rms ? 3 : 4;
+  gpu::Norm norm;
+  norm.n = shape.back();
+  norm.rows = shape.count() / norm.n;
+  norm.rms = rms;
+  norm.epsilon = context.attributes().get_float("epsilon", 1e-12f);
+  norm.skip_count = context.shape(1).count();
+  norm.y = GpuWork::output(0);
+  norm.x = GpuWork::input(0);
+  norm.skip = GpuWork::input(1);
+  norm.scale = GpuWork::input(2);
+  if (beta >= 0 && context.has_input(beta)) norm.bias = GpuWork::input(beta);
+  if (context.has_input(bias)) norm.skip_bias = GpuWork::input(bias);
+  if (context.has_output(1)) norm.mean = GpuWork::output(1);
+  if (context.has_output(2)) norm.inv_std = GpuWork::output(2);
+  if (context.has_output(3)) norm.sum = GpuWork::output(3);
+  gpu::add_norm(work, norm, traits);
+  return std::nullopt;
+}
+
+template <GpuFn work>
+constexpr GpuRecipe kGpu{kFloat32, work};
+
 constexpr Candidate kLayerNorm[] = {{"rows", nullptr, prepare_layer_norm}};
 constexpr Candidate kRmsNorm[] = {{"rows", nullptr, prepare_rms_norm}};
 constexpr Candidate kSimplified[] = {{"rows", nullptr, prepare_simplified}};
@@ -261,12 +325,15 @@ constexpr Candidate kSkipLayer[] = {{"rows", nullptr, prepare_skip_layer}};
 constexpr Candidate kSkipSimplified[] = {{"rows", nullptr, prepare_skip_simplified}};
 
 constexpr OpDef kOps[] = {
-    {"", "LayerNormalization", infer_layer_norm, kLayerNorm, kFloatTypes},
-    {"", "RMSNormalization", infer_rms_norm, kRmsNorm, kFloatTypes},
-    {"", "SimplifiedLayerNormalization", infer_simplified, kSimplified, kFloatTypes},
-    {"com.microsoft", "SimplifiedLayerNormalization", infer_simplified, kSimplified, kFloatTypes},
-    {"com.microsoft", "SkipLayerNormalization", infer_skip, kSkipLayer, kFloatTypes},
-    {"com.microsoft", "SkipSimplifiedLayerNormalization", infer_skip, kSkipSimplified, kFloatTypes},
+    {"", "LayerNormalization", infer_layer_norm, kLayerNorm, kFloatTypes, kNone, 0, &kGpu<gpu_layer<false, 1, 2>>},
+    {"", "RMSNormalization", infer_rms_norm, kRmsNorm, kFloatTypes, kNone, 0, &kGpu<gpu_layer<true, -1, -1>>},
+    {"", "SimplifiedLayerNormalization", infer_simplified, kSimplified, kFloatTypes, kNone, 0,
+     &kGpu<gpu_layer<true, -1, 1>>},
+    {"com.microsoft", "SimplifiedLayerNormalization", infer_simplified, kSimplified, kFloatTypes, kNone, 0,
+     &kGpu<gpu_layer<true, -1, 1>>},
+    {"com.microsoft", "SkipLayerNormalization", infer_skip, kSkipLayer, kFloatTypes, kNone, 0, &kGpu<gpu_skip<false>>},
+    {"com.microsoft", "SkipSimplifiedLayerNormalization", infer_skip, kSkipSimplified, kFloatTypes, kNone, 0,
+     &kGpu<gpu_skip<true>>},
 };
 
 }  // namespace

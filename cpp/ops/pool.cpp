@@ -1,6 +1,8 @@
 #include "kernels/pool.h"
 
+#include "kernels/reduce.h"
 #include "ops/core/window.h"
+#include "ops/gpu/rows.h"
 #include "ops/pool/roi.h"
 
 namespace fastort {
@@ -172,6 +174,32 @@ std::unique_ptr<Kernel> prepare_reference(const OpContext& context) {
   }
 }
 
+// ---- the GPU ------------------------------------------------------------------------------------------------------
+
+Refusal gpu_work(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  if (Refusal refusal = accepts_vector(context)) return refusal;
+  const PoolShape shape = read_shape(context);
+  if (is_global(context.node)) {
+    // Reductions of planes: a maximum or a mean.
+    const gpu::Rows rows{shape.batch * shape.channels, shape.in_pixels(), 1};
+    const auto op = shape.kind == PoolKind::Max ? kernels::ReduceOp::Max : kernels::ReduceOp::Mean;
+    gpu::add_rows(work, "reduce", rows, {static_cast<uint32_t>(op)}, {GpuWork::output(0), GpuWork::input(0)}, traits);
+    return std::nullopt;
+  }
+  GpuDispatch& dispatch = work.dispatch("pool");
+  dispatch.constants = {shape.kind == PoolKind::Max ? 0u : shape.kind == PoolKind::Average ? 1u : 2u};
+  dispatch.operands = {GpuWork::output(0), GpuWork::input(0)};
+  const int64_t count = context.out(0).shape.count();
+  dispatch.push.u32(count);
+  for (const auto* sizes : {&shape.in, &shape.out, &shape.kernel, &shape.stride, &shape.dilation, &shape.pad_begin})
+    for (const int64_t size : *sizes) dispatch.push.i32(size);
+  for (size_t i = 0; i < 3; ++i) dispatch.push.i32(shape.in[i] + shape.pad_end[i]);
+  dispatch.groups = groups_for(count, 64, traits);
+  return std::nullopt;
+}
+
+constexpr GpuRecipe kGpu{kFloat32, gpu_work};
+
 constexpr Variant kVectorVariants[] = {
     {Layout::C8, Layout::C8}, {Layout::C16, Layout::C16}, {Layout::Nhwc, Layout::Nhwc}};
 
@@ -187,11 +215,21 @@ constexpr Candidate kUnpool[] = {{"reference", nullptr, prepare_max_unpool}};
 constexpr TypeMask kMaxTypes = kFloatTypes | TypeMask(DataType::Int8, DataType::UInt8);
 
 constexpr OpDef kOps[] = {
-    {.domain = "", .name = "MaxPool", .infer = infer_pool, .cpu = kCandidates, .types = kMaxTypes},
-    {.domain = "", .name = "AveragePool", .infer = infer_pool, .cpu = kCandidates, .types = kFloatTypes},
+    {.domain = "", .name = "MaxPool", .infer = infer_pool, .cpu = kCandidates, .types = kMaxTypes, .gpu = &kGpu},
+    {.domain = "", .name = "AveragePool", .infer = infer_pool, .cpu = kCandidates, .types = kFloatTypes, .gpu = &kGpu},
     {.domain = "", .name = "LpPool", .infer = infer_pool, .cpu = kCandidates, .types = kFloatTypes},
-    {.domain = "", .name = "GlobalMaxPool", .infer = infer_global, .cpu = kCandidates, .types = kFloatTypes},
-    {.domain = "", .name = "GlobalAveragePool", .infer = infer_global, .cpu = kCandidates, .types = kFloatTypes},
+    {.domain = "",
+     .name = "GlobalMaxPool",
+     .infer = infer_global,
+     .cpu = kCandidates,
+     .types = kFloatTypes,
+     .gpu = &kGpu},
+    {.domain = "",
+     .name = "GlobalAveragePool",
+     .infer = infer_global,
+     .cpu = kCandidates,
+     .types = kFloatTypes,
+     .gpu = &kGpu},
     {.domain = "", .name = "GlobalLpPool", .infer = infer_global, .cpu = kCandidates, .types = kFloatTypes},
     {.domain = "", .name = "MaxRoiPool", .infer = infer_max_roi_pool, .cpu = kRoiPool, .types = kFloatTypes},
     {.domain = "",

@@ -1,6 +1,6 @@
 #include "kernels/reduce.h"
 
-#include "ops/op.h"
+#include "ops/gpu/rows.h"
 
 namespace fastort {
 namespace {
@@ -133,6 +133,27 @@ std::unique_ptr<Kernel> prepare_any(const OpContext& context) {
       [=](const KernelArgs& args) { reduce(dims, args.in<std::byte>(0), args.out<std::byte>(0), args.parallel); });
 }
 
+// ---- the GPU ------------------------------------------------------------------------------------------------------
+
+// One run of reduced dimensions: [outer, n, inner].
+template <ReduceOp op>
+Refusal gpu_work(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  const ReduceDims dims = ReduceDims::of(context.shape(0), reduced_axes(context));
+  gpu::Rows rows;
+  for (size_t i = 0, runs = 0; i < dims.sizes.size(); ++i) {
+    if (dims.is_reduced(i)) {
+      if (++runs > 1) return "several runs of reduced dimensions";
+      rows.n = dims.sizes[i];
+    } else {
+      (runs == 0 ? rows.outer : rows.inner) = dims.sizes[i];
+    }
+  }
+  gpu::add_rows(work, "reduce", rows, {static_cast<uint32_t>(op)}, {GpuWork::output(0), GpuWork::input(0)}, traits);
+  return std::nullopt;
+}
+template <ReduceOp op>
+constexpr GpuRecipe kGpu{kFloat32, gpu_work<op>};
+
 constexpr Variant kBlockedOnly[] = {{Layout::C8, Layout::C8}, {Layout::C16, Layout::C16}, {Layout::Nhwc, Layout::Nhwc}};
 
 // 0 stays 0 under these, so the padding of blocked layouts stays zero.
@@ -151,16 +172,19 @@ constexpr Candidate kPlain[] = {
 constexpr TypeMask kExtremeTypes = kNumericTypes | TypeMask(DataType::Bool);
 
 constexpr OpDef kOps[] = {
-    {"", "ReduceSum", infer_reduce, kBlocked<ReduceOp::Sum>, kNumericTypes, kNone, kAxesValue},
-    {"", "ReduceMean", infer_reduce, kBlocked<ReduceOp::Mean>, kNumericTypes, kNone, kAxesValue},
-    {"", "ReduceMax", infer_reduce, kBlocked<ReduceOp::Max>, kExtremeTypes, kNone, kAxesValue},
-    {"", "ReduceMin", infer_reduce, kBlocked<ReduceOp::Min>, kExtremeTypes, kNone, kAxesValue},
-    {"", "ReduceProd", infer_reduce, kBlocked<ReduceOp::Prod>, kNumericTypes, kNone, kAxesValue},
-    {"", "ReduceL1", infer_reduce, kBlocked<ReduceOp::L1>, kNumericTypes, kNone, kAxesValue},
-    {"", "ReduceL2", infer_reduce, kBlocked<ReduceOp::L2>, kNumericTypes, kNone, kAxesValue},
-    {"", "ReduceSumSquare", infer_reduce, kBlocked<ReduceOp::SumSquare>, kNumericTypes, kNone, kAxesValue},
-    {"", "ReduceLogSum", infer_reduce, kPlain<ReduceOp::LogSum>, kNumericTypes, kNone, kAxesValue},
-    {"", "ReduceLogSumExp", infer_reduce, kPlain<ReduceOp::LogSumExp>, kNumericTypes, kNone, kAxesValue},
+    {"", "ReduceSum", infer_reduce, kBlocked<ReduceOp::Sum>, kNumericTypes, kNone, kAxesValue, &kGpu<ReduceOp::Sum>},
+    {"", "ReduceMean", infer_reduce, kBlocked<ReduceOp::Mean>, kNumericTypes, kNone, kAxesValue, &kGpu<ReduceOp::Mean>},
+    {"", "ReduceMax", infer_reduce, kBlocked<ReduceOp::Max>, kExtremeTypes, kNone, kAxesValue, &kGpu<ReduceOp::Max>},
+    {"", "ReduceMin", infer_reduce, kBlocked<ReduceOp::Min>, kExtremeTypes, kNone, kAxesValue, &kGpu<ReduceOp::Min>},
+    {"", "ReduceProd", infer_reduce, kBlocked<ReduceOp::Prod>, kNumericTypes, kNone, kAxesValue, &kGpu<ReduceOp::Prod>},
+    {"", "ReduceL1", infer_reduce, kBlocked<ReduceOp::L1>, kNumericTypes, kNone, kAxesValue, &kGpu<ReduceOp::L1>},
+    {"", "ReduceL2", infer_reduce, kBlocked<ReduceOp::L2>, kNumericTypes, kNone, kAxesValue, &kGpu<ReduceOp::L2>},
+    {"", "ReduceSumSquare", infer_reduce, kBlocked<ReduceOp::SumSquare>, kNumericTypes, kNone, kAxesValue,
+     &kGpu<ReduceOp::SumSquare>},
+    {"", "ReduceLogSum", infer_reduce, kPlain<ReduceOp::LogSum>, kNumericTypes, kNone, kAxesValue,
+     &kGpu<ReduceOp::LogSum>},
+    {"", "ReduceLogSumExp", infer_reduce, kPlain<ReduceOp::LogSumExp>, kNumericTypes, kNone, kAxesValue,
+     &kGpu<ReduceOp::LogSumExp>},
 };
 
 }  // namespace

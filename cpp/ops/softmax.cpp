@@ -1,6 +1,7 @@
 #include "kernels/softmax.h"
 
 #include "ops/elementwise/wide.h"
+#include "ops/gpu/rows.h"
 
 namespace fastort {
 namespace {
@@ -34,12 +35,23 @@ std::unique_ptr<Kernel> prepare_softmax(const OpContext& context) {
       wide.bytes());
 }
 
+template <bool log>
+Refusal gpu_work(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  const int rank = context.shape(0).rank();
+  const int axis = rank == 0 ? 0 : normalize_axis(context.node, context.attributes().get_int("axis", -1), rank);
+  gpu::add_rows(work, "softmax", gpu::rows_along(context.shape(0), axis), {log ? 1u : 0u},
+                {GpuWork::output(0), GpuWork::input(0)}, traits);
+  return std::nullopt;
+}
+template <bool log>
+constexpr GpuRecipe kGpu{kFloat32, gpu_work<log>};
+
 constexpr Candidate kSoftmax[] = {{"rows", nullptr, prepare_softmax<false>}};
 constexpr Candidate kLogSoftmax[] = {{"rows", nullptr, prepare_softmax<true>}};
 
 constexpr OpDef kOps[] = {
-    {"", "Softmax", infer_softmax, kSoftmax, kFloatTypes, kInPlace},
-    {"", "LogSoftmax", infer_softmax, kLogSoftmax, kFloatTypes, kInPlace},
+    {"", "Softmax", infer_softmax, kSoftmax, kFloatTypes, kInPlace, 0, &kGpu<false>},
+    {"", "LogSoftmax", infer_softmax, kLogSoftmax, kFloatTypes, kInPlace, 0, &kGpu<true>},
 };
 
 }  // namespace

@@ -2,6 +2,8 @@
 
 #include "kernels/reorder.h"
 #include "ops/core/move.h"
+#include "ops/gpu/move.h"
+#include "ops/gpu/nest.h"
 
 namespace fastort {
 namespace {
@@ -210,6 +212,24 @@ std::unique_ptr<Kernel> prepare_unfold(const OpContext& context) {
   return copy_kernel(kernels::StridedCopy(context.type(0), dst, from, kernels::strides_of(dst)));
 }
 
+// ---- the GPU ------------------------------------------------------------------------------------------------------
+
+Refusal gpu_transpose(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  const std::vector<int64_t> strides = gpu::dense_strides(context.shape(0));
+  const Shape& dst = context.out(0).shape;
+  gpu::StridedCopy copy;
+  copy.type = context.type(0);
+  copy.dims.assign(dst.begin(), dst.end());
+  for (int axis : permutation(context.node, context.shape(0).rank()))
+    copy.from.push_back(strides[static_cast<size_t>(axis)]);
+  copy.to = gpu::dense_strides(dst);
+  copy.source = GpuWork::input(0);
+  copy.destination = GpuWork::output(0);
+  return add_copy(work, std::move(copy), traits);
+}
+
+constexpr GpuRecipe kGpuTranspose{kAllTypes, gpu_transpose};
+
 constexpr Variant kMoveChannels[] = {{Layout::Nhwc, Layout::Plain}, {Layout::C8, Layout::Plain},
                                      {Layout::C16, Layout::Plain},  {Layout::Plain, Layout::Nhwc},
                                      {Layout::Plain, Layout::C8},   {Layout::Plain, Layout::C16}};
@@ -224,7 +244,7 @@ constexpr Candidate kUnfold[] = {{"strided_copy", nullptr, prepare_unfold}};
 
 std::span<const OpDef> transpose_ops() {
   static const OpDef kOps[] = {
-      {"", "Transpose", infer_transpose, kTranspose},
+      {"", "Transpose", infer_transpose, kTranspose, kAllTypes, kNone, 0, &kGpuTranspose},
       {"", "DepthToSpace", infer_depth_to_space, kDepthToSpace},
       {"", "SpaceToDepth", infer_space_to_depth, kSpaceToDepth},
       {"com.microsoft", "UnfoldTensor", infer_unfold, kUnfold},

@@ -8,6 +8,7 @@
 #include "kernels/elementwise/convert.h"
 #include "kernels/elementwise/select.h"
 #include "ops/elementwise/operands.h"
+#include "ops/gpu/elementwise.h"
 
 namespace fastort {
 namespace {

@@ -1,0 +1,47 @@
+// Maximum and average over windows of up to three spatial dimensions, float32, N C D H W. NaN wins a maximum.
+// operands: Y, X
+#version 460
+#extension GL_GOOGLE_include_directive : require
+#include "common/base.glsl"
+#include "common/math.glsl"
+
+layout(local_size_x = GROUP) in;
+// 0 the maximum, 1 the average over what lies inside the input, 2 over the padded input.
+layout(constant_id = 0) const uint kKind = 0;
+PUSH(uint count; uint in_d; uint in_h; uint in_w; uint out_d; uint out_h; uint out_w; uint kernel_d; uint kernel_h;
+     uint kernel_w; uint stride_d; uint stride_h; uint stride_w; uint dilation_d; uint dilation_h; uint dilation_w;
+     int pad_d; int pad_h; int pad_w; int padded_d; int padded_h; int padded_w;);
+
+void main() {
+  const uint item = item_number();
+  if (item >= push.count) return;
+  Floats x = Floats(ADDRESS(1));
+  const uint w = item % push.out_w, h = item / push.out_w % push.out_h;
+  const uint d = item / (push.out_w * push.out_h) % push.out_d, plane = item / (push.out_w * push.out_h * push.out_d);
+  const uint base = plane * push.in_d * push.in_h * push.in_w;
+  const int d0 = int(d * push.stride_d) - push.pad_d, h0 = int(h * push.stride_h) - push.pad_h,
+            w0 = int(w * push.stride_w) - push.pad_w;
+  float result = kKind == 0 ? -INFINITY : 0.0;
+  uint inside = 0, padded = 0;
+  for (uint i = 0; i < push.kernel_d; ++i) {
+    const int z = d0 + int(i * push.dilation_d);
+    if (z >= push.padded_d) break;
+    for (uint j = 0; j < push.kernel_h; ++j) {
+      const int y = h0 + int(j * push.dilation_h);
+      if (y >= push.padded_h) break;
+      for (uint k = 0; k < push.kernel_w; ++k) {
+        const int column = w0 + int(k * push.dilation_w);
+        if (column >= push.padded_w) break;
+        ++padded;
+        if (z < 0 || z >= int(push.in_d) || y < 0 || y >= int(push.in_h) || column < 0 || column >= int(push.in_w))
+          continue;
+        ++inside;
+        const float value = x.at[base + (uint(z) * push.in_h + uint(y)) * push.in_w + uint(column)];
+        result = kKind == 0 ? larger(value, result) : result + value;
+      }
+    }
+  }
+  if (kKind == 1) result /= float(inside);
+  if (kKind == 2) result /= float(padded);
+  Floats(ADDRESS(0)).at[item] = result;
+}

@@ -1,0 +1,31 @@
+"""Models wholly on a Vulkan device, against PyTorch's stored outputs."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+
+import fastort
+from fastort import _engine
+from tests.models import export
+
+DEVICE = {"device_name": os.environ.get("FASTORT_VULKAN_DEVICE", "llvmpipe")}
+REFUSAL = _engine.vulkan_refusal(DEVICE)
+
+pytestmark = pytest.mark.skipif(bool(REFUSAL), reason=REFUSAL)
+
+RTOL = 1e-3
+ATOL = 1e-3
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v3_large", "resnet50"])
+def test_runs_on_the_device_alone(name: str) -> None:
+    # A node that fell back to the CPU would be an error.
+    provider = ("VulkanExecutionProvider", {**DEVICE, "strict_placement": "1"})
+    session = fastort.InferenceSession(export.path_of(name), providers=[provider])
+    for batch in (1, 2):
+        feeds, want = export.sample_of(name, batch)
+        (got,) = session.run(None, feeds)
+        np.testing.assert_allclose(got, want, rtol=RTOL, atol=ATOL, err_msg=f"batch {batch}")

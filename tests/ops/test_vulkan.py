@@ -1,0 +1,113 @@
+"""Runs the case tables of every operator that has a shader on a Vulkan device: lavapipe where nothing else is named.
+
+A case whose first input is of a type that the shader takes runs on the device, unless `gaps_vulkan.txt` lists it: the
+list holds every case that falls back to the CPU, and a case that no longer does must leave it.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastort
+from fastort import _engine
+
+from . import test_cases
+from .case import Case
+
+# The environment names another device, a GPU say.
+DEVICE = os.environ.get("FASTORT_VULKAN_DEVICE", "llvmpipe")
+VULKAN = ("VulkanExecutionProvider", {"device_name": DEVICE})
+REFUSAL = _engine.vulkan_refusal(VULKAN[1])
+GAPS = Path(__file__).with_name("gaps_vulkan.txt")
+# The shaders' functions are good to a few ulp, their sums are added up in another order than NumPy's.
+RTOL = 1e-4
+ATOL = 1e-5
+
+pytestmark = pytest.mark.skipif(bool(REFUSAL), reason=REFUSAL)
+
+
+@functools.cache
+def gpu_types() -> dict[tuple[str, str], set[str]]:
+    return {(row["domain"], row["name"]): set(row["gpu_types"]) for row in _engine.operators() if row["gpu_types"]}
+
+
+def gaps() -> set[str]:
+    return {line for line in GAPS.read_text().splitlines() if line and not line.startswith("#")}
+
+
+def type_name(value: Any) -> str:
+    names = {"float32": "float", "float64": "double", "bool": "bool", "object": "string"}
+    return names.get(str(value.dtype), str(value.dtype))
+
+
+def taken(case: Case) -> bool:
+    """Whether the shader takes the type of the case's first input."""
+    first = case.inputs[0] if case.inputs else None
+    if first is None or isinstance(first, list):
+        return False
+    domain = "" if case.domain == "ai.onnx" else case.domain
+    return type_name(test_cases.as_array(first)) in gpu_types().get((domain, case.op), set())
+
+
+def rows() -> list[Any]:
+    return [row for row in test_cases.tables() if taken(row.values[0])]
+
+
+def close(case: Case) -> Case:
+    return Case(
+        **{
+            **{name: getattr(case, name) for name in Case.__dataclass_fields__},
+            "rtol": max(case.rtol, RTOL) if case.rtol or case.atol else 0,
+            "atol": max(case.atol, ATOL) if case.rtol or case.atol else 0,
+        }
+    )
+
+
+@pytest.mark.parametrize("case", rows())
+def test_case(case: Case, request: pytest.FixtureRequest) -> None:
+    values = test_cases.inputs_of(case)
+    expected = test_cases.expected_of(case)
+    outputs = [
+        test_cases.helper.make_empty_tensor_value_info(f"y{i}")
+        if value is None
+        else test_cases.output_info(f"y{i}", value)
+        for i, value in enumerate(expected)
+    ]
+    model = test_cases.one_node_model(case, values, "shapes", outputs)
+    session = fastort.InferenceSession(model.SerializeToString(), providers=[VULKAN])
+    feeds = {f"x{i}": value for i, value in enumerate(values) if value is not None}
+    for run in range(2):  # the second one submits what the first one recorded
+        results = session.run(None, feeds)
+        for i, (actual, wanted) in enumerate(zip(results, expected, strict=True)):
+            if wanted is not None:
+                test_cases.assert_close(actual, wanted, close(case), f"{case.op} output {i}, run {run}")
+    name = request.node.callspec.id
+    explanation = session.explain()
+    on_device = "CPUExecutionProvider" not in explanation
+    if name in gaps():
+        assert not on_device, f"{name} runs on the device now: take it off {GAPS.name}"
+    else:
+        assert on_device, f"{name} runs on the CPU:\n{explanation}"
+
+
+def test_gaps_name_cases() -> None:
+    known = {row.id for row in rows()}
+    assert gaps() <= known, f"not among the cases: {sorted(gaps() - known)}"
+
+
+def test_staging_gives_the_same() -> None:
+    case = next(row.values[0] for row in rows() if row.values[0].op == "Gemm")
+    values = test_cases.inputs_of(case)
+    outputs = [test_cases.helper.make_empty_tensor_value_info("y0")]
+    model = test_cases.one_node_model(case, values, "shapes", outputs).SerializeToString()
+    feeds = {f"x{i}": value for i, value in enumerate(values) if value is not None}
+    direct = fastort.InferenceSession(model, providers=[VULKAN]).run(None, feeds)
+    staged = fastort.InferenceSession(model, providers=[(VULKAN[0], {**VULKAN[1], "always_stage": "1"})])
+    for run in range(2):
+        np.testing.assert_array_equal(staged.run(None, feeds)[0], direct[0], err_msg=f"run {run}")
