@@ -1,18 +1,23 @@
-// Copies elements of 4 or 8 bytes (or 1, for what a device that stores single bytes takes) between two tensors that are
-// walked by strides: transpositions, slices, concatenations, expansions.
+// Copies elements of 1 to 16 bytes between two tensors that are walked by strides: transpositions, slices,
+// concatenations, expansions. What is narrower than 4 bytes takes a device that stores it.
 // operands: destination, source, table (the dimensions, the strides of the source, the strides of the destination)
-// variant 1: -DELEMENT=uint8_t -DBYTES
-// variant 4: -DELEMENT=uint
-// variant 8: -DELEMENT=uvec2
+// variant 1: -DELEMENT=uint8_t -DBYTES=1
+// variant 2: -DELEMENT=uint16_t -DBYTES=2
+// variant 4: -DELEMENT=uint -DBYTES=4
+// variant 8: -DELEMENT=uvec2 -DBYTES=8
+// variant 16: -DELEMENT=uvec4 -DBYTES=16
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "common/base.glsl"
-#ifdef BYTES
+#if BYTES == 1
 #extension GL_EXT_shader_8bit_storage : require
 #extension GL_EXT_shader_explicit_arithmetic_types_int8 : require
+#elif BYTES == 2
+#extension GL_EXT_shader_16bit_storage : require
+#extension GL_EXT_shader_explicit_arithmetic_types_int16 : require
 #endif
 
-layout(buffer_reference, scalar, buffer_reference_align = 1) buffer Elements {
+layout(buffer_reference, scalar, buffer_reference_align = BYTES) buffer Elements {
   ELEMENT at[];
 };
 

@@ -4,6 +4,7 @@
 
 #include "ops/elementwise/operands.h"
 #include "ops/gpu/elementwise.h"
+#include "ops/gpu/select.h"
 
 namespace fastort {
 namespace {
@@ -258,18 +259,25 @@ constexpr OpDef kOps[] = {
     {"", "Mod", infer_arithmetic, kElementwise<prepare_mod>, kNumericTypes, kInPlace},
     {"", "PRelu", infer_prelu, kElementwise<prepare<BinaryOp::PRelu>>, kPReluTypes, kInPlace, 0,
      &gpu::kBinary<BinaryOp::PRelu>},
-    {"", "And", infer_predicate, kElementwise<prepare<BinaryOp::And>>, kBoolType, kInPlace},
-    {"", "Or", infer_predicate, kElementwise<prepare<BinaryOp::Or>>, kBoolType, kInPlace},
-    {"", "Xor", infer_predicate, kElementwise<prepare<BinaryOp::Xor>>, kBoolType, kInPlace},
+    {"", "And", infer_predicate, kElementwise<prepare<BinaryOp::And>>, kBoolType, kInPlace, 0,
+     &gpu::kCompare<gpu::Compare::And>},
+    {"", "Or", infer_predicate, kElementwise<prepare<BinaryOp::Or>>, kBoolType, kInPlace, 0,
+     &gpu::kCompare<gpu::Compare::Or>},
+    {"", "Xor", infer_predicate, kElementwise<prepare<BinaryOp::Xor>>, kBoolType, kInPlace, 0,
+     &gpu::kCompare<gpu::Compare::Xor>},
     {"", "BitwiseAnd", infer_arithmetic, kElementwise<prepare<BinaryOp::BitAnd>>, kIntTypes, kInPlace},
     {"", "BitwiseOr", infer_arithmetic, kElementwise<prepare<BinaryOp::BitOr>>, kIntTypes, kInPlace},
     {"", "BitwiseXor", infer_arithmetic, kElementwise<prepare<BinaryOp::BitXor>>, kIntTypes, kInPlace},
     {"", "BitShift", infer_arithmetic, kElementwise<prepare_bit_shift>, kIntTypes, kInPlace},
-    {"", "Equal", infer_predicate, kEqual, kEqualTypes, kInPlace},
-    {"", "Less", infer_predicate, kElementwise<prepare<BinaryOp::Less>>, kNumericTypes},
-    {"", "LessOrEqual", infer_predicate, kElementwise<prepare<BinaryOp::LessOrEqual>>, kNumericTypes},
-    {"", "Greater", infer_predicate, kElementwise<prepare<BinaryOp::Greater>>, kNumericTypes},
-    {"", "GreaterOrEqual", infer_predicate, kElementwise<prepare<BinaryOp::GreaterOrEqual>>, kNumericTypes},
+    {"", "Equal", infer_predicate, kEqual, kEqualTypes, kInPlace, 0, &gpu::kCompare<gpu::Compare::Equal>},
+    {"", "Less", infer_predicate, kElementwise<prepare<BinaryOp::Less>>, kNumericTypes, kNone, 0,
+     &gpu::kCompare<gpu::Compare::Less>},
+    {"", "LessOrEqual", infer_predicate, kElementwise<prepare<BinaryOp::LessOrEqual>>, kNumericTypes, kNone, 0,
+     &gpu::kCompare<gpu::Compare::LessOrEqual>},
+    {"", "Greater", infer_predicate, kElementwise<prepare<BinaryOp::Greater>>, kNumericTypes, kNone, 0,
+     &gpu::kCompare<gpu::Compare::Greater>},
+    {"", "GreaterOrEqual", infer_predicate, kElementwise<prepare<BinaryOp::GreaterOrEqual>>, kNumericTypes, kNone, 0,
+     &gpu::kCompare<gpu::Compare::GreaterOrEqual>},
     {"", "Sum", infer_arithmetic, kElementwise<prepare_many<BinaryOp::Add>>, kFloatTypes, kInPlace, 0,
      &gpu::kBinary<BinaryOp::Add>},
     {"", "Mean", infer_arithmetic, kElementwise<prepare_many<BinaryOp::Add, true>>, kFloatTypes, kInPlace, 0,

@@ -9,6 +9,7 @@
 
 #include "kernels/elementwise/convert.h"
 #include "ops/elementwise/operands.h"
+#include "ops/gpu/select.h"
 
 namespace fastort {
 namespace {
@@ -229,8 +230,8 @@ constexpr Candidate kCastLike[] = {
 constexpr Candidate kBitCast[] = {{"elementwise", refuse_bit_cast, prepare_bit_cast, kAnyLayout}};
 
 constexpr OpDef kOps[] = {
-    {"", "Cast", infer_cast, kCast, kAllTypes, kInPlace},
-    {"", "CastLike", infer_cast_like, kCastLike, kAllTypes},
+    {"", "Cast", infer_cast, kCast, kAllTypes, kInPlace, 0, &gpu::kCast},
+    {"", "CastLike", infer_cast_like, kCastLike, kAllTypes, kNone, 0, &gpu::kCast},
     {"", "BitCast", infer_bit_cast, kBitCast, kAllTypes, kInPlace},
 };
 

@@ -3,7 +3,6 @@
 #include "kernels/move/segments.h"
 #include "ops/core/move.h"
 #include "ops/gpu/move.h"
-#include "ops/gpu/nest.h"
 
 namespace fastort {
 namespace {
@@ -169,16 +168,11 @@ std::unique_ptr<Kernel> prepare_split(const OpContext& context) {
 // A part that lies at `start` along the axis of the whole, copied there or from there.
 Refusal gpu_part(GpuWork& work, const TensorDesc& whole, const Shape& part, int axis, int64_t start, bool join,
                  GpuOperand source, GpuOperand destination, const GpuTraits& traits) {
-  const std::vector<int64_t> outer = gpu::dense_strides(whole.shape);
-  gpu::StridedCopy copy;
-  copy.type = whole.type;
-  copy.dims.assign(part.begin(), part.end());
-  copy.from = join ? gpu::dense_strides(part) : outer;
-  copy.to = join ? outer : gpu::dense_strides(part);
-  (join ? copy.to_offset : copy.from_offset) = start * outer[static_cast<size_t>(axis)];
-  copy.source = source;
-  copy.destination = destination;
-  return add_copy(work, std::move(copy), traits);
+  const kernels::Strides outer = kernels::strides_of(whole.shape), inner = kernels::strides_of(part);
+  const int64_t offset = start * outer[static_cast<size_t>(axis)];
+  const kernels::StridedCopy copy = join ? kernels::StridedCopy(whole.type, part, inner, outer, 0, offset)
+                                         : kernels::StridedCopy(whole.type, part, outer, inner, offset);
+  return gpu::add_copy(work, copy, source, destination, traits);
 }
 
 Refusal gpu_concat(const OpContext& context, const GpuTraits& traits, GpuWork& work) {

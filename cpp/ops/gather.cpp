@@ -3,6 +3,7 @@
 #include "kernels/move/element.h"
 #include "kernels/move/index.h"
 #include "ops/core/move.h"
+#include "ops/gpu/select.h"
 
 namespace fastort {
 namespace {
@@ -239,7 +240,7 @@ constexpr Candidate kTensorScatter[] = {{"rows", nullptr, prepare_tensor_scatter
 
 std::span<const OpDef> gather_ops() {
   static const OpDef kOps[] = {
-      {"", "Gather", infer_gather, kGather},
+      {"", "Gather", infer_gather, kGather, kAllTypes, kNone, 0, &gpu::kGather},
       {"", "GatherElements", infer_gather_elements, kGatherElements},
       {"", "GatherND", infer_gather_nd, kGatherND},
       {"", "Scatter", infer_scatter, kScatterElements},

@@ -7,6 +7,8 @@
 #include "kernels/elementwise/unary.h"
 #include "ops/elementwise/operands.h"
 #include "ops/elementwise/wide.h"
+#include "ops/gpu/elementwise.h"
+#include "ops/gpu/rows.h"
 
 namespace fastort {
 namespace {
@@ -408,6 +410,75 @@ void infer_lp_norm(InferContext& context) {
   infer_same(context);
 }
 
+// ---- the GPU ------------------------------------------------------------------------------------------------------
+
+Refusal refuse_other_types(const OpContext& context) {
+  for (int i = 0; i < context.num_inputs(); ++i)
+    if (context.has_input(i) && context.type(i) != DataType::Float) return "inputs of other types than float32";
+  return std::nullopt;
+}
+
+// (x - mean) / sqrt(variance + epsilon) * scale + bias as one pass over the elements.
+Refusal gpu_batch_norm(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  if (context.attributes().get_int("training_mode", 0) != 0) return "training_mode";
+  const std::string activation = context.attributes().get_string("activation", "");
+  if (!activation.empty() && activation != "Relu") return "the activation '" + activation + "'";
+  const Shape& shape = context.shape(0);
+  if (shape.rank() < 2) return "no dimension of channels";
+  check_channels(context, 1, 5, shape[1]);
+  using gpu::Step;
+  using kernels::BinaryOp;
+  using kernels::UnaryOp;
+  const float epsilon = context.attributes().get_float("epsilon", 1e-5f);
+  std::vector<Step> steps{Step::unary(UnaryOp::Affine, gpu::input(4), {1, epsilon}),
+                          Step::unary(UnaryOp::Sqrt, 0),
+                          Step::binary(BinaryOp::Sub, gpu::input(0), gpu::input(3)),
+                          Step::binary(BinaryOp::Div, 1, 0),
+                          Step::binary(BinaryOp::Mul, 0, gpu::input(1)),
+                          Step::binary(BinaryOp::Add, 0, gpu::input(2))};
+  steps[2].to = 1;
+  if (!activation.empty()) steps.push_back(Step::unary(UnaryOp::Relu, 0));
+  // The numbers of the channels, as if they had spatial dimensions.
+  Shape channels(shape.size() - 1, 1);
+  channels[0] = shape[1];
+  const std::vector<Shape> shapes{shape, channels, channels, channels, channels};
+  return gpu::elementwise(context, traits, work, steps, shapes);
+}
+
+Refusal gpu_groups(const OpContext& context, int64_t groups, const GpuTraits& traits, GpuWork& work) {
+  if (Refusal refusal = refuse_other_types(context)) return refusal;
+  const Shape& shape = context.shape(0);
+  const int64_t channels = shape[1];
+  if (groups <= 0 || channels % groups != 0) return "groups that do not divide the channels";
+  check_channels(context, 1, 3, channels);
+  gpu::Norm norm;
+  norm.rows = shape[0] * groups;
+  norm.n = shape.count() / norm.rows;
+  norm.epsilon = context.attributes().get_float("epsilon", 1e-5f);
+  norm.scale_step = shape.count(2, shape.rank());
+  norm.scale_period = channels;
+  norm.y = GpuWork::output(0);
+  norm.x = GpuWork::input(0);
+  norm.scale = GpuWork::input(1);
+  norm.bias = GpuWork::input(2);
+  gpu::add_norm(work, norm, traits);
+  return std::nullopt;
+}
+
+Refusal gpu_instance_norm(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  if (context.shape(0).rank() < 2) return "no dimension of channels";
+  return gpu_groups(context, context.shape(0)[1], traits, work);
+}
+
+Refusal gpu_group_norm(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  if (context.shape(0).rank() < 2) return "no dimension of channels";
+  return gpu_groups(context, context.attributes().get_int("num_groups"), traits, work);
+}
+
+constexpr GpuRecipe kGpuBatchNorm{kFloat32, gpu_batch_norm};
+constexpr GpuRecipe kGpuInstanceNorm{kFloat32, gpu_instance_norm};
+constexpr GpuRecipe kGpuGroupNorm{kFloat32, gpu_group_norm};
+
 constexpr Candidate kBatchNorm[] = {{"affine", refuse_batch_norm, prepare_batch_norm, kAnyLayout, nullptr, 1u}};
 constexpr Candidate kInstanceNorm[] = {{"rows", nullptr, prepare_instance_norm}};
 constexpr Candidate kGroupNorm[] = {{"rows", nullptr, prepare_group_norm}};
@@ -416,10 +487,10 @@ constexpr Candidate kMeanVariance[] = {{"reference", nullptr, prepare_mean_varia
 constexpr Candidate kLrn[] = {{"window", nullptr, prepare_lrn}};
 
 constexpr OpDef kOps[] = {
-    {"", "BatchNormalization", infer_batch_norm, kBatchNorm, kFloatTypes, kInPlace},
-    {"fastort", "FusedBatchNormalization", infer_batch_norm, kBatchNorm, kFloatTypes, kInPlace},
-    {"", "InstanceNormalization", infer_same, kInstanceNorm, kFloatTypes},
-    {"", "GroupNormalization", infer_same, kGroupNorm, kFloatTypes},
+    {"", "BatchNormalization", infer_batch_norm, kBatchNorm, kFloatTypes, kInPlace, 0, &kGpuBatchNorm},
+    {"fastort", "FusedBatchNormalization", infer_batch_norm, kBatchNorm, kFloatTypes, kInPlace, 0, &kGpuBatchNorm},
+    {"", "InstanceNormalization", infer_same, kInstanceNorm, kFloatTypes, kNone, 0, &kGpuInstanceNorm},
+    {"", "GroupNormalization", infer_same, kGroupNorm, kFloatTypes, kNone, 0, &kGpuGroupNorm},
     {"", "LpNormalization", infer_lp_norm, kLpNorm, kFloatTypes},
     {"", "MeanVarianceNormalization", infer_same, kMeanVariance, kFloatTypes},
     {"", "LRN", infer_same, kLrn, kFloatTypes},

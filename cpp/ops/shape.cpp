@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "ops/core/move.h"
+#include "ops/gpu/move.h"
 
 namespace fastort {
 namespace {
@@ -219,15 +220,19 @@ void infer_expand(InferContext& context) {
   }
 }
 
-std::unique_ptr<Kernel> prepare_expand(const OpContext& context) {
+kernels::StridedCopy expand(const OpContext& context) {
   const Shape &src = context.shape(0), &dst = context.out(0).shape;
   const kernels::Strides strides = kernels::strides_of(src);
   kernels::Strides from(dst.size(), 0);
   const int shift = dst.rank() - src.rank();
   for (int i = 0; i < src.rank(); ++i) from[i + shift] = src[i] == 1 ? 0 : strides[i];
-  kernels::StridedCopy copy(context.type(0), dst, from, kernels::strides_of(dst));
-  return make_kernel(
-      [copy](const KernelArgs& args) { copy.run(args.pointers[0], args.pointers[args.num_inputs], args.parallel); });
+  return kernels::StridedCopy(context.type(0), dst, from, kernels::strides_of(dst));
+}
+
+std::unique_ptr<Kernel> prepare_expand(const OpContext& context) {
+  return make_kernel([copy = expand(context)](const KernelArgs& args) {
+    copy.run(args.pointers[0], args.pointers[args.num_inputs], args.parallel);
+  });
 }
 
 constexpr Candidate kShape[] = {{"shape", nullptr, prepare_shape}};
@@ -244,7 +249,7 @@ std::span<const OpDef> shape_ops() {
       {"", "Flatten", infer_flatten, kCopyOnly, kAllTypes, kView},
       {"", "Squeeze", infer_squeeze, kCopyOnly, kAllTypes, kView, 1u << 1},
       {"", "Unsqueeze", infer_unsqueeze, kCopyOnly, kAllTypes, kView, 1u << 1},
-      {"", "Expand", infer_expand, kExpand, kAllTypes, kNone, 1u << 1},
+      {"", "Expand", infer_expand, kExpand, kAllTypes, kNone, 1u << 1, &gpu::kCopy<expand>},
   };
   return kOps;
 }

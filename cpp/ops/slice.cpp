@@ -3,12 +3,14 @@
 #include "kernels/move/element.h"
 #include "kernels/move/pad.h"
 #include "ops/core/move.h"
+#include "ops/gpu/move.h"
 
 namespace fastort {
 namespace {
 
-std::unique_ptr<Kernel> copy_kernel(kernels::StridedCopy copy) {
-  return make_kernel([copy = std::move(copy)](const KernelArgs& args) {
+template <kernels::StridedCopy (*make)(const OpContext&)>
+std::unique_ptr<Kernel> prepare_copy(const OpContext& context) {
+  return make_kernel([copy = make(context)](const KernelArgs& args) {
     copy.run(args.pointers[0], args.pointers[args.num_inputs], args.parallel);
   });
 }
@@ -113,7 +115,7 @@ void infer_slice(InferContext& context) {
   context.out_dims(0, kept);
 }
 
-std::unique_ptr<Kernel> prepare_slice(const OpContext& context) {
+kernels::StridedCopy slice(const OpContext& context) {
   const Shape& src = context.shape(0);
   const auto starts = context.ints(1), ends = context.ints(2);
   std::optional<InlineVector<int64_t, 8>> given;
@@ -130,7 +132,7 @@ std::unique_ptr<Kernel> prepare_slice(const OpContext& context) {
     from[axis] *= range.count > 1 ? range.step : 1;
   }
   const Shape& dst = context.out(0).shape;
-  return copy_kernel(kernels::StridedCopy(context.type(0), dst, from, kernels::strides_of(dst), offset));
+  return kernels::StridedCopy(context.type(0), dst, from, kernels::strides_of(dst), offset);
 }
 
 // ---- Pad -----------------------------------------------------------------------------------------------------------
@@ -219,7 +221,7 @@ void infer_tile(InferContext& context) {
   context.out(0, context.type(0), shape);
 }
 
-std::unique_ptr<Kernel> prepare_tile(const OpContext& context) {
+kernels::StridedCopy tile(const OpContext& context) {
   const Shape& src = context.shape(0);
   const auto repeats = context.ints(1);
   const kernels::Strides strides = kernels::strides_of(src);
@@ -231,7 +233,7 @@ std::unique_ptr<Kernel> prepare_tile(const OpContext& context) {
     dims.push_back(src[i]);
     from.push_back(strides[i]);
   }
-  return copy_kernel(kernels::StridedCopy(context.type(0), dims, from, kernels::strides_of(dims)));
+  return kernels::StridedCopy(context.type(0), dims, from, kernels::strides_of(dims));
 }
 
 // ---- Trilu ---------------------------------------------------------------------------------------------------------
@@ -310,9 +312,9 @@ std::unique_ptr<Kernel> prepare_reverse_sequence(const OpContext& context) {
   return kernels::with_element(context.type(0), typed);
 }
 
-constexpr Candidate kSlice[] = {{"strided_copy", nullptr, prepare_slice}};
+constexpr Candidate kSlice[] = {{"strided_copy", nullptr, prepare_copy<slice>}};
 constexpr Candidate kPad[] = {{"pad", nullptr, prepare_pad}};
-constexpr Candidate kTile[] = {{"strided_copy", nullptr, prepare_tile}};
+constexpr Candidate kTile[] = {{"strided_copy", nullptr, prepare_copy<tile>}};
 constexpr Candidate kTrilu[] = {{"trilu", nullptr, prepare_trilu}};
 constexpr Candidate kReverseSequence[] = {{"rows", nullptr, prepare_reverse_sequence}};
 
@@ -320,9 +322,9 @@ constexpr Candidate kReverseSequence[] = {{"rows", nullptr, prepare_reverse_sequ
 
 std::span<const OpDef> slice_ops() {
   static const OpDef kOps[] = {
-      {"", "Slice", infer_slice, kSlice, kAllTypes, kNone, 0b11110},
+      {"", "Slice", infer_slice, kSlice, kAllTypes, kNone, 0b11110, &gpu::kCopy<slice>},
       {"", "Pad", infer_pad, kPad, kAllTypes, kNone, 0b1010},
-      {"", "Tile", infer_tile, kTile, kAllTypes, kNone, 1u << 1},
+      {"", "Tile", infer_tile, kTile, kAllTypes, kNone, 1u << 1, &gpu::kCopy<tile>},
       {"", "Trilu", infer_trilu, kTrilu, kAllTypes, kInPlace, 1u << 1},
       {"", "ReverseSequence", infer_same, kReverseSequence},
   };

@@ -3,7 +3,6 @@
 #include "kernels/reorder.h"
 #include "ops/core/move.h"
 #include "ops/gpu/move.h"
-#include "ops/gpu/nest.h"
 
 namespace fastort {
 namespace {
@@ -37,18 +36,19 @@ void infer_transpose(InferContext& context) {
   }
 }
 
-std::unique_ptr<Kernel> copy_kernel(kernels::StridedCopy copy) {
-  return make_kernel([copy = std::move(copy)](const KernelArgs& args) {
+template <kernels::StridedCopy (*make)(const OpContext&)>
+std::unique_ptr<Kernel> prepare_copy(const OpContext& context) {
+  return make_kernel([copy = make(context)](const KernelArgs& args) {
     copy.run(args.pointers[0], args.pointers[args.num_inputs], args.parallel);
   });
 }
 
-std::unique_ptr<Kernel> prepare_transpose(const OpContext& context) {
+kernels::StridedCopy transpose(const OpContext& context) {
   const Shape& dst = context.out(0).shape;
   const kernels::Strides strides = kernels::strides_of(context.shape(0));
   kernels::Strides from;
   for (int axis : permutation(context.node, context.shape(0).rank())) from.push_back(strides[axis]);
-  return copy_kernel(kernels::StridedCopy(context.type(0), dst, from, kernels::strides_of(dst)));
+  return kernels::StridedCopy(context.type(0), dst, from, kernels::strides_of(dst));
 }
 
 double cost_transpose(const OpContext& context) {
@@ -136,8 +136,7 @@ void infer_space_to_depth(InferContext& context) {
 }
 
 // Both walk the space [N, C, H, bh, W, bw] with the depth's strides for (C, bh, bw).
-std::unique_ptr<Kernel> prepare_blocks(const OpContext& context, const Shape& space, const Shape& depth,
-                                       bool to_space) {
+kernels::StridedCopy copy_blocks(const OpContext& context, const Shape& space, const Shape& depth, bool to_space) {
   const BlockMode mode = block_mode(context.node);
   const int64_t b = mode.size, channels = space[1], height = depth[2], width = depth[3];
   const Shape dims{space[0], channels, height, b, width, b};
@@ -149,7 +148,7 @@ std::unique_ptr<Kernel> prepare_blocks(const OpContext& context, const Shape& sp
                                   mode.depth_first ? b * plane : b * channels * plane,
                                   1,
                                   mode.depth_first ? plane : channels * plane};
-  if (to_space) return copy_kernel(kernels::StridedCopy(context.type(0), dims, in_depth, in_space));
+  if (to_space) return kernels::StridedCopy(context.type(0), dims, in_depth, in_space);
   // The depth's own order, so that what is written lies together.
   const InlineVector<int, 6> order =
       mode.depth_first ? InlineVector<int, 6>{0, 1, 3, 5, 2, 4} : InlineVector<int, 6>{0, 3, 5, 1, 2, 4};
@@ -160,15 +159,15 @@ std::unique_ptr<Kernel> prepare_blocks(const OpContext& context, const Shape& sp
     from.push_back(in_space[axis]);
     to.push_back(in_depth[axis]);
   }
-  return copy_kernel(kernels::StridedCopy(context.type(0), ordered, from, to));
+  return kernels::StridedCopy(context.type(0), ordered, from, to);
 }
 
-std::unique_ptr<Kernel> prepare_depth_to_space(const OpContext& context) {
-  return prepare_blocks(context, context.out(0).shape, context.shape(0), true);
+kernels::StridedCopy depth_to_space(const OpContext& context) {
+  return copy_blocks(context, context.out(0).shape, context.shape(0), true);
 }
 
-std::unique_ptr<Kernel> prepare_space_to_depth(const OpContext& context) {
-  return prepare_blocks(context, context.shape(0), context.out(0).shape, false);
+kernels::StridedCopy space_to_depth(const OpContext& context) {
+  return copy_blocks(context, context.shape(0), context.out(0).shape, false);
 }
 
 // ---- UnfoldTensor --------------------------------------------------------------------------------------------------
@@ -181,73 +180,55 @@ struct Unfold {
 
 template <class Context>
 Unfold read_unfold(const Context& context) {
-  const Unfold unfold{static_cast<size_t>(normalize_axis(context.node, context.attributes().get_int("dim", -1),
+  const Unfold window{static_cast<size_t>(normalize_axis(context.node, context.attributes().get_int("dim", -1),
                                                          context.shape(0).rank())),
                       context.attributes().get_int("size"), context.attributes().get_int("step", 1)};
   constexpr int64_t kMost = int64_t{1} << 40;
-  if (unfold.size < 1 || unfold.step < 1 || unfold.size > kMost || unfold.step > kMost)
+  if (window.size < 1 || window.step < 1 || window.size > kMost || window.step > kMost)
     context.fail("size and step must be positive");
-  return unfold;
+  return window;
 }
 
 void infer_unfold(InferContext& context) {
   if (!context.has_shape(0)) return context.out(0, context.type(0));
-  const Unfold unfold = read_unfold(context);
+  const Unfold window = read_unfold(context);
   Shape shape = context.shape(0);
-  Dim& dim = shape[unfold.axis];
-  if (is_known(dim) && dim < unfold.size) context.fail("size is larger than the dimension");
+  Dim& dim = shape[window.axis];
+  if (is_known(dim) && dim < window.size) context.fail("size is larger than the dimension");
   SymbolTable& symbols = context.symbols;
-  dim = symbols.add(symbols.div_floor(symbols.sub(dim, unfold.size), unfold.step), 1);
-  shape.push_back(unfold.size);
+  dim = symbols.add(symbols.div_floor(symbols.sub(dim, window.size), window.step), 1);
+  shape.push_back(window.size);
   context.out(0, context.type(0), shape);
 }
 
-std::unique_ptr<Kernel> prepare_unfold(const OpContext& context) {
-  const Unfold unfold = read_unfold(context);
+kernels::StridedCopy unfold(const OpContext& context) {
+  const Unfold window = read_unfold(context);
   kernels::Strides from = kernels::strides_of(context.shape(0));
-  const int64_t along = from[unfold.axis];
-  from[unfold.axis] = along * unfold.step;
+  const int64_t along = from[window.axis];
+  from[window.axis] = along * window.step;
   from.push_back(along);
   const Shape& dst = context.out(0).shape;
-  return copy_kernel(kernels::StridedCopy(context.type(0), dst, from, kernels::strides_of(dst)));
+  return kernels::StridedCopy(context.type(0), dst, from, kernels::strides_of(dst));
 }
-
-// ---- the GPU ------------------------------------------------------------------------------------------------------
-
-Refusal gpu_transpose(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
-  const std::vector<int64_t> strides = gpu::dense_strides(context.shape(0));
-  const Shape& dst = context.out(0).shape;
-  gpu::StridedCopy copy;
-  copy.type = context.type(0);
-  copy.dims.assign(dst.begin(), dst.end());
-  for (int axis : permutation(context.node, context.shape(0).rank()))
-    copy.from.push_back(strides[static_cast<size_t>(axis)]);
-  copy.to = gpu::dense_strides(dst);
-  copy.source = GpuWork::input(0);
-  copy.destination = GpuWork::output(0);
-  return add_copy(work, std::move(copy), traits);
-}
-
-constexpr GpuRecipe kGpuTranspose{kAllTypes, gpu_transpose};
 
 constexpr Variant kMoveChannels[] = {{Layout::Nhwc, Layout::Plain}, {Layout::C8, Layout::Plain},
                                      {Layout::C16, Layout::Plain},  {Layout::Plain, Layout::Nhwc},
                                      {Layout::Plain, Layout::C8},   {Layout::Plain, Layout::C16}};
 constexpr Candidate kTranspose[] = {
     {"move_channels", accepts_move_channels, prepare_move_channels, kMoveChannels, cost_move_channels},
-    {"strided_copy", nullptr, prepare_transpose, kPlainOnly, cost_transpose}};
-constexpr Candidate kDepthToSpace[] = {{"strided_copy", nullptr, prepare_depth_to_space}};
-constexpr Candidate kSpaceToDepth[] = {{"strided_copy", nullptr, prepare_space_to_depth}};
-constexpr Candidate kUnfold[] = {{"strided_copy", nullptr, prepare_unfold}};
+    {"strided_copy", nullptr, prepare_copy<transpose>, kPlainOnly, cost_transpose}};
+constexpr Candidate kDepthToSpace[] = {{"strided_copy", nullptr, prepare_copy<depth_to_space>}};
+constexpr Candidate kSpaceToDepth[] = {{"strided_copy", nullptr, prepare_copy<space_to_depth>}};
+constexpr Candidate kUnfold[] = {{"strided_copy", nullptr, prepare_copy<unfold>}};
 
 }  // namespace
 
 std::span<const OpDef> transpose_ops() {
   static const OpDef kOps[] = {
-      {"", "Transpose", infer_transpose, kTranspose, kAllTypes, kNone, 0, &kGpuTranspose},
-      {"", "DepthToSpace", infer_depth_to_space, kDepthToSpace},
-      {"", "SpaceToDepth", infer_space_to_depth, kSpaceToDepth},
-      {"com.microsoft", "UnfoldTensor", infer_unfold, kUnfold},
+      {"", "Transpose", infer_transpose, kTranspose, kAllTypes, kNone, 0, &gpu::kCopy<transpose>},
+      {"", "DepthToSpace", infer_depth_to_space, kDepthToSpace, kAllTypes, kNone, 0, &gpu::kCopy<depth_to_space>},
+      {"", "SpaceToDepth", infer_space_to_depth, kSpaceToDepth, kAllTypes, kNone, 0, &gpu::kCopy<space_to_depth>},
+      {"com.microsoft", "UnfoldTensor", infer_unfold, kUnfold, kAllTypes, kNone, 0, &gpu::kCopy<unfold>},
   };
   return kOps;
 }

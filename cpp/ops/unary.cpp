@@ -5,6 +5,7 @@
 #include "kernels/elementwise/types.h"
 #include "ops/elementwise/unary_kernel.h"
 #include "ops/gpu/elementwise.h"
+#include "ops/gpu/select.h"
 
 namespace fastort {
 namespace {
@@ -211,7 +212,7 @@ constexpr OpDef kOps[] = {
     {"", "Atanh", infer_same, kUnary<UnaryOp::Atanh>, kFloatTypes, kInPlace, 0, &gpu::kUnary<UnaryOp::Atanh>},
     {"", "Tanh", infer_same, kUnary<UnaryOp::Tanh>, kFloatTypes, kInPlace, 0, &gpu::kUnary<UnaryOp::Tanh>},
     {"", "Erf", infer_same, kUnary<UnaryOp::Erf>, kFloatTypes, kInPlace, 0, &gpu::kUnary<UnaryOp::Erf>},
-    {"", "Not", infer_same, kNot, TypeMask(DataType::Bool), kInPlace},
+    {"", "Not", infer_same, kNot, TypeMask(DataType::Bool), kInPlace, 0, &gpu::kCompare<gpu::Compare::Not>},
     {"", "BitwiseNot", infer_same, kBitwiseNot, kIntTypes, kInPlace},
     {"", "IsNaN", infer_bool, kIsNaN, kFloatTypes | kFloat8Types},
     {"", "IsInf", infer_bool, kIsInf, kFloatTypes | kFloat8Types},

@@ -9,6 +9,7 @@
 #include "kernels/elementwise/select.h"
 #include "ops/elementwise/operands.h"
 #include "ops/gpu/elementwise.h"
+#include "ops/gpu/select.h"
 
 namespace fastort {
 namespace {
@@ -215,7 +216,7 @@ constexpr TypeMask kFloat8Types(DataType::Float8E4M3FN, DataType::Float8E4M3FNUZ
                                 DataType::Float8E5M2FNUZ);
 
 constexpr OpDef kOps[] = {
-    {"", "Where", infer_where, kWhere, TypeMask(DataType::Bool), kInPlace},
+    {"", "Where", infer_where, kWhere, TypeMask(DataType::Bool), kInPlace, 0, &gpu::kWhere},
     {"", "Clip", infer_clip, kClip, kNumericTypes, kInPlace, 0, &gpu::kClip},
     {"", "Dropout", infer_dropout, kDropout, kFloatTypes | kFloat8Types, kInPlace | kImpure},
 };

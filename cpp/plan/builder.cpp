@@ -509,7 +509,7 @@ class Builder {
         outputs.back() = device_.add_tensor(physical_bytes(placed.outputs[i], Layout::Plain));
         device_values_[node.outputs[i]] = outputs.back();
       }
-      device_.add_work(placed.node, std::move(placed.work), inputs, outputs);
+      device_.add_work(placed.node, describe(graph_, node), std::move(placed.work), inputs, outputs);
       for (ValueId id : node.inputs)
         if (id != kNoValue) --uses_[known(id).root];
       plan_->decisions.push_back(

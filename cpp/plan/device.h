@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -50,6 +51,7 @@ struct DeviceConstant {
 };
 
 struct DevicePlan {
+  std::map<int, std::string> labels;  // of the nodes, for messages
   std::vector<DeviceTensor> tensors;
   size_t arena_bytes = 0;
   std::vector<DeviceConstant> constants;

@@ -58,8 +58,9 @@ void DevicePart::touch(int tensor) {
   entry.last = std::max(entry.last, calls_);
 }
 
-void DevicePart::add_work(int node, GpuWork work, std::span<const DeviceOperand> inputs,
+void DevicePart::add_work(int node, std::string label, GpuWork work, std::span<const DeviceOperand> inputs,
                           std::span<const DeviceOperand> outputs) {
+  plan_.labels[node] = std::move(label);
   const int first = calls_, last = calls_ + std::max(0, static_cast<int>(work.dispatches.size()) - 1);
   std::vector<DeviceOperand> scratch, constants;
   for (const size_t bytes : work.scratch_bytes) {

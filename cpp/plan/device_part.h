@@ -22,7 +22,8 @@ class DevicePart {
   // Copied to the next output of the segment's step behind its calls.
   void download(const DeviceOperand& tensor);
   // A node's dispatches; scratch memory lives for their length.
-  void add_work(int node, GpuWork work, std::span<const DeviceOperand> inputs, std::span<const DeviceOperand> outputs);
+  void add_work(int node, std::string label, GpuWork work, std::span<const DeviceOperand> inputs,
+                std::span<const DeviceOperand> outputs);
 
   bool empty() const { return plan_.segments.empty(); }
   size_t segments() const { return plan_.segments.size(); }

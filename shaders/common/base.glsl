@@ -36,6 +36,8 @@ layout(buffer_reference, scalar, buffer_reference_align = 16) buffer Quads {
   push
 
 #define ADDRESS(i) push.table.at[push.first + (i)]
+// Tells the host that data which this dispatch read made no sense, an index out of range say: the run throws.
+#define REPORT() push.table.at[0] = uvec2(push.first, 1)
 
 // Groups of kernels without a shape of their own lie along x and, where those are too many, along y.
 #define GROUP 64

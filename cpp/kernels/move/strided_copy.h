@@ -21,6 +21,14 @@ class StridedCopy {
               int64_t src_offset = 0, int64_t dst_offset = 0);
   void run(const std::byte* src, std::byte* dst, const Parallel& parallel) const;
 
+  // As it is carried out: dimensions are merged, and elements that always move together are one wider element.
+  size_t element_bytes() const { return bytes_; }
+  const Shape& dims() const { return dims_; }
+  const Strides& src_strides() const { return src_; }
+  const Strides& dst_strides() const { return dst_; }
+  int64_t src_offset() const { return src_offset_; }
+  int64_t dst_offset() const { return dst_offset_; }
+
  private:
   enum class Inner : uint8_t { Nothing, Run, Fill, Strided, Transpose };
   void simplify();

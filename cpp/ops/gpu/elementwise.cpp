@@ -65,7 +65,8 @@ Refusal check_inputs(const OpContext& context) {
 
 bool has_function(BinaryOp op) { return op <= BinaryOp::Pow; }
 
-Refusal elementwise(const OpContext& context, const GpuTraits& traits, GpuWork& work, std::span<const Step> steps) {
+Refusal elementwise(const OpContext& context, const GpuTraits& traits, GpuWork& work, std::span<const Step> steps,
+                    std::span<const Shape> shapes) {
   if (Refusal refusal = check_inputs(context)) return refusal;
   const auto count = static_cast<size_t>(context.num_inputs());
   const int64_t elements = context.out(0).shape.count();
@@ -73,7 +74,7 @@ Refusal elementwise(const OpContext& context, const GpuTraits& traits, GpuWork& 
   Nest nest(context.out(0).shape);
   std::vector<GpuOperand> inputs;
   for (size_t i = 0; i < count; ++i) {
-    nest.add_broadcast(context.shape(static_cast<int>(i)));
+    nest.add_broadcast(shapes.empty() ? context.shape(static_cast<int>(i)) : shapes[i]);
     inputs.push_back(GpuWork::input(static_cast<int>(i)));
   }
   if (steps.size() <= kMaxSteps) {

@@ -23,8 +23,10 @@ struct Step {
 };
 constexpr int input(int i) { return Step::kFirstInput + i; }
 
-// A program over the node's inputs, which broadcast to its output.
-Refusal elementwise(const OpContext& context, const GpuTraits& traits, GpuWork& work, std::span<const Step> steps);
+// A program over the node's inputs, which broadcast to its output; `shapes` stand in for the inputs' own where there
+// are any.
+Refusal elementwise(const OpContext& context, const GpuTraits& traits, GpuWork& work, std::span<const Step> steps,
+                    std::span<const Shape> shapes = {});
 
 // Whether the GPU's table has the function (see kernels/elementwise/functions.def).
 bool has_function(kernels::BinaryOp op);

@@ -1,30 +1,47 @@
 #include "ops/gpu/move.h"
 
-#include "ops/gpu/nest.h"
-
 namespace fastort::gpu {
+namespace {
 
-Refusal add_copy(GpuWork& work, StridedCopy copy, const GpuTraits& traits) {
-  const size_t bytes = element_size(copy.type);
-  if (bytes == 1 && !traits.storage8) return "single bytes, which the device's shaders cannot store";
-  if (bytes != 1 && bytes != 4 && bytes != 8) return "elements of " + std::to_string(bytes) + " bytes";
-  Shape shape;
-  for (const int64_t dim : copy.dims) shape.push_back(dim);
-  if (shape.count() == 0) return std::nullopt;
-  Nest nest(shape);
-  nest.add(std::move(copy.from));
-  nest.add(std::move(copy.to));
-  nest.merge();
+constexpr uint32_t kGroup = 64;
+
+const char* shader_for(size_t bytes) {
+  switch (bytes) {
+    case 1:
+      return "strided.1";
+    case 2:
+      return "strided.2";
+    case 4:
+      return "strided.4";
+    case 8:
+      return "strided.8";
+    case 16:
+      return "strided.16";
+    default:
+      return nullptr;
+  }
+}
+
+}  // namespace
+
+Refusal add_copy(GpuWork& work, const kernels::StridedCopy& copy, GpuOperand source, GpuOperand destination,
+                 const GpuTraits& traits) {
+  const int64_t count = copy.dims().count();
+  if (count == 0) return std::nullopt;
+  const char* shader = shader_for(copy.element_bytes());
+  if (!shader) return "elements of " + std::to_string(copy.element_bytes()) + " bytes";
+  if (copy.element_bytes() == 1 && !traits.storage8) return "single bytes, which the device's shaders cannot store";
+  if (copy.element_bytes() == 2 && !traits.storage16) return "16-bit elements, which the device's shaders cannot store";
   std::vector<uint32_t> table;
-  for (const int64_t dim : nest.dims()) table.push_back(static_cast<uint32_t>(dim));
-  for (size_t i = 0; i < 2; ++i)
-    for (const int64_t stride : nest.strides(i)) table.push_back(static_cast<uint32_t>(stride));
+  for (const int64_t dim : copy.dims()) table.push_back(static_cast<uint32_t>(dim));
+  for (const int64_t stride : copy.src_strides()) table.push_back(static_cast<uint32_t>(stride));
+  for (const int64_t stride : copy.dst_strides()) table.push_back(static_cast<uint32_t>(stride));
   const GpuOperand tables = work.table(std::move(table));
-  GpuDispatch& dispatch = work.dispatch(bytes == 1 ? "strided.1" : bytes == 4 ? "strided.4" : "strided.8");
-  dispatch.constants = {static_cast<uint32_t>(nest.rank())};
-  dispatch.operands = {copy.destination, copy.source, tables};
-  dispatch.push.u32(shape.count()).u32(copy.from_offset).u32(copy.to_offset);
-  dispatch.groups = groups_for(shape.count(), 64, traits);
+  GpuDispatch& dispatch = work.dispatch(shader);
+  dispatch.constants = {static_cast<uint32_t>(copy.dims().rank())};
+  dispatch.operands = {destination, source, tables};
+  dispatch.push.u32(count).u32(copy.src_offset()).u32(copy.dst_offset());
+  dispatch.groups = groups_for(count, kGroup, traits);
   return std::nullopt;
 }
 

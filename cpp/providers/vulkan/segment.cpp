@@ -23,7 +23,10 @@ void copy_bytes(const std::byte* src, std::byte* dst, size_t bytes, const Parall
 }  // namespace
 
 CompiledPlan::CompiledPlan(std::shared_ptr<Device> device, DevicePlan plan, bool always_stage)
-    : device_(std::move(device)), tensors_(std::move(plan.tensors)), arena_bytes_(plan.arena_bytes) {
+    : device_(std::move(device)),
+      tensors_(std::move(plan.tensors)),
+      arena_bytes_(plan.arena_bytes),
+      labels_(std::move(plan.labels)) {
   staged_ = always_stage || !device_->info().unified;
   Pipelines& pipelines = device_->pipelines();
   if (staged_) copy_ = pipelines.get("copy", {});
@@ -43,6 +46,7 @@ CompiledPlan::CompiledPlan(std::shared_ptr<Device> device, DevicePlan plan, bool
       Call& made = segment.calls.emplace_back();
       made.pipeline = pipelines.get(call.shader, call.constants);
       made.first = entries_;
+      made.node = call.node;
       made.operands = std::move(call.operands);
       made.push = call.push.words();
       made.groups = call.groups;
@@ -53,12 +57,19 @@ CompiledPlan::CompiledPlan(std::shared_ptr<Device> device, DevicePlan plan, bool
   pipelines.save();
 }
 
+std::string CompiledPlan::label_of(uint32_t first) const {
+  for (const Segment& segment : segments_)
+    for (const Call& call : segment.calls)
+      if (call.first == first) return labels_.at(call.node);
+  return "a node";
+}
+
 RunState::RunState(std::shared_ptr<const CompiledPlan> plan)
     : plan_(std::move(plan)),
       commands_(plan_->device(), static_cast<uint32_t>(plan_->segments().size())),
       recorded_(plan_->segments().size(), false) {
   Device& device = plan_->device();
-  const size_t bytes = std::max<size_t>(plan_->table_entries(), 1) * sizeof(uint64_t);
+  const size_t bytes = plan_->table_entries() * sizeof(uint64_t);
   table_ = device.memory().allocate(device.info().unified ? Use::Device : Use::Upload, bytes);
   size_t up = 0, down = 0;
   for (const auto& segment : plan_->segments()) {
@@ -89,6 +100,7 @@ void RunState::bind_arena() {
 
 void RunState::write_table() {
   auto* entry = reinterpret_cast<uint64_t*>(table_->host());
+  *entry++ = 0;
   for (const auto& segment : plan_->segments()) {
     if (plan_->staged()) {
       for (const auto& copy : segment.uploads) {
@@ -179,6 +191,16 @@ void RunState::record(size_t index) {
   commands_.end(index);
 }
 
+void RunState::check_report() const {
+  uint32_t report[2];
+  std::memcpy(report, table_->host(), sizeof(report));
+  if (report[1] == 0) return;
+  std::memset(table_->host(), 0, sizeof(report));
+  fail(ErrorCode::InvalidArgument, plan_->label_of(report[0]) +
+                                       ": an index out of range among its data (found on the GPU, which does not say "
+                                       "which one; the CPU does)");
+}
+
 void RunState::run(size_t index, const KernelArgs& args) {
   const auto& segment = plan_->segments()[index];
   bind_arena();
@@ -195,6 +217,7 @@ void RunState::run(size_t index, const KernelArgs& args) {
     if (copy.bytes) copy_bytes(args.in<std::byte>(static_cast<int>(i)), host(copy, upload_), copy.bytes, args.parallel);
   }
   plan_->device().run(commands_[index]);
+  check_report();
   for (size_t i = 0; i < segment.downloads.size(); ++i) {
     const auto& copy = segment.downloads[i];
     if (copy.bytes)

@@ -21,6 +21,7 @@ class CompiledPlan {
     uint32_t first = 0;  // entry of the table
   };
   struct Call {
+    int node = -1;
     VkPipeline pipeline = VK_NULL_HANDLE;
     uint32_t first = 0;  // entry of the table
     std::vector<DeviceOperand> operands;
@@ -42,6 +43,8 @@ class CompiledPlan {
   bool staged() const { return staged_; }
   VkPipeline copy() const { return copy_; }
   uint32_t table_entries() const { return entries_; }
+  // The node whose dispatch has this first entry of the table.
+  std::string label_of(uint32_t first) const;
 
  private:
   std::shared_ptr<Device> device_;
@@ -49,7 +52,8 @@ class CompiledPlan {
   size_t arena_bytes_ = 0;
   std::vector<std::shared_ptr<Memory>> constants_;
   std::vector<Segment> segments_;
-  uint32_t entries_ = 0;
+  std::map<int, std::string> labels_;
+  uint32_t entries_ = 1;  // the first one is where shaders report data that makes no sense
   VkPipeline copy_ = VK_NULL_HANDLE;
   bool staged_ = false;
 };
@@ -68,6 +72,7 @@ class RunState final : public KernelState {
   void record(size_t index);
   void record_copies(VkCommandBuffer commands, const std::vector<CompiledPlan::Copy>& copies);
   void bind_arena();
+  void check_report() const;
   void write_table();
   uint64_t tensor_address(int tensor) const;
 

@@ -1,0 +1,24 @@
+#pragma once
+
+#include "ops/gpu.h"
+
+// Operators that compare, choose and convert on the GPU.
+namespace fastort::gpu {
+
+// In the order of shaders/compare.comp.
+enum class Compare : uint8_t { Equal, Less, LessOrEqual, Greater, GreaterOrEqual, And, Or, Xor, Not };
+Refusal add_compare(const OpContext& context, const GpuTraits& traits, GpuWork& work, Compare op);
+
+template <Compare op>
+Refusal compare_work(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  return add_compare(context, traits, work, op);
+}
+inline constexpr TypeMask kCompared{DataType::Float, DataType::Int32, DataType::Int64, DataType::Bool};
+template <Compare op>
+inline constexpr GpuRecipe kCompare{kCompared, compare_work<op>};
+
+extern const GpuRecipe kWhere;
+extern const GpuRecipe kCast;    // Cast and CastLike
+extern const GpuRecipe kGather;  // along one axis
+
+}  // namespace fastort::gpu

@@ -1,0 +1,27 @@
+// condition ? x : y for elements of 4 or 8 bytes, which broadcast.
+// operands: result, table, condition (bytes), x, y
+// variant 4: -DELEMENT=uint -DBYTES=4
+// variant 8: -DELEMENT=uvec2 -DBYTES=8
+#version 460
+#extension GL_GOOGLE_include_directive : require
+#include "common/strided.glsl"
+
+layout(buffer_reference, scalar, buffer_reference_align = BYTES) buffer Elements {
+  ELEMENT at[];
+};
+
+layout(local_size_x = GROUP) in;
+PUSH(uint count;);
+
+void main() {
+  const uint item = item_number();
+  if (item >= push.count) return;
+  Words table = Words(ADDRESS(1));
+  const bool condition = byte_at(Words(ADDRESS(2)), offset_of(table, 0, 0, item)) != 0;
+  ELEMENT value;
+  if (condition)
+    value = Elements(ADDRESS(3)).at[offset_of(table, 0, 1, item)];
+  else
+    value = Elements(ADDRESS(4)).at[offset_of(table, 0, 2, item)];
+  Elements(ADDRESS(0)).at[item] = value;
+}
