@@ -3,7 +3,7 @@
 // "tile": a group of 128 makes 64 x 64 elements out of work-group memory. "direct" and "narrow": a group makes ROWS x
 // 64 COLUMNS elements and reads A and B where they lie; the rows depend on the group alone, so that A is read once for
 // all lanes. For devices whose work-group memory is no faster than their caches.
-// operands: C, A, B, addend, residual, table of offsets (A's and B's for each item of the batch)
+// operands: C, A, B, addend, residual (which lies as C does), table of offsets (of A, B and C for each item of the batch)
 // variant tile: -DTILE
 // variant direct: -DROWS=8 -DCOLUMNS=4
 // variant narrow: -DROWS=8 -DCOLUMNS=1
@@ -12,16 +12,13 @@
 #include "common/base.glsl"
 #include "common/epilogue.glsl"
 
-PUSH(uint m; uint n; uint k; uint a_row; uint a_step; uint b_step; uint b_column; float alpha; float beta; float act_a;
-     float act_b;);
+PUSH(uint m; uint n; uint k; uint a_row; uint a_step; uint b_step; uint b_column; uint c_row; float alpha; float beta;
+     float act_a; float act_b;);
 
-void finish(uint row, uint column, float sum) {
-  const uint element = row * push.n + column;
-  const uint item = gl_WorkGroupID.z * push.m * push.n;
-  // An addend belongs to the first item alone only where the batch is one; a residual has the result's shape.
-  Floats(ADDRESS(0)).at[item + element] =
-      epilogue(sum, Floats(ADDRESS(3)), row, column, item + element, Floats(ADDRESS(4)), push.alpha, push.beta,
-               push.act_a, push.act_b);
+void finish(uint row, uint column, uint c_offset, float sum) {
+  const uint element = c_offset + row * push.c_row + column;
+  Floats(ADDRESS(0)).at[element] = epilogue(sum, Floats(ADDRESS(3)), row, column, element, Floats(ADDRESS(4)),
+                                            push.alpha, push.beta, push.act_a, push.act_b);
 }
 
 #ifdef TILE
@@ -35,7 +32,8 @@ void main() {
   Words offsets = Words(ADDRESS(5));
   Floats a = Floats(ADDRESS(1));
   Floats b = Floats(ADDRESS(2));
-  const uint a_offset = offsets.at[2 * gl_WorkGroupID.z], b_offset = offsets.at[2 * gl_WorkGroupID.z + 1];
+  const uint a_offset = offsets.at[3 * gl_WorkGroupID.z], b_offset = offsets.at[3 * gl_WorkGroupID.z + 1],
+             c_offset = offsets.at[3 * gl_WorkGroupID.z + 2];
   const uint row0 = gl_WorkGroupID.y * kTile, column0 = gl_WorkGroupID.x * kTile;
   const uint id = gl_LocalInvocationID.x;
   const uint tx = id % 16, ty = id / 16;
@@ -67,7 +65,7 @@ void main() {
   [[unroll]] for (uint i = 0; i < 8; ++i) {
     [[unroll]] for (uint j = 0; j < 4; ++j) {
       const uint row = row0 + ty * 8 + i, column = column0 + tx + 16 * j;
-      if (row < push.m && column < push.n) finish(row, column, sums[i][j]);
+      if (row < push.m && column < push.n) finish(row, column, c_offset, sums[i][j]);
     }
   }
 }
@@ -80,7 +78,8 @@ void main() {
   Words offsets = Words(ADDRESS(5));
   Floats a = Floats(ADDRESS(1));
   Floats b = Floats(ADDRESS(2));
-  const uint a_offset = offsets.at[2 * gl_WorkGroupID.z], b_offset = offsets.at[2 * gl_WorkGroupID.z + 1];
+  const uint a_offset = offsets.at[3 * gl_WorkGroupID.z], b_offset = offsets.at[3 * gl_WorkGroupID.z + 1],
+             c_offset = offsets.at[3 * gl_WorkGroupID.z + 2];
   const uint row0 = gl_WorkGroupID.y * ROWS, column0 = gl_WorkGroupID.x * GROUP * COLUMNS + gl_LocalInvocationID.x;
   if (column0 >= push.n) return;
   // What lies outside reads the last row or column, and is not written.
@@ -102,7 +101,7 @@ void main() {
   [[unroll]] for (uint i = 0; i < ROWS; ++i) {
     [[unroll]] for (uint j = 0; j < COLUMNS; ++j) {
       const uint row = row0 + i, column = column0 + GROUP * j;
-      if (row < push.m && column < push.n) finish(row, column, sums[i][j]);
+      if (row < push.m && column < push.n) finish(row, column, c_offset, sums[i][j]);
     }
   }
 }

@@ -167,7 +167,7 @@ QkOutput read_qk_mode(const OpContext& context) {
   }
 }
 
-std::unique_ptr<Kernel> prepare_attention(const OpContext& context) {
+attention::Spec read_spec(const OpContext& context) {
   const Attributes& attributes = context.attributes();
   const bool standard = context.node.op_type == "Attention";
   attention::Spec spec;
@@ -218,14 +218,34 @@ std::unique_ptr<Kernel> prepare_attention(const OpContext& context) {
     spec.qk_output = kQk;
     p.qk_output = read_qk_mode(context);
   }
-  return make_attention(context, std::move(spec));
+  return spec;
 }
+
+std::unique_ptr<Kernel> prepare_attention(const OpContext& context) {
+  return make_attention(context, read_spec(context));
+}
+
+Refusal gpu_work(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  return gpu_attention(context, read_spec(context), traits, work);
+}
+
+constexpr GpuRecipe kGpu{kFloat32, gpu_work};
 
 constexpr Candidate kCandidates[] = {{.name = "attention", .prepare = prepare_attention}};
 
 constexpr OpDef kOps[] = {
-    {.domain = "", .name = "Attention", .infer = infer_attention, .cpu = kCandidates, .types = kFloatTypes},
-    {.domain = "fastort", .name = "FusedAttention", .infer = infer_fused, .cpu = kCandidates, .types = kFloatTypes},
+    {.domain = "",
+     .name = "Attention",
+     .infer = infer_attention,
+     .cpu = kCandidates,
+     .types = kFloatTypes,
+     .gpu = &kGpu},
+    {.domain = "fastort",
+     .name = "FusedAttention",
+     .infer = infer_fused,
+     .cpu = kCandidates,
+     .types = kFloatTypes,
+     .gpu = &kGpu},
 };
 
 }  // namespace

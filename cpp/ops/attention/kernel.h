@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "ops/attention/heads.h"
+#include "ops/gpu.h"
 
 namespace fastort::attention {
 
@@ -68,5 +69,7 @@ struct Spec {
 };
 
 std::unique_ptr<Kernel> make_attention(const OpContext& context, Spec spec);
+// float32 without a cache on the GPU.
+Refusal gpu_attention(const OpContext& context, const Spec& spec, const GpuTraits& traits, GpuWork& work);
 
 }  // namespace fastort::attention

@@ -28,6 +28,8 @@ Refusal add_gemm(const Gemm& gemm, const GpuTraits& traits, GpuWork& work) {
   for (size_t i = 0; i < gemm.a_offsets.size(); ++i) {
     offsets.push_back(static_cast<uint32_t>(gemm.a_offsets[i]));
     offsets.push_back(static_cast<uint32_t>(gemm.b_offsets[i]));
+    const int64_t dense = static_cast<int64_t>(i) * gemm.m * gemm.n;
+    offsets.push_back(static_cast<uint32_t>(gemm.c_offsets.empty() ? dense : gemm.c_offsets[i]));
   }
   const EpilogueFunction activation = epilogue_function(gemm.activation);
   const GpuOperand table = work.table(std::move(offsets));
@@ -36,7 +38,8 @@ Refusal add_gemm(const Gemm& gemm, const GpuTraits& traits, GpuWork& work) {
   dispatch.constants = {gemm.addend_mode, residual ? 1u : 0u, activation.code};
   dispatch.operands = {gemm.result, gemm.a, gemm.b, gemm.addend, gemm.residual, table};
   dispatch.push.u32(gemm.m).u32(gemm.n).u32(gemm.k).u32(gemm.a_row).u32(gemm.a_step).u32(gemm.b_step);
-  dispatch.push.u32(gemm.b_column).f32(gemm.alpha).f32(gemm.beta).f32(activation.params.a).f32(activation.params.b);
+  dispatch.push.u32(gemm.b_column).u32(gemm.c_row ? gemm.c_row : gemm.n);
+  dispatch.push.f32(gemm.alpha).f32(gemm.beta).f32(activation.params.a).f32(activation.params.b);
   dispatch.groups = {static_cast<uint32_t>(columns), static_cast<uint32_t>(rows), static_cast<uint32_t>(batch)};
   return std::nullopt;
 }

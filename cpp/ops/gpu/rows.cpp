@@ -13,14 +13,15 @@ Rows rows_along(const Shape& shape, int axis) {
 }
 
 GpuDispatch& add_rows(GpuWork& work, std::string_view shader, const Rows& rows, std::vector<uint32_t> more,
-                      std::vector<GpuOperand> operands, const GpuTraits& traits) {
+                      std::vector<GpuOperand> operands, const GpuTraits& traits, bool push_inner) {
   // A short row would leave most of a group idle, and it is read once whoever reads it.
   const bool dense = rows.inner == 1 && rows.n >= kGroup / 2;
   GpuDispatch& dispatch = work.dispatch(shader);
   dispatch.constants = {dense ? 1u : 0u};
   dispatch.constants.insert(dispatch.constants.end(), more.begin(), more.end());
   dispatch.operands = std::move(operands);
-  dispatch.push.u32(rows.count()).u32(rows.n).u32(rows.inner);
+  dispatch.push.u32(rows.count()).u32(rows.n);
+  if (push_inner) dispatch.push.u32(rows.inner);
   dispatch.groups = groups_for(rows.count(), dense ? 1 : kGroup, traits);
   return dispatch;
 }

@@ -13,9 +13,9 @@ struct Rows {
 Rows rows_along(const Shape& shape, int axis);
 
 // A group for each row, where rows lie dense, or an invocation for each. The shader's constants go on with `more`; its
-// push block is rows, n, inner.
+// push block begins with rows, n and, for shaders that take other rows than dense ones, inner.
 GpuDispatch& add_rows(GpuWork& work, std::string_view shader, const Rows& rows, std::vector<uint32_t> more,
-                      std::vector<GpuOperand> operands, const GpuTraits& traits);
+                      std::vector<GpuOperand> operands, const GpuTraits& traits, bool push_inner = true);
 
 // Normalisation of dense rows, as in shaders/norm.comp.
 struct Norm {

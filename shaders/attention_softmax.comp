@@ -1,0 +1,51 @@
+// Softmax of attention's scores, rows of [batch, heads, queries, keys], with a mask and causality: a key that a query
+// may not see counts as minus infinity. A row without keys becomes zeros, or NaN.
+// operands: result, scores, mask
+#version 460
+#extension GL_GOOGLE_include_directive : require
+#include "common/math.glsl"
+#include "common/rows.glsl"
+
+layout(local_size_x = GROUP) in;
+// 0 none, 1 added, 2 bytes of which 0 hides a key.
+layout(constant_id = 1) const uint kMask = 0;
+layout(constant_id = 2) const uint kCausal = 0;
+layout(constant_id = 3) const uint kMaskedRowsAreZero = 0;
+// The mask's strides; it repeats along the batch after so many, and what lies behind `mask_keys` is hidden.
+PUSH(uint rows; uint n; uint heads; uint queries; uint mask_batch; uint mask_head; uint mask_row; uint mask_item;
+     uint mask_batches; uint mask_keys; int offset; float softcap;);
+
+float score_at(Row row, uint number, uint key) {
+  const uint query = number % push.queries, head = number / push.queries % push.heads,
+             batch = number / (push.queries * push.heads);
+  if (kCausal == 1 && int(key) > int(query) + push.offset) return -INFINITY;
+  float score = Floats(ADDRESS(1)).at[row.base + key];
+  if (push.softcap > 0.0) score = push.softcap * hyperbolic_tangent(score / push.softcap);
+  if (kMask == 0) return score;
+  if (key >= push.mask_keys) return -INFINITY;
+  const uint at = batch % push.mask_batches * push.mask_batch + head * push.mask_head + query * push.mask_row +
+                  key * push.mask_item;
+  if (kMask == 1) return score + Floats(ADDRESS(2)).at[at];
+  return ((Words(ADDRESS(2)).at[at / 4] >> (8 * (at % 4))) & 0xff) != 0 ? score : -INFINITY;
+}
+
+void main() {
+  Floats result = Floats(ADDRESS(0));
+  Row row = row_of(push.rows, push.n, 1);
+  const uint number = min(row_number(), push.rows - 1);
+  float peak = -INFINITY;
+  for (uint i = row.first; i < push.n; i += row.next) peak = larger(score_at(row, number, i), peak);
+  ACROSS_GROUP(peak, larger)
+  const bool hidden = isinf(peak) && peak < 0.0;
+  float sum = 0.0;
+  for (uint i = row.first; i < push.n; i += row.next) {
+    sum += hidden ? 0.0 : exponential(score_at(row, number, i) - peak);
+  }
+  ACROSS_GROUP(sum, add)
+  const float scale = 1.0 / sum;
+  if (!row.valid) return;
+  for (uint i = row.first; i < push.n; i += row.next) {
+    const float e = exponential(score_at(row, number, i) - peak) * scale;
+    result.at[row.base + i] = hidden ? (kMaskedRowsAreZero == 1 ? 0.0 : NAN) : e;
+  }
+}
