@@ -18,8 +18,10 @@ uvec2 negated(uvec2 x) {
   const uint low = ~x.x + 1;
   return uvec2(low, ~x.y + (low == 0 ? 1u : 0u));
 }
-// Cut off towards zero; what does not fit is undefined, as it is on the CPU.
+// Cut off towards zero; what does not fit, and NaN, becomes the least number, as x86 has it.
 uvec2 wide_of_float(float x) {
+  const float limit = kTo == 1 ? 2147483648.0 : 9223372036854775808.0;
+  if (!(x >= -limit && x < limit)) return kTo == 1 ? uvec2(0x80000000u, 0xffffffffu) : uvec2(0, 0x80000000u);
   const float a = trunc(abs(x));
   const float high = floor(a / 4294967296.0);
   const uvec2 magnitude = uvec2(uint(a - high * 4294967296.0), uint(high));

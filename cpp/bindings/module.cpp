@@ -1,10 +1,10 @@
 #define FASTORT_IMPORTS_NUMPY
 #include <pybind11/stl.h>
+
 #include "base/cpu_info.h"
 #include "base/log.h"
 #include "base/random_seed.h"
 #include "base/thread_pool.h"
-
 #include "bindings/convert.h"
 #include "bindings/custom_ops.h"
 #include "bindings/errors.h"

@@ -17,7 +17,8 @@ py::dict row(const OpDef& op) {
   for (int i = 1; i < kDataTypes; ++i) {
     const auto type = static_cast<DataType>(i);
     if (op.types.has(type)) types.append(std::string(name(type)));
-    if (op.gpu && op.types.has(type) && op.gpu->types.has(type)) gpu_types.append(std::string(name(type)));
+    if (op.gpu && type != DataType::String && op.types.has(type) && op.gpu->types.has(type))
+      gpu_types.append(std::string(name(type)));
   }
   for (const Candidate& candidate : op.cpu) kernels.append(std::string(candidate.name));
   py::dict entry;

@@ -77,7 +77,7 @@ float logarithm(float x) {
   return x >= 0.0 ? y : NAN;
 }
 
-// log(1 + x) for x in [0, 1].
+// log(1 + x) for x >= 0.
 float logarithm_plus_1(float x) {
   precise const float u = 1.0 + x;
   precise const float lost = x - (u - 1.0);
@@ -166,6 +166,59 @@ float sine_shifted(float x, int quarter_turns) {
   return (quadrant & 2) == 2 ? -y : y;
 }
 
+// asin(x) for |x| <= 0.5.
+float arcsine_centre(float x) {
+  const float z = x * x;
+  float p = 0.0338144736;
+  p = fma(p, z, 0.01707185975);
+  p = fma(p, z, 0.0311176567);
+  p = fma(p, z, 0.04459786808);
+  p = fma(p, z, 0.07500099496);
+  p = fma(p, z, 0.1666666631);
+  return fma(x * z, p, x);
+}
+
+const float kHalfPi = 1.57079633;
+
+float arcsine(float x) {
+  const float a = abs(x);
+  if (!(a <= 1.0)) return NAN;
+  if (a <= 0.5) return arcsine_centre(x);
+  return with_sign(kHalfPi - 2.0 * arcsine_centre(sqrt(0.5 * (1.0 - a))), x);
+}
+
+float arccosine(float x) {
+  if (!(abs(x) <= 1.0)) return NAN;
+  if (abs(x) <= 0.5) return kHalfPi - arcsine_centre(x);
+  const float y = 2.0 * arcsine_centre(sqrt(0.5 * (1.0 - abs(x))));
+  return x > 0.0 ? y : 2.0 * kHalfPi - y;
+}
+
+float arctangent(float x) {
+  if (isnan(x)) return x;
+  const float a = abs(x);
+  const float t = a > 1.0 ? 1.0 / a : a, z = t * t;
+  float p = 0.001526146419;
+  p = fma(p, z, -0.009314544596);
+  p = fma(p, z, 0.02662652626);
+  p = fma(p, z, -0.04928902874);
+  p = fma(p, z, 0.07051506689);
+  p = fma(p, z, -0.08938702967);
+  p = fma(p, z, 0.1108961991);
+  p = fma(p, z, -0.142841384);
+  p = fma(p, z, 0.1999995444);
+  p = fma(p, z, -0.3333333311);
+  const float y = fma(t * z, p, t);
+  return with_sign(a > 1.0 ? kHalfPi - y : y, x);
+}
+
+float hyperbolic_arccosine(float x) {
+  if (!(x >= 1.0)) return NAN;
+  if (x > 1e9) return logarithm(x) + 0.693147181;
+  const float t = x - 1.0;
+  return logarithm_plus_1(t + sqrt(t * (t + 2.0)));
+}
+
 // base^exponent as the C library has it.
 float power(float x, float y) {
   if (y == 0.0 || x == 1.0) return 1.0;
@@ -189,7 +242,7 @@ float power(float x, float y) {
     precise const float product = y * l;
     precise const float error = fma(y, l, -product);
     result = exponential(product);
-    if (!isinf(result)) result = fma(result, error, result);
+    if (!isinf(result) && result != 0.0) result = fma(result, error, result);
   }
   if (x < 0.0 && !isinf(x) && !isinf(y) && !whole) return NAN;
   return odd && floatBitsToInt(x) < 0 ? -result : result;

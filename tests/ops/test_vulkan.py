@@ -6,6 +6,7 @@ list holds every case that falls back to the CPU, and a case that no longer does
 
 from __future__ import annotations
 
+import collections
 import functools
 import os
 from pathlib import Path
@@ -55,8 +56,22 @@ def taken(case: Case) -> bool:
     return type_name(test_cases.as_array(first)) in gpu_types().get((domain, case.op), set())
 
 
+# Cases of each operator that the quick tier runs; the full tier runs all.
+QUICK = 4
+
+
+@functools.cache
 def rows() -> list[Any]:
-    return [row for row in test_cases.tables() if taken(row.values[0])]
+    kept = [row for row in test_cases.tables() if taken(row.values[0])]
+    seen: collections.Counter[str] = collections.Counter()
+    marked = []
+    for row in kept:
+        case = row.values[0]
+        seen[case.op] += 1
+        # Spread over the table, whose neighbours are alike.
+        quick = seen[case.op] % 7 == 1 and seen[case.op] < 7 * QUICK
+        marked.append(row if quick else pytest.param(case, id=row.id, marks=pytest.mark.full))
+    return marked
 
 
 def close(case: Case) -> Case:
