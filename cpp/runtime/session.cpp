@@ -119,6 +119,8 @@ Session::Session(Model model, const SessionOptions& options, std::unique_ptr<Pro
   engine_.allow_blocked_layouts = flag("fastort.allow_blocked_layouts", true) && options.optimization_level >= 3;
 
   device_ = open_device(options.providers);
+  // What it makes only the CPU has kernels for.
+  if (device_) options_.disabled_passes.push_back("fuse_depthwise");
 
   try {
     prepare(options);
@@ -149,8 +151,8 @@ void Session::prepare(const SessionOptions& options) {
   }
   for (ValueId id : graph->overridable) overridable_.push_back(arg_info(*graph, id));
   check_load(options);
-  passes_ =
-      optimize(*graph, {options.optimization_level, {options.disabled_passes.begin(), options.disabled_passes.end()}});
+  passes_ = optimize(*graph,
+                     {options.optimization_level, {options_.disabled_passes.begin(), options_.disabled_passes.end()}});
   check_load(options);
   if (!options.optimized_model_filepath.empty()) save_optimized(options);
   executor_ = compile(std::move(graph));
