@@ -17,7 +17,6 @@ class ExternalFiles {
   // in model caches). Throws Error(Fail) naming `tensor`.
   std::shared_ptr<Buffer> open(const std::string& location, const std::string& tensor);
   // True where `open` gives a file of the disk.
-  bool is_mapped(const std::string& location) const { return !in_memory_.contains(location); }
 
  private:
   std::string folder_;

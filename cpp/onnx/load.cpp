@@ -11,6 +11,7 @@
 #include "onnx/schemas.h"
 #include "onnx/text.h"
 #include "onnx/wire_scan.h"
+#include "tensor/deferred.h"
 
 namespace fastort {
 namespace {
@@ -71,8 +72,9 @@ void parse(const std::string& bytes, onnx::ModelProto& proto) {
     fail(ErrorCode::InvalidProtobuf, "Protobuf parsing failed.");
 }
 
-Model load(std::span<const std::byte> bytes, const std::shared_ptr<Buffer>& keep_alive, bool mapped,
-           const LoadOptions& options, const std::string& folder) {
+Model load(std::span<const std::byte> bytes, const std::shared_ptr<Buffer>& keep_alive, const LoadOptions& options,
+           const std::string& folder) {
+  const ReadScope scope;
   StrippedModel stripped = strip_payloads(bytes);
   onnx::ModelProto proto;
   parse(stripped.proto, proto);
@@ -85,7 +87,7 @@ Model load(std::span<const std::byte> bytes, const std::shared_ptr<Buffer>& keep
   warn_of_newer(model.info);
   std::unordered_map<size_t, RawData> payloads;
   for (const Payload& payload : stripped.payloads)
-    payloads[payload.initializer] = {bytes.subspan(payload.offset, payload.bytes), keep_alive, mapped};
+    payloads[payload.initializer] = {bytes.subspan(payload.offset, payload.bytes), keep_alive};
   ExternalFiles files(folder, options.external_files);
   Importer importer(proto, options, files, std::move(payloads), model.info);
   model.graph = importer.import_main();
@@ -114,7 +116,7 @@ Model load_model_file(const std::string& path, const LoadOptions& options) {
   return guarded("Load model from " + path + " failed:", [&] {
     const std::shared_ptr<Buffer> file = map_file(path);
     const std::string folder = std::filesystem::path(path).parent_path().string();
-    return load({file->data(), file->bytes()}, file, true, options, folder);
+    return load({file->data(), file->bytes()}, file, options, folder);
   });
 }
 
@@ -124,7 +126,7 @@ Model load_model_bytes(std::span<const std::byte> bytes, std::shared_ptr<Buffer>
     std::shared_ptr<Buffer> held;
     if (keep_alive)
       held = Buffer::wrap(const_cast<std::byte*>(bytes.data()), bytes.size(), [keep = std::move(keep_alive)] {});
-    return load(bytes, held, false, options, base_folder);
+    return load(bytes, held, options, base_folder);
   });
 }
 

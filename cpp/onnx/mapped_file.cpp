@@ -28,9 +28,21 @@ class Descriptor {
   int fd_;
 };
 
-std::shared_ptr<Buffer> wrap_mapping(void* data, size_t bytes) {
-  return Buffer::wrap(data, bytes, [data, bytes] { ::munmap(data, bytes); });
+std::function<void()> unmap(void* data, size_t bytes) {
+  return [data, bytes] { ::munmap(data, bytes); };
 }
+
+class MappedFile final : public Buffer {
+ public:
+  MappedFile(void* data, size_t bytes) : Buffer(static_cast<std::byte*>(data), bytes, unmap(data, bytes)) {}
+  void forget(const std::byte* begin, size_t bytes) noexcept override {
+    const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+    const auto address = reinterpret_cast<uintptr_t>(begin);
+    const uintptr_t first = (address + page - 1) / page * page;
+    const uintptr_t last = (address + bytes) / page * page;
+    if (first < last) ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+  }
+};
 
 }  // namespace
 
@@ -51,22 +63,14 @@ std::shared_ptr<Buffer> map_file(const std::string& path) {
   void* data = ::mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE, file.get(), 0);
   if (data == MAP_FAILED)
     fail(ErrorCode::Fail, "Load model " + path + " failed. Cannot map it: " + std::strerror(errno));
-  return wrap_mapping(data, bytes);
-}
-
-void forget_pages(const std::byte* begin, size_t bytes) noexcept {
-  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
-  const auto address = reinterpret_cast<uintptr_t>(begin);
-  const uintptr_t first = (address + page - 1) / page * page;
-  const uintptr_t last = (address + bytes) / page * page;
-  if (first < last) ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+  return std::make_shared<MappedFile>(data, bytes);
 }
 
 std::shared_ptr<Buffer> zero_pages(size_t bytes) {
   if (bytes == 0) return Buffer::wrap(nullptr, 0);
   void* data = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (data == MAP_FAILED) fail(ErrorCode::Fail, "No memory for " + std::to_string(bytes) + " bytes");
-  return wrap_mapping(data, bytes);
+  return Buffer::wrap(data, bytes, unmap(data, bytes));
 }
 
 }  // namespace fastort

@@ -12,9 +12,6 @@ namespace fastort {
 // there is no such file, Error(Fail) where it cannot be read.
 std::shared_ptr<Buffer> map_file(const std::string& path);
 
-// Gives the pages that lie wholly inside these bytes of a mapped file back to the system; reading them again works.
-void forget_pages(const std::byte* begin, size_t bytes) noexcept;
-
 // Zeros that take no memory until they are written.
 std::shared_ptr<Buffer> zero_pages(size_t bytes);
 

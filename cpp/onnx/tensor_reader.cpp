@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "onnx/mapped_file.h"
+#include "tensor/deferred.h"
 
 namespace fastort {
 namespace {
@@ -18,6 +19,8 @@ static_assert(std::endian::native == std::endian::little, "raw_data is little-en
 // Sizes in bytes of up to this many elements fit 63 bits, whatever the type.
 constexpr int64_t kMaxElements = int64_t{1} << 56;
 constexpr int64_t kMaxSparseStrings = int64_t{1} << 24;
+// Smaller tensors that cannot be read where they lie are copied at once.
+constexpr size_t kDeferredBytes = 4096;
 
 [[noreturn]] void refuse(const std::string& tensor, const std::string& why) {
   fail(ErrorCode::Fail, "Initializer '" + tensor + "' is invalid: " + why);
@@ -76,6 +79,8 @@ Tensor from_raw(DataType type, const Shape& shape, const RawData& raw) {
     const auto base = reinterpret_cast<uintptr_t>(raw.keep_alive->data());
     return Tensor(type, shape, raw.keep_alive, address - base);
   }
+  if (raw.keep_alive && as_stored && raw.bytes.size() >= kDeferredBytes)
+    return Tensor(type, shape, DeferredBuffer::copy_of(raw.bytes, raw.keep_alive));
   Tensor tensor(type, shape);
   if (packed)
     unpack(raw.bytes, type, {tensor.raw(), tensor.bytes()});
@@ -84,7 +89,7 @@ Tensor from_raw(DataType type, const Shape& shape, const RawData& raw) {
   if (type == DataType::Bool) {
     for (std::byte& item : std::span(tensor.raw(), tensor.bytes())) item = item == std::byte{0} ? item : std::byte{1};
   }
-  if (raw.mapped) forget_pages(raw.bytes.data(), raw.bytes.size());
+  if (raw.keep_alive) raw.keep_alive->forget(raw.bytes.data(), raw.bytes.size());
   return tensor;
 }
 
@@ -229,7 +234,7 @@ RawData external_data(const onnx::TensorProto& proto, DataType type, const Shape
                    range.location + "'",
                "the file has only " + std::to_string(file->bytes()) + " bytes");
   }
-  return {{file->data() + range.offset, needed}, file, files.is_mapped(range.location)};
+  return {{file->data() + range.offset, needed}, file};
 }
 
 Tensor from_checked_raw(const onnx::TensorProto& proto, DataType type, const Shape& shape, const RawData& raw) {

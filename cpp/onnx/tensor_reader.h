@@ -15,7 +15,6 @@ namespace fastort {
 struct RawData {
   std::span<const std::byte> bytes;
   std::shared_ptr<Buffer> keep_alive;  // holds the bytes; without it they are copied
-  bool mapped = false;                 // from a file: pages of copied bytes are given back
 };
 
 // The tensor of a proto, in whichever of ONNX's forms it is stored. `payload` is raw data that lies outside the proto;

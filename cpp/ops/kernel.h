@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <utility>
 
@@ -55,24 +56,28 @@ class Kernel {
   virtual void run(const KernelArgs& args) const = 0;
   virtual size_t workspace_bytes() const { return 0; }
   virtual std::unique_ptr<KernelState> make_state() const { return nullptr; }
+  // Bit i: `run` never looks at input i (a constant that was packed, say). Its pointer is then nullptr.
+  virtual uint32_t unread_inputs() const { return 0; }
 };
 
 template <class F>
 class FunctionKernel final : public Kernel {
  public:
-  FunctionKernel(F f, size_t workspace) : f_(std::move(f)), workspace_(workspace) {}
+  FunctionKernel(F f, size_t workspace, uint32_t unread) : f_(std::move(f)), workspace_(workspace), unread_(unread) {}
   void run(const KernelArgs& args) const override { f_(args); }
   size_t workspace_bytes() const override { return workspace_; }
+  uint32_t unread_inputs() const override { return unread_; }
 
  private:
   F f_;
   size_t workspace_;
+  uint32_t unread_;
 };
 
 // The usual way to write `prepare`: `return make_kernel([params](const KernelArgs& args) { ... });`
 template <class F>
-std::unique_ptr<Kernel> make_kernel(F f, size_t workspace_bytes = 0) {
-  return std::make_unique<FunctionKernel<F>>(std::move(f), workspace_bytes);
+std::unique_ptr<Kernel> make_kernel(F f, size_t workspace_bytes = 0, uint32_t unread_inputs = 0) {
+  return std::make_unique<FunctionKernel<F>>(std::move(f), workspace_bytes, unread_inputs);
 }
 
 }  // namespace fastort

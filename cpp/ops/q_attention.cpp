@@ -112,6 +112,7 @@ class QAttention final : public Kernel {
   }
 
   size_t workspace_bytes() const override { return bytes_; }
+  uint32_t unread_inputs() const override { return product_.unread_inputs(); }
 
   void run(const KernelArgs& args) const override {
     const AttentionProblem& p = problem_;

@@ -82,6 +82,7 @@ class QGemmKernel final : public Kernel {
   }
 
   size_t workspace_bytes() const override { return bytes_; }
+  uint32_t unread_inputs() const override { return product_.unread_inputs(); }
 
   void run(const KernelArgs& args) const override {
     const matmul::Problem& p = product_.problem();
@@ -190,6 +191,7 @@ class ToFloatKernel final : public Kernel {
   }
 
   size_t workspace_bytes() const override { return bytes_; }
+  uint32_t unread_inputs() const override { return product_.unread_inputs(); }
 
   void run(const KernelArgs& args) const override {
     const matmul::Problem& p = product_.problem();

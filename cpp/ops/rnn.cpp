@@ -191,6 +191,8 @@ class RnnKernel final : public Kernel {
 
   size_t workspace_bytes() const override { return bytes_; }
 
+  uint32_t unread_inputs() const override { return (packed_w_ ? 1u << kW : 0) | (packed_r_ ? 1u << kR : 0); }
+
   void run(const KernelArgs& args) const override {
     RnnTensors<T> tensors{};
     tensors.x = in(args, kX);

@@ -2,6 +2,7 @@
 
 #include "passes/passes.h"
 #include "passes/rewrite.h"
+#include "tensor/deferred.h"
 
 namespace fastort {
 namespace {
@@ -55,19 +56,26 @@ int fold_batch_normalization(Graph& graph) {
     const float* bias = nullptr;
     if (conv.has_input(2) && !(bias = floats(graph, conv.inputs[2], channels))) continue;
 
-    Tensor folded(DataType::Float, weight->shape());
+    auto fold = [weight = *weight, scale = affine.scale] {
+      const ReadScope scope;
+      Tensor folded(DataType::Float, weight.shape());
+      const float* src = weight.data<float>();
+      float* dst = folded.data<float>();
+      const int64_t per_channel = scale.empty() ? 0 : weight.count() / static_cast<int64_t>(scale.size());
+      for (const float factor : scale) {
+        for (int64_t k = 0; k < per_channel; ++k) *dst++ = *src++ * factor;
+      }
+      return folded;
+    };
+    const Tensor folded = fold();
     Tensor shift(DataType::Float, Shape{channels});
-    const int64_t per_channel = channels ? weight->count() / channels : 0;
     for (int64_t c = 0; c < channels; ++c) {
       const float scale = affine.scale[static_cast<size_t>(c)];
-      for (int64_t k = 0; k < per_channel; ++k) {
-        folded.data<float>()[c * per_channel + k] = weight->data<float>()[c * per_channel + k] * scale;
-      }
       shift.data<float>()[c] = affine.shift[static_cast<size_t>(c)] + (bias ? bias[c] * scale : 0.0f);
     }
     Node fused = conv;
     const std::string base = graph.value(conv.inputs[1]).name;
-    fused.inputs = {conv.inputs[0], graph.add_constant(base + "_folded", std::move(folded)),
+    fused.inputs = {conv.inputs[0], graph.add_constant(base + "_folded", deferred(folded, std::move(fold))),
                     graph.add_constant(base + "_folded_bias", std::move(shift))};
     const std::string absorbed = fused_name(node);
     fused.origin = {};

@@ -5,6 +5,7 @@
 #include "ops/core/merge_types.h"
 #include "passes/passes.h"
 #include "passes/rewrite.h"
+#include "tensor/deferred.h"
 
 namespace fastort {
 namespace {
@@ -138,6 +139,7 @@ class Folder {
     if (!small_enough(node, input_bytes)) return false;
     std::vector<Value> results;
     try {
+      const ReadScope scope;
       results = evaluate_node(op, node, inputs);
     } catch (const Error&) {
       return false;  // the run reports it, should it ever come here
@@ -147,10 +149,19 @@ class Folder {
     for (size_t k = 0; k < node.outputs.size(); ++k) {
       if (node.outputs[k] == kNoValue) continue;
       ValueInfo& value = graph_.value(node.outputs[k]);
-      value.constant = std::make_shared<Tensor>(results[k].tensor());
+      value.constant = std::make_shared<Tensor>(recomputable(op, node, inputs, results[k].tensor(), k));
       value.type = ValueType::tensor(value.constant->type(), value.constant->shape());
     }
     return true;
+  }
+
+  // A large result is computed again, should its memory have been given up.
+  static Tensor recomputable(const OpDef& op, const Node& node, const std::vector<Value>& inputs, const Tensor& result,
+                             size_t output) {
+    return deferred(result, [op = &op, node, inputs, output] {
+      const ReadScope scope;
+      return evaluate_node(*op, node, inputs)[output].tensor();
+    });
   }
 
   Graph& graph_;

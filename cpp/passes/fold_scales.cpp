@@ -2,6 +2,7 @@
 
 #include "passes/passes.h"
 #include "passes/rewrite.h"
+#include "tensor/deferred.h"
 
 namespace fastort {
 namespace {
@@ -22,12 +23,18 @@ std::optional<std::vector<float>> column_factors(const Graph& graph, ValueId id,
 
 // The tensor with factors along one axis: 0 or the last one.
 Tensor scaled(const Tensor& tensor, const std::vector<float>& factors, bool last_axis) {
-  Tensor result(DataType::Float, tensor.shape());
-  const int64_t n = static_cast<int64_t>(factors.size());
-  const int64_t inner = last_axis ? 1 : tensor.count() / n;
-  for (int64_t i = 0; i < tensor.count(); ++i)
-    result.data<float>()[i] = tensor.data<float>()[i] * factors[static_cast<size_t>(i / inner % n)];
-  return result;
+  auto compute = [tensor, factors, last_axis] {
+    const ReadScope scope;
+    Tensor result(DataType::Float, tensor.shape());
+    const float* const src = tensor.data<float>();
+    float* const dst = result.data<float>();
+    const int64_t n = static_cast<int64_t>(factors.size());
+    const int64_t inner = last_axis ? 1 : tensor.count() / n;
+    for (int64_t i = 0; i < tensor.count(); ++i) dst[i] = src[i] * factors[static_cast<size_t>(i / inner % n)];
+    return result;
+  };
+  const Tensor result = compute();
+  return deferred(result, std::move(compute));
 }
 
 const Tensor* float_constant(const Graph& graph, ValueId id, int rank) {

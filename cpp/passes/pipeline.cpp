@@ -4,6 +4,7 @@
 
 #include "passes/passes.h"
 #include "passes/rewrite.h"
+#include "tensor/deferred.h"
 
 namespace fastort {
 namespace {
@@ -67,6 +68,7 @@ std::vector<PassReport> optimize(Graph& graph, const PassOptions& options) {
     if (pass.level > options.level || options.disabled.contains(std::string(pass.name))) continue;
     if (options.portable && pass.own) continue;
     const auto begin = std::chrono::steady_clock::now();
+    const ReadScope scope;
     const int changes = run_everywhere(pass, graph);
     const std::chrono::duration<double, std::milli> spent = std::chrono::steady_clock::now() - begin;
     reports.push_back({std::string(pass.name), changes, spent.count()});

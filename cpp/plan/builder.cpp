@@ -11,6 +11,7 @@
 #include "plan/instance.h"
 #include "plan/memory.h"
 #include "plan/placement.h"
+#include "tensor/deferred.h"
 
 namespace fastort {
 namespace {
@@ -220,7 +221,10 @@ class Builder {
       if (!entry.value.empty()) planned.inputs.back().constant = keep(entry.value);
     }
     if (services_.device && take_to_device(planned)) return;
-    list_options(graph_, planned, services_.options, services_.packs);
+    {
+      const ReadScope scope;  // neither `accepts` nor `cost` keeps an address
+      list_options(graph_, planned, services_.options, services_.packs);
+    }
     order_.push_back({Item::Kind::Compute, index, static_cast<int>(planned_.size())});
     planned_.push_back(std::move(planned));
   }
@@ -282,6 +286,7 @@ class Builder {
   }
 
   void fold(const Node& node, const OpDef& op) {
+    const ReadScope scope;
     std::vector<Value> inputs(node.inputs.size());
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       if (node.inputs[i] != kNoValue) inputs[i] = known(node.inputs[i]).value;
@@ -296,7 +301,7 @@ class Builder {
 
   // The tensor at an address that lives as long as the plan.
   const Tensor* keep(const Tensor& tensor) {
-    auto [entry, added] = kept_.try_emplace(tensor.raw());
+    auto [entry, added] = kept_.try_emplace(tensor.identity());
     if (added || entry->second->shape() != tensor.shape()) entry->second = std::make_shared<Tensor>(tensor);
     holders_.push_back(entry->second);
     return entry->second.get();
@@ -378,7 +383,7 @@ class Builder {
       Storage storage;
       storage.loc = Loc::Constant;
       storage.base = static_cast<uint32_t>(plan_->constants.size());
-      plan_->constants.push_back(known(root).value);
+      plan_->constants.push_back(known(root).value.held());
       places_[place_key(root, Layout::Plain)] = add_storage(storage);
       made_as_[root] = Layout::Plain;
     }
@@ -576,20 +581,20 @@ class Builder {
   void emit_compute(PlannedNode& planned) {
     const Node& node = graph_.nodes[static_cast<size_t>(planned.node)];
     const Option option = planned.option();
-    std::vector<int> storages;
     for (size_t i = 0; i < planned.inputs.size(); ++i) {
-      if (node.inputs[i] == kNoValue) {
-        storages.push_back(-1);
-        continue;
-      }
-      const Layout layout = input_layout(planned, option, static_cast<int>(i));
-      planned.inputs[i].layout = layout;
-      storages.push_back(storage_of(node.inputs[i], layout));
+      planned.inputs[i].layout = input_layout(planned, option, static_cast<int>(i));
     }
     for (size_t i = 0; i < planned.outputs.size(); ++i) {
       planned.outputs[i].layout = output_layout(planned, option, static_cast<int>(i));
     }
     auto kernel = prepare(*option.candidate, node, planned.inputs, planned.outputs);
+    const uint32_t unread = kernel->unread_inputs();
+    std::vector<int> storages;
+    for (size_t i = 0; i < planned.inputs.size(); ++i) {
+      // The plain form of a packed weight stays out of memory.
+      const bool read = node.inputs[i] != kNoValue && !(i < 32 && (unread >> i) & 1u);
+      storages.push_back(read ? storage_of(node.inputs[i], planned.inputs[i].layout) : -1);
+    }
     for (size_t i = 0; i < planned.outputs.size(); ++i) {
       storages.push_back(node.outputs[i] == kNoValue ? -1 : output_storage(planned, i, storages));
     }
@@ -772,7 +777,7 @@ class Builder {
   std::vector<Storage> storages_;
   std::vector<int> slot_storages_;
   std::vector<std::pair<int, int>> workspaces_;  // (step, storage)
-  std::unordered_map<const std::byte*, std::shared_ptr<Tensor>> kept_;
+  std::unordered_map<const void*, std::shared_ptr<Tensor>> kept_;
   std::vector<std::shared_ptr<Tensor>> holders_;
 };
 

@@ -262,13 +262,14 @@ void Executor::finish(Activation& activation, std::span<const Value> inputs, std
   for (size_t i = 0; i < outputs.size(); ++i) {
     const ValueId id = graph.outputs[i];
     Value value = activation.values[static_cast<size_t>(id)];
-    if (value.empty() && graph.constant(id)) value = *graph.constant(id);
+    const bool constant = value.empty() && graph.constant(id);
+    if (constant) value = *graph.constant(id);
     if (value.is_tensor()) {
       const Tensor& tensor = value.tensor();
       const bool bound = outputs[i].is_tensor() && outputs[i].tensor().raw() == tensor.raw();
       // An output that is an input, a weight or a second name of another output is a copy. Two references are the
       // activation's and this function's.
-      bool shared = tensor.buffer() && tensor.buffer().use_count() > 2;
+      bool shared = constant || (tensor.buffer() && tensor.buffer().use_count() > 2);
       for (size_t k = 0; k < i && !shared; ++k) {
         shared = outputs[k].is_tensor() && outputs[k].tensor().raw() == tensor.raw() && tensor.bytes() != 0;
       }

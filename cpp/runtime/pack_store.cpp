@@ -4,16 +4,22 @@
 #include <cstring>
 
 #include "base/fork.h"
+#include "tensor/deferred.h"
 
 namespace fastort {
 namespace {
 
 // A 128-bit digest at about the speed of memory: two independent chains over four lanes of multiply and rotate.
-PackDigest digest_of(const std::byte* data, size_t bytes) {
+PackDigest digest_of(const Tensor& weight) {
   constexpr uint64_t kA = 0x9E3779B97F4A7C15u, kB = 0xC2B2AE3D27D4EB4Fu;
+  // Of large weights the pages that were read go back to the file, so that they never add up to the whole weight.
+  constexpr size_t kPiece = size_t{16} << 20;
+  const std::byte* const data = weight.source();
+  const size_t bytes = weight.bytes();
   uint64_t lanes[8] = {1, 2, 3, 4, 5, 6, 7, 8};
   size_t at = 0;
   for (; at + 32 <= bytes; at += 32) {
+    if (at != 0 && at % kPiece == 0) weight.buffer()->forget(data + at - kPiece, kPiece);
     uint64_t words[4];
     std::memcpy(words, data + at, 32);
     for (int i = 0; i < 4; ++i) {
@@ -46,19 +52,24 @@ PackDigest SharedPackStore::digest(const Tensor& weight) {
   };
   {
     std::lock_guard lock(mutex_);
-    const auto found = digests_.find(weight.raw());
+    const auto found = digests_.find(weight.identity());
     if (found != digests_.end() && fits(found->second)) return found->second.digest;
   }
-  const PackDigest digest = digest_of(weight.raw(), weight.bytes());
+  const PackDigest digest = digest_of(weight);
   std::lock_guard lock(mutex_);
   std::erase_if(digests_, [](const auto& item) { return item.second.buffer.expired(); });
-  digests_[weight.raw()] = {weight.buffer(), weight.bytes(), digest};
+  digests_[weight.identity()] = {weight.buffer(), weight.bytes(), digest};
   return digest;
 }
 
 std::shared_ptr<Buffer> SharedPackStore::get(const Tensor& weight, std::string_view format, size_t bytes,
                                              FnRef<void(std::byte*)> fill) {
   const ForkGuard guard;
+  const ReadScope scope;
+  struct GiveUp {
+    const Tensor& weight;
+    ~GiveUp() { weight.give_up(); }
+  } const give_up{weight};
   const PackDigest digest = this->digest(weight);
   std::string key(reinterpret_cast<const char*>(&digest), sizeof(digest));
   key += to_string(weight.shape());

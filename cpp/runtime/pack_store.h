@@ -37,7 +37,7 @@ class SharedPackStore final : public PackStore {
   PackDigest digest(const Tensor& weight);
 
   mutable std::mutex mutex_;
-  std::unordered_map<const std::byte*, Known> digests_;  // by where the contents lie
+  std::unordered_map<const void*, Known> digests_;  // by Tensor::identity
   std::unordered_map<std::string, std::shared_ptr<Entry>> entries_;
 };
 

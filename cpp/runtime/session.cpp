@@ -12,6 +12,7 @@
 #include "runtime/deadline.h"
 #include "runtime/devices.h"
 #include "runtime/pack_store.h"
+#include "tensor/deferred.h"
 
 namespace fastort {
 namespace {
@@ -137,6 +138,7 @@ void Session::prepare(const SessionOptions& options) {
   Profiler* profiler = profiler_.load(std::memory_order_relaxed);
   const int64_t begin = profiler ? profiler->now_ns() : 0;
   check_load(options);
+  const ReadScope scope;
   // The graph as loaded is kept as it is: a variant with other inputs starts from it.
   auto graph = deep_copy(*model_.graph);
   infer_graph(*graph);
@@ -182,6 +184,7 @@ std::shared_ptr<Executor> Session::compile(std::shared_ptr<Graph> graph) {
 }
 
 std::shared_ptr<Graph> Session::rewritten(const Variant& variant) const {
+  const ReadScope scope;
   auto graph = deep_copy(*model_.graph);
   if (!variant.fetched.empty()) {
     graph->outputs.clear();

@@ -76,6 +76,8 @@ Buffer::~Buffer() {
   }
 }
 
+void Buffer::forget(const std::byte*, size_t) noexcept {}
+
 // Blocks are kept by size class, four classes to each power of two, a few blocks each. A place in a class is one atomic
 // pointer: taking exchanges it with null and giving fills an empty one, so nobody waits and nothing can be taken twice.
 struct BufferPool::Impl {

@@ -20,7 +20,7 @@ class Buffer {
   static std::shared_ptr<Buffer> wrap(void* data, size_t bytes, std::function<void()> release = {});
 
   Buffer(std::byte* data, size_t bytes, std::function<void()> release);
-  ~Buffer();
+  virtual ~Buffer();
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
 
@@ -28,6 +28,17 @@ class Buffer {
   size_t bytes() const noexcept { return bytes_; }
   // True for memory lent without a `release`: it lasts for one call only, and is copied by whoever keeps it longer.
   bool borrowed() const noexcept { return !release_; }
+
+  // The contents, made first where they are deferred (see deferred.h), for whose memory data() is nullptr.
+  virtual std::byte* read() { return data_; }
+  // The same for reading bytes alone: where the contents lie now, which may be at any address.
+  virtual const std::byte* source() { return data_; }
+  // Deferred contents for as long as the result lives; nullptr for all other memory, which is always there.
+  virtual std::shared_ptr<Buffer> hold() { return nullptr; }
+  // Deferred contents are made again for the next reader; nobody asks for them soon.
+  virtual void drop() noexcept {}
+  // Pages of a mapped file go back to the system, and are read again by whoever touches them.
+  virtual void forget(const std::byte* begin, size_t bytes) noexcept;
 
  private:
   std::byte* data_;

@@ -51,7 +51,10 @@ Tensor::Tensor(DataType type, Shape shape, std::shared_ptr<Buffer> buffer, size_
                      std::to_string(bytes) + " bytes from offset " + std::to_string(offset) +
                      " on, but its memory has " + std::to_string(buffer_ ? buffer_->bytes() : 0));
   }
-  data_ = buffer_->data() + offset;
+  if (offset != 0 && !buffer_->data()) {
+    if (auto contents = buffer_->hold()) buffer_ = std::move(contents);
+  }
+  data_ = buffer_->data() ? buffer_->data() + offset : nullptr;
 }
 
 Tensor Tensor::reshaped(Shape shape) const {
@@ -65,8 +68,30 @@ Tensor Tensor::reshaped(Shape shape) const {
   return view;
 }
 
+Tensor Tensor::held() const {
+  Tensor tensor = *this;
+  if (data_ || !buffer_) return tensor;
+  if (auto contents = buffer_->hold()) {
+    tensor.data_ = contents->data();
+    tensor.buffer_ = std::move(contents);
+  }
+  return tensor;
+}
+
+void Tensor::give_up() const noexcept {
+  if (data_) {
+    buffer_->forget(data_, bytes());
+  } else if (buffer_) {
+    buffer_->drop();
+  }
+}
+
 Tensor Tensor::clone() const {
   if (empty()) return {};
+  if (!data_ && buffer_ && buffer_->bytes() != 0) {
+    const Tensor contents = held();
+    if (contents.data_) return contents.clone();
+  }
   Tensor copy(type_, shape_);
   if (type_ == DataType::String) {
     std::copy(strings().begin(), strings().end(), copy.data<std::string>());

@@ -38,18 +38,27 @@ class Tensor {
   const Shape& shape() const noexcept { return shape_; }
   int64_t count() const noexcept { return shape_.count(); }
   size_t bytes() const noexcept { return static_cast<size_t>(count()) * element_size(type_); }
-  std::byte* raw() const noexcept { return data_; }
+  // The contents. Deferred ones are made where they are not there: see deferred.h for how long they then stay.
+  std::byte* raw() const { return data_ || !buffer_ ? data_ : buffer_->read(); }
+  // The contents' bytes, which may not be aligned for their type: for copies and digests.
+  const std::byte* source() const { return data_ || !buffer_ ? data_ : buffer_->source(); }
+  // The same contents in memory that stays while the result lives.
+  Tensor held() const;
+  // Nobody reads the contents soon: what can be made or read again is freed.
+  void give_up() const noexcept;
+  // Tells tensors of different memory apart.
+  const void* identity() const noexcept { return data_ || !buffer_ ? static_cast<void*>(data_) : buffer_.get(); }
   const std::shared_ptr<Buffer>& buffer() const noexcept { return buffer_; }
 
   template <class T>
-  T* data() const noexcept {
-    return reinterpret_cast<T*>(data_);
+  T* data() const {
+    return reinterpret_cast<T*>(raw());
   }
   template <class T>
-  std::span<const T> span() const noexcept {
+  std::span<const T> span() const {
     return {data<T>(), static_cast<size_t>(count())};
   }
-  std::span<const std::string> strings() const noexcept {
+  std::span<const std::string> strings() const {
     return {reinterpret_cast<const std::string*>(data_), static_cast<size_t>(count())};
   }
   // The same memory under another shape of as many elements.
@@ -61,7 +70,7 @@ class Tensor {
   DataType type_ = DataType::Undefined;
   Shape shape_;
   std::shared_ptr<Buffer> buffer_;
-  std::byte* data_ = nullptr;
+  std::byte* data_ = nullptr;  // nullptr for deferred contents
 };
 
 // The items of an integer tensor (int32 or int64, any rank) as int64; throws InvalidArgument for another type.

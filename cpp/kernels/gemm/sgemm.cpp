@@ -33,6 +33,8 @@ void pack_b(const float* b, int64_t row_stride, int64_t col_stride, int64_t k, i
   sgemm_pack_panels(b, row_stride, col_stride, k, n, 0, ceil_div(n, sgemm_panel_width()), dst);
 }
 
+int64_t packed_b_panel() { return sgemm_panel_width(); }
+
 const char* packed_b_format(bool transposed) {
   switch (sgemm_panel_width()) {
     case 8:

@@ -62,6 +62,8 @@ class Sgemm {
 // of the strides is 1.
 size_t packed_b_bytes(int64_t k, int64_t n);
 void pack_b(const float* b, int64_t row_stride, int64_t col_stride, int64_t k, int64_t n, float* dst);
+// Columns that lie together: those of B from a multiple of it on can be packed by themselves, to dst + column * k.
+int64_t packed_b_panel();
 // Names the format for PackStore.
 const char* packed_b_format(bool transposed);
 

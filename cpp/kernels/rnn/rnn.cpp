@@ -96,14 +96,14 @@ class Direction {
   // X * W^T + bias for all steps.
   void project() {
     add_biases();
-    product(t_.x, p_.inputs, p_.steps * p_.batch, t_.w + index_ * gates_ * p_.inputs, packed_w_, p_.inputs, gates_,
+    product(t_.x, p_.inputs, p_.steps * p_.batch, part(t_.w, index_ * gates_ * p_.inputs), packed_w_, p_.inputs, gates_,
             x_bias_, x_gates_);
   }
 
   void recur() {
     copy_state(t_.initial_h, h_);
     if (p_.kind == RnnKind::Lstm) copy_state(t_.initial_c, c_);
-    const T* const r = t_.r + index_ * gates_ * p_.hidden;
+    const T* const r = part(t_.r, index_ * gates_ * p_.hidden);
     const int64_t first = first_columns(p_);
     for (int64_t step = 0; step < p_.steps; ++step) {
       product(h_, p_.hidden, p_.batch, r, packed_r_, p_.hidden, first, rec_bias_, rec_);
@@ -113,7 +113,7 @@ class Direction {
             gru_reset(x_row(b, step), rec_ + b * gates_, h_ + b * p_.hidden, reset_h_ + b * p_.hidden);
         });
         const float* packed = packed_r_ ? packed_r_ + packed_first_bytes(p_) / sizeof(float) : nullptr;
-        product(reset_h_, p_.hidden, p_.batch, r + first * p_.hidden, packed, p_.hidden, gates_ - first, nullptr,
+        product(reset_h_, p_.hidden, p_.batch, part(r, first * p_.hidden), packed, p_.hidden, gates_ - first, nullptr,
                 rec_ + first);
       }
       rows([&](int64_t b) {
@@ -129,6 +129,8 @@ class Direction {
   }
 
  private:
+  // Weights that are packed need not be there in their first form.
+  static const T* part(const T* weights, int64_t offset) { return weights ? weights + offset : nullptr; }
   int64_t length(int64_t b) const { return t_.sequence_lens ? t_.sequence_lens[b] : p_.steps; }
   int64_t time(int64_t b, int64_t step) const { return p_.reverse || index_ == 1 ? length(b) - 1 - step : step; }
   const T* x_row(int64_t b, int64_t step) const {

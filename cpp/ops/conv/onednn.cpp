@@ -20,6 +20,8 @@ class OnednnKernel final : public Kernel {
     return align_up(conv_->scratchpad_bytes()) + (weights_ ? 0 : conv_->weights_bytes());
   }
 
+  uint32_t unread_inputs() const override { return weights_ ? 1u << kW : 0; }
+
   std::unique_ptr<KernelState> make_state() const override {
     auto state = std::make_unique<DnnlState>();
     state->memory = conv_->make_memory();

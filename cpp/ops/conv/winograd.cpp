@@ -62,7 +62,7 @@ std::unique_ptr<Kernel> prepare_winograd(const OpContext& context) {
                  epilogue.bias ? args.in<float>(kB) : nullptr, epilogue.residual ? args.in<float>(kZ) : nullptr,
                  args.out<float>(0), reinterpret_cast<float*>(args.workspace), args.parallel);
       },
-      conv.workspace_bytes());
+      conv.workspace_bytes(), 1u << kW);
 }
 
 }  // namespace fastort::conv

@@ -14,6 +14,9 @@ using kernels::Epilogue;
 using kernels::Sgemm;
 using kernels::SgemmItem;
 
+// Floats that are packed in one piece by one thread.
+constexpr int64_t kPackedPiece = 1 << 18;
+
 bool is_half(DataType type) { return type == DataType::Float16 || type == DataType::BFloat16; }
 
 // Regions of the workspace, handed out in order.
@@ -61,6 +64,8 @@ class PackedKernel final : public Kernel {
 
   size_t workspace_bytes() const override { return regions_.bytes(); }
 
+  uint32_t unread_inputs() const override { return packed_ ? 1u << 1 : 0; }
+
   void run(const KernelArgs& args) const override {
     if (c_count_ == 0) return;
     const Problem& p = problem_;
@@ -105,20 +110,50 @@ class PackedKernel final : public Kernel {
     const std::string format = std::string(kernels::packed_b_format(p.trans_b)) + "-" + std::to_string(p.k) + "x" +
                                std::to_string(p.n) + "-" + std::to_string(p.b_stride);
     packed_ = context.packs.get(weights, format, each * distinct.size(), [&](std::byte* dst) {
-      std::vector<float> widened;
-      const float* src = weights.data<float>();
-      if (half_) {
-        widened.resize(static_cast<size_t>(weights.count()));
-        kernels::widen(type_, weights.raw(), widened.data(), weights.count());
-        src = widened.data();
-      }
-      for (size_t i = 0; i < distinct.size(); ++i)
-        kernels::pack_b(src + distinct[i], p.trans_b ? 1 : p.b_stride, p.trans_b ? p.b_stride : 1, p.k, p.n,
-                        reinterpret_cast<float*>(dst + i * each));
+      const Parallel parallel(ThreadPool::instance(), context.options.threads);
+      for (size_t i = 0; i < distinct.size(); ++i) pack_matrix(weights, distinct[i], dst + i * each, parallel);
     });
     for (int64_t offset : p.b_offsets) {
       const auto index = std::lower_bound(distinct.begin(), distinct.end(), offset) - distinct.begin();
       packed_offsets_.push_back(index * static_cast<int64_t>(each / sizeof(float)));
+    }
+  }
+
+  // Reads the weights where they lie, in pieces of some columns that are copied where they are not aligned or not
+  // float32.
+  void pack_matrix(const Tensor& weights, int64_t offset, std::byte* dst, const Parallel& parallel) const {
+    const Problem& p = problem_;
+    const size_t item = element_size(type_);
+    const std::byte* const src = weights.source() + static_cast<size_t>(offset) * item;
+    const bool direct = !half_ && reinterpret_cast<uintptr_t>(src) % alignof(float) == 0;
+    const int64_t panel = kernels::packed_b_panel();
+    const int64_t columns = std::max<int64_t>(1, kPackedPiece / (p.k * panel)) * panel;
+    parallel.chunks(static_cast<int>((p.n + columns - 1) / columns), [&](int piece) {
+      const int64_t first = piece * columns, width = std::min(columns, p.n - first);
+      float* const to = reinterpret_cast<float*>(dst) + first * p.k;
+      const std::byte* const from = src + static_cast<size_t>(p.trans_b ? first * p.b_stride : first) * item;
+      const int64_t rows = p.trans_b ? width : p.k, row = p.trans_b ? p.k : width;
+      const float* floats = reinterpret_cast<const float*>(from);
+      int64_t stride = p.b_stride;
+      std::vector<float> copy;
+      if (!direct) {
+        copy.resize(static_cast<size_t>(rows * row));
+        for (int64_t i = 0; i < rows; ++i)
+          read_row(from + static_cast<size_t>(i * p.b_stride) * item, &copy[i * row], row);
+        floats = copy.data();
+        stride = row;
+      }
+      kernels::pack_b(floats, p.trans_b ? 1 : stride, p.trans_b ? stride : 1, p.k, width, to);
+      // The rows of a large weight are read once, and their pages are given back at once.
+      if (p.trans_b) weights.buffer()->forget(from, static_cast<size_t>((rows - 1) * p.b_stride + p.k) * item);
+    });
+  }
+
+  void read_row(const std::byte* src, float* dst, int64_t count) const {
+    if (half_) {
+      kernels::widen(type_, src, dst, count);
+    } else {
+      std::memcpy(dst, src, static_cast<size_t>(count) * sizeof(float));
     }
   }
 

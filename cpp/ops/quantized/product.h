@@ -22,6 +22,8 @@ class Product {
   const matmul::Problem& problem() const { return problem_; }
   int64_t padded_columns() const { return columns_; }
   size_t workspace_bytes() const;
+  // For Kernel::unread_inputs.
+  uint32_t unread_inputs() const { return packed_ ? 1u << inputs_.b : 0; }
   // `a` are the bytes of A; `dst` the rows of all items one after the other, of the epilogue's type.
   void run(const KernelArgs& args, const std::byte* a, int32_t a_zero, const kernels::IgemmEpilogue& epilogue,
            std::byte* dst, std::byte* workspace) const;
