@@ -13,10 +13,12 @@ namespace fastort {
 // cancelled in the meantime.
 class Parallel {
  public:
-  Parallel(ThreadPool& pool, int max_threads, const std::atomic<bool>* cancelled = nullptr) noexcept
-      : pool_(&pool), max_threads_(max_threads), cancelled_(cancelled) {}
+  // `split`: the number of threads that work is split for, whatever number then does it; 0: the same.
+  Parallel(ThreadPool& pool, int max_threads, const std::atomic<bool>* cancelled = nullptr, int split = 0) noexcept
+      : pool_(&pool), max_threads_(max_threads), split_(split > 0 ? split : max_threads), cancelled_(cancelled) {}
 
-  int threads() const noexcept { return max_threads_; }
+  // The number to split work for.
+  int threads() const noexcept { return split_; }
   bool cancelled() const noexcept { return cancelled_ && cancelled_->load(std::memory_order_relaxed); }
 
   // Calls body(i) for i in [0, chunks).
@@ -43,7 +45,7 @@ class Parallel {
     if (n <= 0) return;
     grain = std::max<int64_t>(grain, 1);
     // Four pieces a thread even out threads of unequal speed.
-    const int64_t pieces = max_threads_ == 1 ? 1 : std::min<int64_t>((n + grain - 1) / grain, 4LL * max_threads_);
+    const int64_t pieces = split_ == 1 ? 1 : std::min<int64_t>((n + grain - 1) / grain, 4LL * split_);
     const int64_t step = (n + pieces - 1) / pieces;
     chunks(static_cast<int>((n + step - 1) / step),
            [&](int i) { body(i * step, std::min<int64_t>(n, (i + 1) * step)); });
@@ -56,6 +58,7 @@ class Parallel {
 
   ThreadPool* pool_;
   int max_threads_;
+  int split_;
   const std::atomic<bool>* cancelled_;
 };
 

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
@@ -36,10 +37,13 @@ class MappedFile final : public Buffer {
  public:
   MappedFile(void* data, size_t bytes) : Buffer(static_cast<std::byte*>(data), bytes, unmap(data, bytes)) {}
   void forget(const std::byte* begin, size_t bytes) noexcept override {
-    const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+    // The system maps whole windows of pages around the one that is touched, so whole windows go back; what a
+    // neighbour needs of them comes again when it is touched.
+    constexpr uintptr_t kWindow = uintptr_t{64} << 10;
+    const auto base = reinterpret_cast<uintptr_t>(data());
     const auto address = reinterpret_cast<uintptr_t>(begin);
-    const uintptr_t first = (address + page - 1) / page * page;
-    const uintptr_t last = (address + bytes) / page * page;
+    const uintptr_t first = std::max(base, address / kWindow * kWindow);
+    const uintptr_t last = std::min(base + this->bytes(), (address + bytes + kWindow - 1) / kWindow * kWindow);
     if (first < last) ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
   }
 };

@@ -1,4 +1,5 @@
 #include <cmath>
+#include <cstring>
 
 #include "passes/passes.h"
 #include "passes/rewrite.h"
@@ -59,15 +60,15 @@ int fold_batch_normalization(Graph& graph) {
     auto fold = [weight = *weight, scale = affine.scale] {
       const ReadScope scope;
       Tensor folded(DataType::Float, weight.shape());
-      const float* src = weight.data<float>();
-      float* dst = folded.data<float>();
+      float* items = folded.data<float>();
+      if (weight.count() > 0) std::memcpy(items, weight.source(), weight.bytes());
+      weight.give_up();
       const int64_t per_channel = scale.empty() ? 0 : weight.count() / static_cast<int64_t>(scale.size());
       for (const float factor : scale) {
-        for (int64_t k = 0; k < per_channel; ++k) *dst++ = *src++ * factor;
+        for (int64_t k = 0; k < per_channel; ++k) *items++ *= factor;
       }
       return folded;
     };
-    const Tensor folded = fold();
     Tensor shift(DataType::Float, Shape{channels});
     for (int64_t c = 0; c < channels; ++c) {
       const float scale = affine.scale[static_cast<size_t>(c)];
@@ -75,7 +76,8 @@ int fold_batch_normalization(Graph& graph) {
     }
     Node fused = conv;
     const std::string base = graph.value(conv.inputs[1]).name;
-    fused.inputs = {conv.inputs[0], graph.add_constant(base + "_folded", deferred(folded, std::move(fold))),
+    fused.inputs = {conv.inputs[0],
+                    graph.add_constant(base + "_folded", deferred(DataType::Float, weight->shape(), std::move(fold))),
                     graph.add_constant(base + "_folded_bias", std::move(shift))};
     const std::string absorbed = fused_name(node);
     fused.origin = {};

@@ -141,6 +141,7 @@ class Folder {
     try {
       const ReadScope scope;
       results = evaluate_node(op, node, inputs);
+      if (!(op.flags & kView)) give_up(inputs);
     } catch (const Error&) {
       return false;  // the run reports it, should it ever come here
     }
@@ -155,12 +156,20 @@ class Folder {
     return true;
   }
 
+  static void give_up(const std::vector<Value>& inputs) {
+    for (const Value& input : inputs) {
+      if (input.is_tensor()) input.tensor().give_up();
+    }
+  }
+
   // A large result is computed again, should its memory have been given up.
   static Tensor recomputable(const OpDef& op, const Node& node, const std::vector<Value>& inputs, const Tensor& result,
                              size_t output) {
     return deferred(result, [op = &op, node, inputs, output] {
       const ReadScope scope;
-      return evaluate_node(*op, node, inputs)[output].tensor();
+      const Tensor computed = evaluate_node(*op, node, inputs)[output].tensor();
+      give_up(inputs);
+      return computed;
     });
   }
 

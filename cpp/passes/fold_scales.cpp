@@ -1,3 +1,4 @@
+#include <cstring>
 #include <optional>
 
 #include "passes/passes.h"
@@ -26,15 +27,15 @@ Tensor scaled(const Tensor& tensor, const std::vector<float>& factors, bool last
   auto compute = [tensor, factors, last_axis] {
     const ReadScope scope;
     Tensor result(DataType::Float, tensor.shape());
-    const float* const src = tensor.data<float>();
-    float* const dst = result.data<float>();
+    float* const items = result.data<float>();
+    if (tensor.count() > 0) std::memcpy(items, tensor.source(), tensor.bytes());
+    tensor.give_up();
     const int64_t n = static_cast<int64_t>(factors.size());
     const int64_t inner = last_axis ? 1 : tensor.count() / n;
-    for (int64_t i = 0; i < tensor.count(); ++i) dst[i] = src[i] * factors[static_cast<size_t>(i / inner % n)];
+    for (int64_t i = 0; i < tensor.count(); ++i) items[i] *= factors[static_cast<size_t>(i / inner % n)];
     return result;
   };
-  const Tensor result = compute();
-  return deferred(result, std::move(compute));
+  return deferred(DataType::Float, tensor.shape(), std::move(compute));
 }
 
 const Tensor* float_constant(const Graph& graph, ValueId id, int rank) {

@@ -27,4 +27,7 @@ int fuse_matmul(Graph& graph);
 int fuse_batch_normalization(Graph& graph);
 int fuse_elementwise_chains(Graph& graph);
 
+// Takes out the values that no node and no input or output of the graph names, here and in the bodies.
+void compact_values(Graph& graph);
+
 }  // namespace fastort

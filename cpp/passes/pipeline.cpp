@@ -76,6 +76,7 @@ std::vector<PassReport> optimize(Graph& graph, const PassOptions& options) {
     verify(graph);
 #endif
   }
+  compact_values(graph);
   return reports;
 }
 

@@ -2,6 +2,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "base/parallel.h"
 #include "kernels/reorder.h"
 #include "ops/core/evaluate.h"
 #include "ops/core/infer.h"
@@ -11,6 +12,7 @@
 #include "plan/instance.h"
 #include "plan/memory.h"
 #include "plan/placement.h"
+#include "plan/planning.h"
 #include "tensor/deferred.h"
 
 namespace fastort {
@@ -20,36 +22,18 @@ namespace {
 constexpr size_t kMaxFoldedBytes = 64 * 1024;
 constexpr std::string_view kCpu = "CPUExecutionProvider";
 
-// What the planner knows of a value.
-struct Known {
-  enum class State { Absent, Planned, Held } state = State::Absent;
-  TensorDesc desc;            // Planned: concrete, plain
-  Tensor value;               // where the contents are known now
-  std::optional<Shape> dims;  // the contents of a small integer tensor
-  ValueId root = kNoValue;    // the value whose memory this one views
-  bool made_here = false;     // by a node of this plan
-};
-
-// A node that runs on the device.
-struct DeviceNode {
-  int node = -1;
-  std::vector<TensorDesc> inputs, outputs;
-  GpuWork work;
-};
-
-// A place for data during the run.
-struct Storage {
-  Loc loc = Loc::Arena;
-  uint32_t base = 0;  // External, Constant
-  size_t bytes = 0;
-  int first = 0;
-  int last = 0;
-};
-
 class Builder {
  public:
   Builder(const Program& program, int begin, std::span<const PlanInput> inputs, const PlanServices& services)
-      : program_(program), graph_(program.graph()), services_(services), known_(graph_.values.size()) {
+      : program_(program),
+        graph_(program.graph()),
+        services_(services),
+        known_(graph_.values.size()),
+        written_as_(graph_.values.size(), kNoValue),
+        external_of_(graph_.values.size(), -1),
+        uses_(graph_.values.size(), 0),
+        made_as_(graph_.values.size(), kNotMade),
+        places_(graph_.values.size() * kLayouts, -1) {
     plan_ = std::make_shared<Instance>();
     plan_->begin = begin;
     for (const PlanInput& input : inputs) {
@@ -73,6 +57,7 @@ class Builder {
     std::vector<ValueId> read_plain;
     count_uses(read_plain);
     choose_layouts(graph_, planned_, read_plain);
+    prepare_all();
     emit_all();
     emit_leaving();
     finish_device();
@@ -81,14 +66,6 @@ class Builder {
   }
 
  private:
-  // A node in the order of the plan: a kernel call, a call through a frame, a view (nothing to run), or a node of the
-  // device's.
-  struct Item {
-    enum class Kind { Compute, Dynamic, View, Device } kind;
-    int node;
-    int planned = -1;  // index into planned_ for Compute, into device_nodes_ for Device
-  };
-
   Known& known(ValueId id) {
     Known& entry = known_[static_cast<size_t>(id)];
     if (entry.state == Known::State::Absent && graph_.value(id).constant) {
@@ -100,15 +77,6 @@ class Builder {
       entry.desc.constant = constant.get();
     }
     return entry;
-  }
-
-  static void set_value(Known& known, const Tensor& tensor) {
-    known.value = tensor;
-    const bool small = tensor.shape().rank() <= 1 && tensor.count() <= 64;
-    if (small && (tensor.type() == DataType::Int64 || tensor.type() == DataType::Int32)) {
-      known.dims.emplace();
-      for (int64_t item : to_int64s(tensor)) known.dims->push_back(item);
-    }
   }
 
   // Walks the nodes while shapes are known; decides for each whether it is folded, viewed or run.
@@ -308,7 +276,7 @@ class Builder {
   }
 
   uint32_t add_external(External external) {
-    external_of_[external.id] = static_cast<uint32_t>(plan_->externals.size());
+    external_of_[at(external.id)] = static_cast<int>(plan_->externals.size());
     plan_->externals.push_back(std::move(external));
     return static_cast<uint32_t>(plan_->externals.size() - 1);
   }
@@ -328,8 +296,8 @@ class Builder {
         }
         leaving_.push_back(id);
         const Known& root = known_[static_cast<size_t>(entry.root)];
-        const bool made_here = !external_of_.contains(entry.root) && root.value.empty();
-        if (made_here && !written_as_.contains(entry.root)) written_as_[entry.root] = id;
+        const bool made_here = !external_of_.contains(at(entry.root)) && root.value.empty();
+        if (made_here && !written_as_.contains(at(entry.root))) written_as_[at(entry.root)] = id;
       }
     }
     for (ValueId id : leaving_) {
@@ -346,12 +314,12 @@ class Builder {
         if (item.kind != Item::Kind::Compute) read_plain.push_back(id);
         const Known& entry = known_[static_cast<size_t>(id)];
         if (item.kind == Item::Kind::Compute || item.kind == Item::Kind::Dynamic) host_reads_.insert(entry.root);
-        if (item.kind != Item::Kind::View && entry.root != kNoValue) ++uses_[entry.root];
+        if (item.kind != Item::Kind::View && entry.root != kNoValue) ++uses_[at(entry.root)];
       }
     }
     for (ValueId id : leaving_) {
-      ++uses_[known_[static_cast<size_t>(id)].root];
-      host_reads_.insert(known_[static_cast<size_t>(id)].root);
+      ++uses_[at(known_[at(id)].root)];
+      host_reads_.insert(known_[at(id)].root);
       read_plain.push_back(id);
     }
   }
@@ -364,32 +332,31 @@ class Builder {
     return static_cast<int>(storages_.size() - 1);
   }
 
-  static uint64_t place_key(ValueId root, Layout layout) {
-    return static_cast<uint64_t>(root) * 4 + static_cast<uint64_t>(layout);
-  }
+  static size_t at(ValueId id) { return static_cast<size_t>(id); }
+  static size_t place_key(ValueId root, Layout layout) { return at(root) * kLayouts + static_cast<size_t>(layout); }
 
   // The storage that holds a value in a layout; adds a reorder where it lies in another one.
   int storage_of(ValueId id, Layout layout) {
     Known& entry = known(id);
     const ValueId root = entry.root;
-    if (const auto found = places_.find(place_key(root, layout)); found != places_.end()) return found->second;
-    if (const auto external = external_of_.find(root); external != external_of_.end() && !written_as_.contains(root)) {
+    if (const int found = places_[place_key(root, layout)]; found >= 0) return found;
+    if (const int external = external_of_[at(root)]; external >= 0 && !written_as_.contains(at(root))) {
       Storage storage;
       storage.loc = Loc::External;
-      storage.base = external->second;
+      storage.base = static_cast<uint32_t>(external);
       places_[place_key(root, Layout::Plain)] = add_storage(storage);
-      made_as_[root] = Layout::Plain;
-    } else if (!made_as_.contains(root)) {
+      made_as_[at(root)] = static_cast<int8_t>(Layout::Plain);
+    } else if (!made_as_.contains(at(root))) {
       Storage storage;
       storage.loc = Loc::Constant;
       storage.base = static_cast<uint32_t>(plan_->constants.size());
       plan_->constants.push_back(known(root).value.held());
       places_[place_key(root, Layout::Plain)] = add_storage(storage);
-      made_as_[root] = Layout::Plain;
+      made_as_[at(root)] = static_cast<int8_t>(Layout::Plain);
     }
     if (id != root && layout != Layout::Plain) return blocked_view(id, layout);
-    const Layout made = made_as_.at(root);
-    const int from = places_.at(place_key(root, made));
+    const Layout made = static_cast<Layout>(made_as_[at(root)]);
+    const int from = places_[place_key(root, made)];
     const Shape& shape = known_[static_cast<size_t>(root)].desc.shape;
     if (made == layout || same_memory(shape, made, layout)) return from;
     Storage storage;
@@ -405,8 +372,7 @@ class Builder {
     const TensorDesc desc = known(id).desc;
     const int from = storage_of(id, Layout::Plain);
     if (same_memory(desc.shape, Layout::Plain, layout)) return from;
-    const auto found = places_.find(place_key(id, layout));
-    if (found != places_.end()) return found->second;
+    if (const int found = places_[place_key(id, layout)]; found >= 0) return found;
     Storage storage;
     storage.bytes = physical_bytes(desc, layout);
     const int to = add_storage(storage);
@@ -516,7 +482,7 @@ class Builder {
       }
       device_.add_work(placed.node, describe(graph_, node), std::move(placed.work), inputs, outputs);
       for (ValueId id : node.inputs)
-        if (id != kNoValue) --uses_[known(id).root];
+        if (id != kNoValue) --uses_[at(known(id).root)];
       plan_->decisions.push_back(
           {placed.node, "shader", services_.device->name(), Layout::Plain, Layout::Plain, {}, {}, {}});
       if (!services_.keep_types) continue;
@@ -556,11 +522,11 @@ class Builder {
   int host_storage(ValueId id, const TensorDesc& desc) {
     Storage storage;
     storage.bytes = physical_bytes(desc, Layout::Plain);
-    if (const auto written = written_as_.find(id); written != written_as_.end()) {
+    if (const ValueId written = written_as_[at(id)]; written != kNoValue) {
       storage.loc = Loc::External;
-      storage.base = external_of_.at(written->second);
+      storage.base = static_cast<uint32_t>(external_of_[at(written)]);
     }
-    made_as_[id] = Layout::Plain;
+    made_as_[at(id)] = static_cast<int8_t>(Layout::Plain);
     return places_[place_key(id, Layout::Plain)] = add_storage(storage);
   }
 
@@ -578,16 +544,47 @@ class Builder {
     }
   }
 
-  void emit_compute(PlannedNode& planned) {
-    const Node& node = graph_.nodes[static_cast<size_t>(planned.node)];
-    const Option option = planned.option();
+  // Makes the kernels of all nodes, which packs their weights: the largest ones by all threads together, the others
+  // side by side.
+  void prepare_all() {
+    constexpr size_t kLarge = size_t{16} << 20;
+    kernels_.resize(planned_.size());
+    std::vector<size_t> small;
+    for (size_t n = 0; n < planned_.size(); ++n) {
+      const auto& inputs = planned_[n].inputs;
+      const bool large = std::any_of(inputs.begin(), inputs.end(), [](const TensorDesc& desc) {
+        return desc.constant && desc.constant->bytes() >= kLarge;
+      });
+      if (!large)
+        small.push_back(n);
+      else
+        prepare_one(n);
+    }
+    constexpr size_t kPiece = 4;
+    const Parallel parallel(ThreadPool::instance(), services_.options.threads);
+    parallel.chunks(static_cast<int>((small.size() + kPiece - 1) / kPiece), [&](int piece) {
+      const size_t begin = static_cast<size_t>(piece) * kPiece;
+      for (size_t i = begin; i < std::min(begin + kPiece, small.size()); ++i) prepare_one(small[i]);
+    });
+  }
+
+  void prepare_one(size_t n) {
+    PlannedNode& planned = planned_[n];
+    const Option& option = planned.option();
     for (size_t i = 0; i < planned.inputs.size(); ++i) {
       planned.inputs[i].layout = input_layout(planned, option, static_cast<int>(i));
     }
     for (size_t i = 0; i < planned.outputs.size(); ++i) {
       planned.outputs[i].layout = output_layout(planned, option, static_cast<int>(i));
     }
-    auto kernel = prepare(*option.candidate, node, planned.inputs, planned.outputs);
+    kernels_[n] =
+        prepare(*option.candidate, graph_.nodes[static_cast<size_t>(planned.node)], planned.inputs, planned.outputs);
+  }
+
+  void emit_compute(PlannedNode& planned) {
+    const Node& node = graph_.nodes[static_cast<size_t>(planned.node)];
+    const Option option = planned.option();
+    auto kernel = std::move(kernels_[static_cast<size_t>(&planned - planned_.data())]);
     const uint32_t unread = kernel->unread_inputs();
     std::vector<int> storages;
     for (size_t i = 0; i < planned.inputs.size(); ++i) {
@@ -599,7 +596,7 @@ class Builder {
       storages.push_back(node.outputs[i] == kNoValue ? -1 : output_storage(planned, i, storages));
     }
     for (ValueId id : node.inputs) {
-      if (id != kNoValue) --uses_[known(id).root];
+      if (id != kNoValue) --uses_[at(known(id).root)];
     }
     add_step(std::move(kernel), planned.node, storages, planned.inputs.size());
     plan_->decisions.push_back({planned.node,
@@ -628,21 +625,21 @@ class Builder {
     const Node& node = graph_.nodes[static_cast<size_t>(planned.node)];
     const ValueId id = node.outputs[i];
     const TensorDesc& desc = planned.outputs[i];
-    made_as_[id] = desc.layout;
+    made_as_[at(id)] = static_cast<int8_t>(desc.layout);
     int& place = places_[place_key(id, desc.layout)];
-    const auto written = written_as_.find(id);
+    const ValueId written = written_as_[at(id)];
     const bool plain = desc.layout == Layout::Plain || same_memory(desc.shape, desc.layout, Layout::Plain);
-    if (written != written_as_.end() && plain) {
+    if (written != kNoValue && plain) {
       Storage storage;
       storage.loc = Loc::External;
-      storage.base = external_of_.at(written->second);
+      storage.base = static_cast<uint32_t>(external_of_[at(written)]);
       return place = add_storage(storage);
     }
     if (desc.type == DataType::String) {
       Storage storage;
       storage.loc = Loc::External;
       storage.base = add_external({id, desc.type, desc.shape, true});
-      written_as_[id] = id;
+      written_as_[at(id)] = id;
       return place = add_storage(storage);
     }
     const size_t bytes = physical_bytes(desc, desc.layout);
@@ -651,7 +648,8 @@ class Builder {
         const int storage = input_storages[k];
         if (storage < 0 || storages_[static_cast<size_t>(storage)].loc != Loc::Arena) continue;
         const ValueId root = known(node.inputs[k]).root;
-        const bool only_reader = uses_[root] == 1 && places_.at(place_key(root, made_as_.at(root))) == storage;
+        const Layout made = static_cast<Layout>(made_as_[at(root)]);
+        const bool only_reader = uses_[at(root)] == 1 && places_[place_key(root, made)] == storage;
         if (only_reader && storages_[static_cast<size_t>(storage)].bytes == bytes &&
             planned.inputs[k].layout == desc.layout && planned.inputs[k].shape == desc.shape &&
             planned.inputs[k].type == desc.type) {
@@ -676,7 +674,7 @@ class Builder {
         frame.inputs.back().layout = Layout::Plain;
         if (!known(id).value.empty()) frame.inputs.back().constant = keep(known(id).value);
         storage = storage_of(id, Layout::Plain);
-        --uses_[known(id).root];
+        --uses_[at(known(id).root)];
       }
       storages.push_back(storage);
     }
@@ -706,18 +704,17 @@ class Builder {
   void emit_leaving() {
     for (ValueId id : leaving_) {
       const ValueId root = known(id).root;
-      const auto written = written_as_.find(root);
-      const bool here = written != written_as_.end() && written->second == id;
+      const bool here = written_as_[at(root)] == id;
       Storage storage;
       storage.loc = Loc::External;
-      storage.base = external_of_.at(id);
-      if (here && made_as_.contains(root)) {
-        const Layout made = made_as_.at(root);
+      storage.base = static_cast<uint32_t>(external_of_[at(id)]);
+      if (here && made_as_.contains(at(root))) {
+        const Layout made = static_cast<Layout>(made_as_[at(root)]);
         const TensorDesc& desc = known_[static_cast<size_t>(root)].desc;
         if (made == Layout::Plain || same_memory(desc.shape, made, Layout::Plain)) continue;
         // A reorder to plain may stand already for another reader.
         if (!places_.contains(place_key(root, Layout::Plain))) {
-          add_reorder(places_.at(place_key(root, made)), made, add_storage(storage), Layout::Plain, desc);
+          add_reorder(places_[place_key(root, made)], made, add_storage(storage), Layout::Plain, desc);
           continue;
         }
       }
@@ -768,12 +765,13 @@ class Builder {
   std::vector<int> device_steps_;
   std::unordered_map<ValueId, DeviceOperand> device_values_;  // by root
   std::unordered_set<ValueId> host_reads_;                    // roots that the host or the caller reads
+  std::vector<std::unique_ptr<Kernel>> kernels_;              // of planned_
   std::vector<ValueId> leaving_;
-  std::unordered_map<ValueId, ValueId> written_as_;  // root -> the leaving value whose external is its memory
-  std::unordered_map<ValueId, uint32_t> external_of_;
-  std::unordered_map<ValueId, int> uses_;        // of a root's memory by steps not yet emitted
-  std::unordered_map<ValueId, Layout> made_as_;  // root -> layout in which it was made
-  std::unordered_map<uint64_t, int> places_;     // (root, layout) -> storage
+  Notes<ValueId> written_as_;  // root -> the leaving value whose external is its memory
+  Notes<int> external_of_;     // index among the externals
+  Notes<int> uses_;            // of a root's memory by steps not yet emitted
+  Notes<int8_t> made_as_;      // root -> layout in which it was made
+  Notes<int> places_;          // (root, layout) -> storage
   std::vector<Storage> storages_;
   std::vector<int> slot_storages_;
   std::vector<std::pair<int, int>> workspaces_;  // (step, storage)
@@ -785,6 +783,10 @@ class Builder {
 
 size_t Instance::footprint() const {
   size_t bytes = sizeof(Instance) + steps.size() * sizeof(Step) + slots.size() * sizeof(Slot);
+  for (const Decision& decision : decisions) {
+    bytes += sizeof(Decision);
+    for (const std::string& refusal : decision.refusals) bytes += sizeof(refusal) + refusal.capacity();
+  }
   // A prepared kernel is a few hundred bytes to a few kilobytes (generated code is shared by oneDNN's own cache).
   return bytes + kernels.size() * 1024;
 }

@@ -43,7 +43,7 @@ void PlanCache::insert(const Key& key, std::shared_ptr<const Instance> plan) {
   std::lock_guard lock(mutex_);
   bytes_ += plan->footprint() + key.size() * sizeof(int64_t);
   entries_.push_front({key, std::move(plan)});
-  while (entries_.size() > 1 && bytes_ > max_bytes_) {
+  while (entries_.size() > 1 && (bytes_ > max_bytes_ || entries_.size() > kMaxPlans)) {
     bytes_ -= entries_.back().plan->footprint() + entries_.back().key.size() * sizeof(int64_t);
     entries_.pop_back();
   }
@@ -66,6 +66,27 @@ void PlanCache::clear() {
   std::lock_guard lock(mutex_);
   entries_.clear();
   bytes_ = 0;
+}
+
+size_t PlanCache::trim() {
+  std::list<Entry> dropped;  // destroyed outside of the lock
+  size_t freed = 0;
+  const ForkGuard guard;
+  {
+    std::lock_guard lock(mutex_);
+    std::vector<int> begins;
+    for (auto entry = entries_.begin(); entry != entries_.end();) {
+      const auto here = entry++;
+      if (std::find(begins.begin(), begins.end(), here->plan->begin) == begins.end()) {
+        begins.push_back(here->plan->begin);
+        continue;
+      }
+      freed += here->plan->footprint() + here->key.size() * sizeof(int64_t);
+      dropped.splice(dropped.end(), entries_, here);
+    }
+    bytes_ -= freed;
+  }
+  return freed;
 }
 
 std::vector<std::shared_ptr<const Instance>> PlanCache::all() const {
@@ -129,7 +150,7 @@ void Executor::give(std::unique_ptr<Activation> activation) {
 }
 
 size_t Executor::trim() {
-  size_t bytes = 0;
+  size_t bytes = plans_.trim();
   for (auto& slot : idle_) {
     const std::unique_ptr<Activation> activation(slot.exchange(nullptr, std::memory_order_acquire));
     if (activation && activation->arena) bytes += activation->arena->bytes();
@@ -248,8 +269,10 @@ void Executor::run(std::span<const Value> inputs, std::span<Value> outputs, cons
     CpuContext& context = context_for(activation, begin, parallel);
     const size_t bytes = context.plan().arena_bytes;
     if (bytes && (!activation.arena || activation.arena->bytes() < bytes)) {
+      // An arena that had to grow will grow again (a longer text, a longer past): some room spares it the next times.
+      const size_t room = activation.arena ? bytes / 4 : 0;
       activation.arena.reset();
-      activation.arena = Buffer::allocate(bytes);
+      activation.arena = Buffer::allocate(bytes + room);
     }
     context.run(activation.values, activation.arena ? activation.arena->data() : nullptr, parallel, observer);
     begin = context.plan().end;

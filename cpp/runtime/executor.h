@@ -22,6 +22,8 @@ class PlanCache {
   size_t size() const;
   size_t bytes() const;
   void clear();
+  // Drops all plans but the latest one for each place that plans start at; returns their bytes.
+  size_t trim();
   std::vector<std::shared_ptr<const Instance>> all() const;
 
  private:
@@ -29,6 +31,9 @@ class PlanCache {
     Key key;
     std::shared_ptr<const Instance> plan;
   };
+  // Finding a plan compares keys one after the other.
+  static constexpr size_t kMaxPlans = 512;
+
   mutable std::mutex mutex_;
   std::list<Entry> entries_;  // most recently used first
   size_t bytes_ = 0;
@@ -52,7 +57,7 @@ class Executor {
   // tensor is written into where type and shape fit.
   void run(std::span<const Value> inputs, std::span<Value> outputs, const Parallel& parallel, StepObserver* observer);
 
-  // Frees what idle contexts hold; returns the bytes freed.
+  // Frees what idle contexts hold and all plans but the latest; returns the bytes freed.
   size_t trim();
   // Bytes of the arenas of idle contexts.
   size_t idle_arena_bytes();

@@ -6,21 +6,21 @@
 #include <unordered_map>
 
 #include "ops/op.h"
+#include "runtime/pack_cache.h"
 
 namespace fastort {
-
-// Of a tensor's contents.
-struct PackDigest {
-  uint64_t low = 0;
-  uint64_t high = 0;
-};
 
 // Packed weights of this process: equal contents in the same format are held once, as long as a plan uses them.
 class SharedPackStore final : public PackStore {
  public:
   static SharedPackStore& instance();
   std::shared_ptr<Buffer> get(const Tensor& weight, std::string_view format, size_t bytes,
-                              FnRef<void(std::byte*)> fill) override;
+                              FnRef<void(std::byte*)> fill) override {
+    return get(weight, format, bytes, fill, nullptr);
+  }
+  // The same with a folder where what is packed is kept; nullptr: none.
+  std::shared_ptr<Buffer> get(const Tensor& weight, std::string_view format, size_t bytes, FnRef<void(std::byte*)> fill,
+                              PackCache* cache);
   size_t bytes() const;
 
  private:
@@ -31,14 +31,27 @@ class SharedPackStore final : public PackStore {
   struct Known {
     std::weak_ptr<Buffer> buffer;
     size_t bytes = 0;
-    PackDigest digest;
+    std::string digest;
   };
   // Reads the contents once for as long as their buffer lives.
-  PackDigest digest(const Tensor& weight);
+  std::string digest(const Tensor& weight);
 
   mutable std::mutex mutex_;
   std::unordered_map<const void*, Known> digests_;  // by Tensor::identity
   std::unordered_map<std::string, std::shared_ptr<Entry>> entries_;
+};
+
+// The process's packed weights, for a session that keeps what it packs in a folder too.
+class CachedPackStore final : public PackStore {
+ public:
+  explicit CachedPackStore(std::shared_ptr<PackCache> cache) : cache_(std::move(cache)) {}
+  std::shared_ptr<Buffer> get(const Tensor& weight, std::string_view format, size_t bytes,
+                              FnRef<void(std::byte*)> fill) override {
+    return SharedPackStore::instance().get(weight, format, bytes, fill, cache_.get());
+  }
+
+ private:
+  std::shared_ptr<PackCache> cache_;
 };
 
 }  // namespace fastort

@@ -1,6 +1,11 @@
 #include "runtime/session.h"
 
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
+
 #include <algorithm>
+#include <charconv>
 
 #include "base/cpu_info.h"
 #include "base/fork.h"
@@ -19,6 +24,9 @@ namespace {
 
 constexpr size_t kPlanCacheBytes = size_t{64} << 20;
 
+// Threads that deterministic sessions plan for; more of them than these find little to do.
+constexpr int kDeterministicSplit = 8;
+
 // What the loader asks of the engine: which operators it has, and what they say of their results.
 std::vector<ValueFacts> infer_facts(const Node& node, std::span<const ValueFacts> inputs, SymbolTable& symbols) {
   const OpDef* op = find_op(node.domain, node.op_type);
@@ -33,6 +41,21 @@ std::vector<ValueFacts> infer_facts(const Node& node, std::span<const ValueFacts
   std::vector<ValueFacts> outputs;
   for (size_t i = 0; i < inferred.types.size(); ++i) outputs.push_back({inferred.types[i], nullptr, inferred.dims[i]});
   return outputs;
+}
+
+// nullptr where the options name no folder.
+std::unique_ptr<PackStore> pack_store(const SessionOptions& options) {
+  const auto folder = options.config_entries.find("fastort.cache_dir");
+  if (folder == options.config_entries.end() || folder->second.empty()) return nullptr;
+  size_t max_bytes = size_t{4} << 30;
+  if (const auto entry = options.config_entries.find("fastort.cache_max_bytes");
+      entry != options.config_entries.end()) {
+    const std::string& text = entry->second;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), max_bytes);
+    if (error != std::errc() || end != text.data() + text.size())
+      invalid_argument("fastort.cache_max_bytes is a number of bytes, not '" + text + "'");
+  }
+  return std::make_unique<CachedPackStore>(PackCache::of(folder->second, max_bytes));
 }
 
 LoadOptions load_options(const SessionOptions& options) {
@@ -110,13 +133,16 @@ Session::Session(Model model, const SessionOptions& options, std::unique_ptr<Pro
   if (profiler) profilers_.push_back(std::move(profiler));
   for (const std::string& warning : model_.info.warnings) log(Severity::Warning, warning);
   const int usable = ThreadPool::instance().size();
-  engine_.threads = options.intra_op_num_threads > 0 ? std::min(options.intra_op_num_threads, usable) : usable;
+  threads_ = options.intra_op_num_threads > 0 ? std::min(options.intra_op_num_threads, usable) : usable;
   engine_.deterministic = options.use_deterministic_compute;
+  // Kernels are chosen and work is split for one number of threads, so that the results are those of any number.
+  engine_.threads = engine_.deterministic ? kDeterministicSplit : threads_;
   auto flag = [&](const char* key, bool fallback) {
     const auto entry = options.config_entries.find(key);
     return entry == options.config_entries.end() ? fallback : entry->second == "1";
   };
   engine_.allow_winograd = flag("fastort.allow_winograd", true);
+  packs_ = pack_store(options);
   engine_.allow_blocked_layouts = flag("fastort.allow_blocked_layouts", true) && options.optimization_level >= 3;
 
   device_ = open_device(options.providers);
@@ -179,8 +205,9 @@ void Session::save_optimized(const SessionOptions& options) const {
 Session::~Session() = default;
 
 std::shared_ptr<Executor> Session::compile(std::shared_ptr<Graph> graph) {
-  return std::make_shared<Executor>(std::make_shared<Program>(std::move(graph)), engine_, SharedPackStore::instance(),
-                                    kPlanCacheBytes, options_.enable_profiling, device_);
+  return std::make_shared<Executor>(std::make_shared<Program>(std::move(graph)), engine_,
+                                    packs_ ? *packs_ : SharedPackStore::instance(), kPlanCacheBytes,
+                                    options_.enable_profiling, device_);
 }
 
 std::shared_ptr<Graph> Session::rewritten(const Variant& variant) const {
@@ -352,7 +379,7 @@ void Session::run_variant(std::span<const int> input_indices, std::span<const Va
 void Session::run_on(Executor& executor, std::span<const Value> inputs, std::span<Value> outputs,
                      const RunOptions* options) {
   const Deadline deadline(options ? options->timeout_seconds : 0, options ? &options->terminate : nullptr);
-  const Parallel parallel(ThreadPool::instance(), engine_.threads, deadline.flag());
+  const Parallel parallel(ThreadPool::instance(), threads_, deadline.flag(), engine_.threads);
   Profiler* profiler = profiler_.load(std::memory_order_acquire);
   if (!profiler) {
     executor.run(inputs, outputs, parallel, nullptr);
@@ -411,9 +438,13 @@ std::string Session::explain() const {
 std::string Session::print_graph() const { return print(executor_->program().graph()); }
 
 size_t Session::trim() {
+  const ForkGuard guard;
   size_t bytes = BufferPool::instance().trim();
   for (const auto& executor : executors()) bytes += executor->trim();
   if (device_) bytes += device_->trim();
+#if defined(__GLIBC__)
+  ::malloc_trim(0);  // the allocator keeps what was freed until it is told
+#endif
   return bytes;
 }
 

@@ -66,7 +66,7 @@ class Session {
   const Graph& graph() const { return executor_->program().graph(); }
   std::string print_graph() const;
   const std::vector<PassReport>& passes() const { return passes_; }
-  // Frees idle arenas and pooled buffers; returns the bytes freed.
+  // Frees idle arenas, pooled buffers and all plans but the latest; returns the bytes freed.
   size_t trim();
   // Bytes of the arenas of contexts that no run uses.
   size_t idle_arena_bytes() const;
@@ -98,10 +98,12 @@ class Session {
 
   SessionOptions options_;
   EngineOptions engine_;
+  int threads_ = 1;                               // that a run uses; engine_.threads is what plans are made for
   std::shared_ptr<const DeviceProvider> device_;  // nullptr for the CPU alone
   Model model_;                                   // as loaded
   std::vector<NodeArgInfo> inputs_, outputs_, overridable_;
   std::vector<PassReport> passes_;
+  std::unique_ptr<PackStore> packs_;  // nullptr: the process's
   std::shared_ptr<Executor> executor_;
   mutable std::mutex mutex_;
   std::map<Variant, std::shared_ptr<Executor>> variants_;

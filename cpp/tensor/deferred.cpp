@@ -21,7 +21,15 @@ Tensor deferred(const Tensor& result, std::function<Tensor()> compute) {
                    result.buffer()->bytes() == result.bytes() && !result.buffer()->borrowed();
   if (!own || result.type() == DataType::String || result.bytes() < kMinDeferred) return result;
   auto again = [compute = std::move(compute)] { return compute().buffer(); };
-  return Tensor(result.type(), result.shape(), DeferredBuffer::computed(result.buffer(), std::move(again)));
+  return Tensor(result.type(), result.shape(),
+                DeferredBuffer::computed(result.bytes(), result.buffer(), std::move(again)));
+}
+
+Tensor deferred(DataType type, const Shape& shape, std::function<Tensor()> compute) {
+  const size_t bytes = static_cast<size_t>(shape.count()) * element_size(type);
+  if (bytes < kMinDeferred) return compute();
+  auto again = [compute = std::move(compute)] { return compute().buffer(); };
+  return Tensor(type, shape, DeferredBuffer::computed(bytes, nullptr, std::move(again)));
 }
 
 ReadScope::ReadScope() noexcept : outer_(std::exchange(t_scope, this)) {}
@@ -56,8 +64,7 @@ std::shared_ptr<Buffer> DeferredBuffer::copy_of(std::span<const std::byte> sourc
   return buffer;
 }
 
-std::shared_ptr<Buffer> DeferredBuffer::computed(std::shared_ptr<Buffer> now, Compute compute) {
-  const size_t bytes = now->bytes();
+std::shared_ptr<Buffer> DeferredBuffer::computed(size_t bytes, std::shared_ptr<Buffer> now, Compute compute) {
   return std::make_shared<DeferredBuffer>(bytes, std::move(compute), std::move(now));
 }
 

@@ -21,8 +21,8 @@ class DeferredBuffer final : public Buffer {
 
   // A copy of `source`, which `lender` keeps alive and which may lie at any address.
   static std::shared_ptr<Buffer> copy_of(std::span<const std::byte> source, std::shared_ptr<Buffer> lender);
-  // What `compute` returns, every time the same. `now` are the contents as they are, kept until `drop`.
-  static std::shared_ptr<Buffer> computed(std::shared_ptr<Buffer> now, Compute compute);
+  // What `compute` returns, every time the same. `now` are the contents where they are there, kept until `drop`.
+  static std::shared_ptr<Buffer> computed(size_t bytes, std::shared_ptr<Buffer> now, Compute compute);
 
   DeferredBuffer(size_t bytes, Compute compute, std::shared_ptr<Buffer> now);
 
@@ -46,6 +46,9 @@ class DeferredBuffer final : public Buffer {
 // A tensor with the contents of `result`, whose memory may be given up and is then computed again. Small results stay
 // as they are, and so do views of other memory.
 Tensor deferred(const Tensor& result, std::function<Tensor()> compute);
+
+// The tensor that `compute` makes, which is called when the contents are first read; at once for a small one.
+Tensor deferred(DataType type, const Shape& shape, std::function<Tensor()> compute);
 
 // While one lives, what its thread reads of deferred contents stays until the scope ends. Scopes nest; the innermost
 // one holds.

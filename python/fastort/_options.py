@@ -74,7 +74,8 @@ class SessionOptions:
         graph_optimization_level: How far the model is rewritten.
         execution_mode: Accepted; see ``ExecutionMode``.
         execution_order: Accepted; see ``ExecutionOrder``.
-        use_deterministic_compute: Bit-identical results for any number of threads.
+        use_deterministic_compute: Bit-identical results for any number of threads: kernels are chosen and work is
+            split as for eight threads, however many do it.
         enable_cpu_mem_arena: Accepted; intermediates always share one arena.
         enable_mem_pattern: Accepted; the arena is always planned.
         enable_mem_reuse: Accepted; intermediates always share memory by lifetime.
@@ -185,6 +186,16 @@ class SessionOptions:
 
     def add_session_config_entry(self, key: str, value: str) -> None:
         """Sets a configuration entry; keys that the engine does not know are kept and ignored.
+
+        fastort's own keys:
+
+        - ``"fastort.cache_dir"``: A folder where packed weights are kept, so that the next process maps them instead of
+          packing them again. Off by default. Several processes may share a folder; a damaged file, or one of another
+          build of fastort or another processor, is ignored and written anew. Do not cut files off that are in use.
+        - ``"fastort.cache_max_bytes"``: The size that the folder may reach (default: 4 GiB); the files that were used
+          longest ago are deleted above it.
+        - ``"fastort.allow_winograd"``: ``"0"`` forbids algorithms that trade rounding for speed.
+        - ``"fastort.allow_blocked_layouts"``: ``"0"`` keeps tensors in the layouts that the model states.
 
         Args:
             key: The entry's name, as ``"session.disable_prepacking"``.

@@ -457,6 +457,8 @@ class InferenceSession:
     def trim(self) -> int:
         """Gives idle memory back to the system.
 
+        Buffers of finished runs and all plans but the latest are freed; the packed weights stay.
+
         Returns:
             The number of bytes.
         """

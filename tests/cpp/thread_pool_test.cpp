@@ -3,9 +3,11 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <mutex>
 #include <set>
 #include <stdexcept>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/cpu_info.h"
@@ -160,6 +162,27 @@ TEST_CASE("pieces of a range cover it once") {
       for (auto& count : seen) CHECK(count.load() == 1);
     }
   }
+}
+
+TEST_CASE("work that is split for a number of threads is split alike on any number") {
+  using Pieces = std::set<std::pair<int64_t, int64_t>>;
+  ThreadPool pool(7);
+  const auto pieces = [&](int threads, int64_t n, int64_t grain) {
+    const Parallel parallel(pool, threads, nullptr, 8);
+    CHECK(parallel.threads() == 8);
+    std::mutex mutex;
+    Pieces found;
+    parallel.range(n, grain, [&](int64_t begin, int64_t end) {
+      const std::lock_guard lock(mutex);
+      found.emplace(begin, end);
+    });
+    return found;
+  };
+  for (const int64_t n : {1, 100, 12345}) {
+    const Pieces alone = pieces(1, n, 10);
+    for (const int threads : {2, 3, 4, 7}) CHECK(pieces(threads, n, 10) == alone);
+  }
+  CHECK(pieces(1, 12345, 10).size() == 32);
 }
 
 TEST_CASE("a cancelled run stops between chunks") {

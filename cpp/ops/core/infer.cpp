@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <memory>
 #include <unordered_map>
 #include <utility>
 
@@ -20,6 +21,50 @@ constexpr size_t kPadding = 16;
 
 InferredNode infer_one(const OpDef& op, const Node& node, std::span<const ValueType> inputs,
                        std::span<const KnownValue> known, SymbolTable& symbols, BodyTypes& bodies);
+
+// What one inference is shown of its inputs, with empty places behind them. Kept by the thread from node to node: a
+// plan infers hundreds.
+struct Scratch {
+  std::vector<ValueType> types;
+  std::vector<const Tensor*> values;
+  std::vector<std::optional<Shape>> dims;
+
+  class Lease {
+   public:
+    explicit Lease(size_t count) : count_(count) {
+      std::vector<std::unique_ptr<Scratch>>& idle = Lease::idle();
+      if (!idle.empty()) {
+        scratch_ = std::move(idle.back());
+        idle.pop_back();
+      } else {
+        scratch_ = std::make_unique<Scratch>();
+      }
+      if (scratch_->types.size() >= count) return;
+      scratch_->types.resize(count);
+      scratch_->values.resize(count);
+      scratch_->dims.resize(count);
+    }
+    ~Lease() {
+      for (size_t i = 0; i < count_; ++i) {
+        scratch_->types[i] = {};
+        scratch_->values[i] = nullptr;
+        scratch_->dims[i].reset();
+      }
+      if (idle().size() < 4) idle().push_back(std::move(scratch_));
+    }
+    Lease(const Lease&) = delete;
+    Lease& operator=(const Lease&) = delete;
+    Scratch& operator*() const { return *scratch_; }
+
+   private:
+    static std::vector<std::unique_ptr<Scratch>>& idle() {
+      thread_local std::vector<std::unique_ptr<Scratch>> scratches;
+      return scratches;
+    }
+    size_t count_;
+    std::unique_ptr<Scratch> scratch_;
+  };
+};
 
 std::string type_names(TypeMask types) {
   std::string names;
@@ -157,10 +202,9 @@ InferredNode infer_one(const OpDef& op, const Node& node, std::span<const ValueT
                        std::span<const KnownValue> known, SymbolTable& symbols, BodyTypes& bodies) {
   check_type(op, node, inputs);
   const size_t count = node.inputs.size();
-  std::vector<ValueType> types(inputs.begin(), inputs.end());
-  std::vector<const Tensor*> values(count + kPadding, nullptr);
-  std::vector<std::optional<Shape>> dims(count + kPadding);
-  types.resize(count + kPadding);
+  const Scratch::Lease scratch(count + kPadding);
+  auto& [types, values, dims] = *scratch;
+  std::copy(inputs.begin(), inputs.end(), types.begin());
   for (size_t i = 0; i < count && i < known.size(); ++i) {
     values[i] = known[i].tensor;
     dims[i] = known[i].dims;

@@ -1,0 +1,226 @@
+#include "runtime/pack_cache.h"
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <filesystem>
+#include <map>
+#include <vector>
+
+#include "base/cpu_info.h"
+#include "base/fork.h"
+#include "base/log.h"
+#include "runtime/digest.h"
+
+namespace fastort {
+namespace {
+
+namespace fs = std::filesystem;
+
+// In front of the packed weights, which start at a page of their own.
+struct Head {
+  char magic[8];
+  uint64_t bytes;         // of the packed weights
+  unsigned char key[16];  // digest of the whole key
+  unsigned char sum[16];  // digest of the packed weights
+};
+constexpr char kMagic[8] = {'f', 'o', 'r', 't', 'p', 'k', '0', '1'};
+constexpr size_t kHeadBytes = 4096;
+constexpr std::string_view kSuffix = ".packed";
+// What a writer that was killed leaves behind is deleted when it is this old.
+constexpr auto kStale = std::chrono::hours(1);
+
+class Descriptor {
+ public:
+  Descriptor(const std::string& path, int flags) : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0666)) {}
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+bool write_all(int fd, const std::byte* data, size_t bytes) {
+  while (bytes > 0) {
+    const ssize_t written = ::write(fd, data, bytes);
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return false;
+    data += written;
+    bytes -= static_cast<size_t>(written);
+  }
+  return true;
+}
+
+// Tells builds of the engine and processors apart: formats follow both.
+const std::string& machine() {
+  static const std::string text = [] {
+    std::string made = cpu_name();
+    const CpuFeatures& features = cpu_features();
+    for (const bool has :
+         {features.avx2, features.fma, features.f16c, features.avx512, features.avx512_vnni, features.avx_vnni})
+      made += has ? '1' : '0';
+    const CacheSizes& caches = cache_sizes();
+    for (const size_t size : {caches.l1d, caches.l2, caches.l3}) made += '/' + std::to_string(size);
+    Dl_info library = {};
+    struct stat status = {};
+    if (::dladdr(reinterpret_cast<const void*>(&kMagic), &library) != 0 && library.dli_fname &&
+        ::stat(library.dli_fname, &status) == 0) {
+      made += '/' + std::to_string(status.st_size) + '/' + std::to_string(status.st_mtim.tv_sec) + '.' +
+              std::to_string(status.st_mtim.tv_nsec);
+    }
+    return made;
+  }();
+  return text;
+}
+
+Digest digest_of_key(std::string_view key) {
+  Digest digest;
+  digest.add(machine());
+  digest.add(std::string_view("\0", 1));
+  digest.add(key);
+  return digest;
+}
+
+std::string sum_of(const std::byte* data, size_t bytes) {
+  Digest digest;
+  digest.add(data, bytes);
+  return digest.bytes();
+}
+
+}  // namespace
+
+std::shared_ptr<PackCache> PackCache::of(const std::string& folder, size_t max_bytes) {
+  static std::mutex mutex;
+  static auto* const caches = new std::map<std::string, std::shared_ptr<PackCache>>;
+  const ForkGuard guard;
+  std::lock_guard lock(mutex);
+  std::error_code error;
+  const fs::path absolute = fs::absolute(folder, error);
+  auto& cache = (*caches)[error ? folder : absolute.lexically_normal().string()];
+  if (!cache) cache = std::make_shared<PackCache>(folder, max_bytes);
+  cache->max_bytes_ = max_bytes;
+  return cache;
+}
+
+PackCache::PackCache(std::string folder, size_t max_bytes) : folder_(std::move(folder)), max_bytes_(max_bytes) {}
+
+std::string PackCache::path_of(std::string_view key) const {
+  return (fs::path(folder_) / (digest_of_key(key).hex() + std::string(kSuffix))).string();
+}
+
+std::shared_ptr<Buffer> PackCache::load(std::string_view key, size_t bytes) {
+  const Descriptor file(path_of(key), O_RDONLY);
+  if (file.get() < 0) return nullptr;
+  struct stat status = {};
+  if (::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode) ||
+      static_cast<uint64_t>(status.st_size) != kHeadBytes + bytes)
+    return nullptr;
+  const size_t mapped = kHeadBytes + bytes;
+  void* const data = ::mmap(nullptr, mapped, PROT_READ, MAP_SHARED, file.get(), 0);
+  if (data == MAP_FAILED) return nullptr;
+  const auto whole = Buffer::wrap(data, mapped, [data, mapped] { ::munmap(data, mapped); });
+  ::madvise(data, mapped, MADV_WILLNEED);
+  Head head = {};
+  std::memcpy(&head, data, sizeof(head));
+  std::byte* const packed = whole->data() + kHeadBytes;
+  if (std::memcmp(head.magic, kMagic, sizeof(kMagic)) != 0 || head.bytes != bytes ||
+      std::memcmp(head.key, digest_of_key(key).bytes().data(), sizeof(head.key)) != 0 ||
+      std::memcmp(head.sum, sum_of(packed, bytes).data(), sizeof(head.sum)) != 0)
+    return nullptr;
+  // The time of the latest use decides what is deleted first.
+  const timespec times[2] = {{0, UTIME_NOW}, {0, UTIME_NOW}};
+  ::futimens(file.get(), times);
+  return Buffer::wrap(packed, bytes, [whole] {});
+}
+
+bool PackCache::write(const std::string& path, std::string_view head, std::span<const std::byte> packed) {
+  static std::atomic<uint64_t> counter{0};
+  const std::string scratch = path + "." + std::to_string(::getpid()) + "-" + std::to_string(counter++) + ".new";
+  bool good = false;
+  {
+    const Descriptor file(scratch, O_WRONLY | O_CREAT | O_EXCL);
+    if (file.get() < 0) return false;
+    std::vector<std::byte> first(kHeadBytes);
+    std::memcpy(first.data(), head.data(), head.size());
+    good = write_all(file.get(), first.data(), first.size()) && write_all(file.get(), packed.data(), packed.size());
+  }
+  good = good && ::rename(scratch.c_str(), path.c_str()) == 0;
+  if (!good) ::unlink(scratch.c_str());
+  return good;
+}
+
+void PackCache::store(std::string_view key, std::span<const std::byte> packed) {
+  const size_t needed = kHeadBytes + packed.size();
+  if (needed > max_bytes_) return;
+  std::error_code error;
+  fs::create_directories(folder_, error);
+  make_room(needed);
+  Head head = {};
+  std::memcpy(head.magic, kMagic, sizeof(kMagic));
+  head.bytes = packed.size();
+  std::memcpy(head.key, digest_of_key(key).bytes().data(), sizeof(head.key));
+  std::memcpy(head.sum, sum_of(packed.data(), packed.size()).data(), sizeof(head.sum));
+  if (write(path_of(key), {reinterpret_cast<const char*>(&head), sizeof(head)}, packed)) return;
+  if (!complained_.exchange(true))
+    log(Severity::Warning, "packed weights cannot be written to the cache folder '" + folder_ +
+                               "': " + std::strerror(errno) + "; they are packed again by every process");
+}
+
+// Books `bytes` and deletes the files used longest ago until they fit. Other processes' files are seen only when the
+// folder is looked at: whenever this process believes it to be full.
+void PackCache::make_room(size_t bytes) {
+  const std::lock_guard lock(mutex_);
+  if (counted_ && used_ + bytes <= max_bytes_) {
+    used_ += bytes;
+    return;
+  }
+  struct File {
+    fs::path path;
+    fs::file_time_type time;
+    size_t bytes;
+  };
+  std::vector<File> files;
+  used_ = 0;
+  std::error_code error;
+  const auto now = fs::file_time_type::clock::now();
+  for (fs::directory_iterator entry(folder_, error), end; !error && entry != end; entry.increment(error)) {
+    std::error_code gone;  // another process may delete what is listed here
+    const auto time = entry->last_write_time(gone);
+    if (gone) continue;
+    const fs::path& path = entry->path();
+    if (path.extension() == ".new" && path.string().find(kSuffix) != std::string::npos && now - time > kStale) {
+      fs::remove(path, gone);
+    } else if (path.extension() == kSuffix) {
+      const auto size = entry->file_size(gone);
+      if (gone) continue;
+      files.push_back({path, time, static_cast<size_t>(size)});
+      used_ += files.back().bytes;
+    }
+  }
+  counted_ = true;
+  std::sort(files.begin(), files.end(), [](const File& a, const File& b) { return a.time < b.time; });
+  // A tenth more than needed, so that a full folder is not listed for every file.
+  const size_t limit = max_bytes_ - max_bytes_ / 10;
+  if (used_ + bytes > max_bytes_) {
+    for (const File& file : files) {
+      if (used_ + bytes <= limit) break;
+      std::error_code gone;
+      fs::remove(file.path, gone);
+      used_ -= file.bytes;
+    }
+  }
+  used_ += bytes;
+}
+
+}  // namespace fastort

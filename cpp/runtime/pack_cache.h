@@ -1,0 +1,46 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "tensor/buffer.h"
+
+namespace fastort {
+
+// Packed weights in a folder, one file each, so that the next process maps them instead of packing again. Any number of
+// processes may share a folder: a file is written under a name of its own and renamed when it is whole, and never
+// changed after that. A file that is cut off, damaged or made by another engine or for another processor is not used
+// and written anew. Files are mapped for reading, so that processes share their pages; deleting them while they are
+// mapped is harmless, cutting them off is not (as for every mapped file).
+class PackCache {
+ public:
+  // The cache of a folder, one object for each in a process. `max_bytes`: files used longest ago are deleted above it;
+  // of several sessions that name one folder the last one's counts.
+  static std::shared_ptr<PackCache> of(const std::string& folder, size_t max_bytes);
+
+  explicit PackCache(std::string folder, size_t max_bytes);
+
+  // nullptr where there is no good file. `key` names the contents, the format and all that it depends on.
+  std::shared_ptr<Buffer> load(std::string_view key, size_t bytes);
+  // A cache that cannot be written is not an error: the log is told once.
+  void store(std::string_view key, std::span<const std::byte> packed);
+
+ private:
+  std::string path_of(std::string_view key) const;
+  bool write(const std::string& path, std::string_view head, std::span<const std::byte> packed);
+  void make_room(size_t bytes);
+
+  const std::string folder_;
+  std::atomic<size_t> max_bytes_;
+  std::mutex mutex_;
+  size_t used_ = 0;       // bytes in the folder, as far as this process knows
+  bool counted_ = false;  // whether `used_` was ever measured
+  std::atomic<bool> complained_{false};
+};
+
+}  // namespace fastort
