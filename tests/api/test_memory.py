@@ -290,7 +290,7 @@ def test_processes_may_write_the_cache_at_the_same_time(tmp_path: Path) -> None:
     assert all(process.returncode == 0 for process in processes)
     assert len(answers) == 1
     assert len(packed_files(folder)) == 2
-    assert list(folder.iterdir()) == packed_files(folder)
+    assert sorted(folder.iterdir()) == packed_files(folder)
 
 
 def test_the_cache_is_bounded(tmp_path: Path) -> None:
