@@ -98,6 +98,7 @@ std::unique_ptr<Kernel> prepare_block(const OpContext& context) {
       context.packs.get(*context.constant(kWeights), "depthwise:" + blocks, conv.weights_bytes(), [&](std::byte* dst) {
         conv.pack_weights(context.constant(kWeights)->data<float>(), reinterpret_cast<float*>(dst));
       });
+  const uint32_t unread = 1u << kWeights | (expand ? 1u << kExpand : 0);
   const auto weights = [=](const KernelArgs& args) {
     const auto data = [](const auto& buffer) {
       return buffer ? reinterpret_cast<const float*>(buffer->data()) : nullptr;
@@ -110,7 +111,7 @@ std::unique_ptr<Kernel> prepare_block(const OpContext& context) {
           conv.run(args.in<float>(kX), weights(args), nullptr, args.out<float>(0), mean ? args.out<float>(1) : nullptr,
                    args.workspace, args.parallel);
         },
-        conv.workspace_bytes());
+        conv.workspace_bytes(), unread);
   // Where blocks are not wanted, they are made for this kernel alone.
   const auto bytes = [&](const Shape& shape) {
     return align_up(static_cast<size_t>(physical_count(shape, inside)) * sizeof(float));
@@ -128,7 +129,7 @@ std::unique_ptr<Kernel> prepare_block(const OpContext& context) {
           kernels::reorder(args.workspace + mean_at, inside, out[1], Layout::Plain, means, sizeof(float),
                            args.parallel);
       },
-      rest_at + conv.workspace_bytes());
+      rest_at + conv.workspace_bytes(), unread);
 }
 
 constexpr Variant kVariants[] = {{Layout::C8, Layout::C8}, {Layout::C16, Layout::C16}, {}};

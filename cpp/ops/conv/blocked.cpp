@@ -58,7 +58,7 @@ std::unique_ptr<Kernel> prepare_pointwise_blocks(const OpContext& context) {
                  epilogue.bias ? args.in<float>(kB) : nullptr, epilogue.residual ? args.in<float>(kZ) : nullptr,
                  nullptr, args.out<float>(0), args.workspace, args.parallel);
       },
-      conv.workspace_bytes());
+      conv.workspace_bytes(), 1u << kW);
 }
 
 // ---- gated: fastort::GatedConv -------------------------------------------------------------------------------------
@@ -90,7 +90,7 @@ std::unique_ptr<Kernel> prepare_gated(const OpContext& context) {
           run(conv, *packed, args, args.in<float>(kX), residual ? args.in<float>(kZ) : nullptr, args.in<float>(kGate),
               args.out<float>(0), args.workspace);
         },
-        conv.workspace_bytes());
+        conv.workspace_bytes(), 1u << kW);
   // Where blocks are not wanted, they are made for this kernel alone.
   const Shape x = context.shape(kX), gate = context.shape(kGate), y = context.out(0).shape;
   const auto bytes = [&](const Shape& shape) {
@@ -113,7 +113,7 @@ std::unique_ptr<Kernel> prepare_gated(const OpContext& context) {
         kernels::reorder(args.workspace + dst_at, inside, args.pointers[args.num_inputs], Layout::Plain, y,
                          sizeof(float), args.parallel);
       },
-      rest_at + conv.workspace_bytes());
+      rest_at + conv.workspace_bytes(), 1u << kW);
 }
 
 // ---- depthwise -----------------------------------------------------------------------------------------------------
@@ -156,7 +156,7 @@ std::unique_ptr<Kernel> prepare_depthwise_blocks(const OpContext& context) {
         conv.run(args.in<float>(kX), weights, epilogue.residual ? args.in<float>(kZ) : nullptr, args.out<float>(0),
                  nullptr, args.workspace, args.parallel);
       },
-      conv.workspace_bytes());
+      conv.workspace_bytes(), 1u << kW);
 }
 
 }  // namespace fastort::conv
