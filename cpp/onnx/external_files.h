@@ -16,7 +16,6 @@ class ExternalFiles {
   // The file at `location`, which must stay inside the model's folder (a symbolic link in there may lead elsewhere, as
   // in model caches). Throws Error(Fail) naming `tensor`.
   std::shared_ptr<Buffer> open(const std::string& location, const std::string& tensor);
-  // True where `open` gives a file of the disk.
 
  private:
   std::string folder_;
