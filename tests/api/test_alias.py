@@ -7,7 +7,6 @@ import importlib.metadata
 import importlib.util
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,15 +14,6 @@ import pytest
 import fastort
 
 SURFACE = json.loads((Path(__file__).parent / "onnxruntime_surface.json").read_text())
-
-
-@pytest.fixture
-def alias() -> Iterator[None]:
-    if "onnxruntime" in sys.modules:
-        pytest.skip("ONNX Runtime itself is loaded")
-    fastort.install_as_onnxruntime()
-    yield
-    fastort.uninstall_as_onnxruntime()
 
 
 @pytest.mark.usefixtures("alias")

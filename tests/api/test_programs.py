@@ -13,21 +13,11 @@ from typing import Any
 
 import pytest
 
-import fastort
 from tools import record_programs
 
 # What the programs found under ONNX Runtime 1.31.1, by tools/record_programs.py.
 RECORDED = json.loads(record_programs.RESULTS.read_text())
 PROGRAMS = sorted(record_programs.PROGRAMS.glob("*.py"))
-
-
-@pytest.fixture
-def alias() -> Iterator[None]:
-    if "onnxruntime" in sys.modules:
-        pytest.skip("ONNX Runtime itself is loaded")
-    fastort.install_as_onnxruntime()
-    yield
-    fastort.uninstall_as_onnxruntime()
 
 
 def differences(found: Any, expected: Any, path: str = "results") -> Iterator[str]:

@@ -156,7 +156,8 @@ def test_numbers_of_a_difference() -> None:
 
 
 def test_a_right_and_a_wrong_export_is_caught(tmp_path: Path) -> None:
-    torch = pytest.importorskip("torch")
+    import torch
+
     torch.manual_seed(0)
 
     class Two(torch.nn.Module):
