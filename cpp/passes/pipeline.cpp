@@ -13,7 +13,8 @@ struct Pass {
   std::string_view name;
   int level;  // the lowest optimization level that runs it: 1 basic, 2 extended, 3 layouts
   int (*run)(Graph&);
-  bool own = false;  // makes operators, or activations in them, of fastort's own
+  bool own = false;       // makes operators, or activations in them, of fastort's own
+  bool cpu_only = false;  // makes operators that only the CPU has kernels for
 };
 
 // In order. Clean-up comes again behind what leaves something behind.
@@ -35,7 +36,7 @@ constexpr Pass kPasses[] = {
     {"fold_scales", 2, fold_scales},
     {"fold_pads", 2, fold_pads},
     {"fuse_conv", 2, fuse_conv, true},
-    {"fuse_depthwise", 3, fuse_depthwise, true},
+    {"fuse_depthwise", 3, fuse_depthwise, true, true},
     {"fuse_matmul", 2, fuse_matmul, true},
     {"fuse_batch_normalization", 2, fuse_batch_normalization, true},
     {"remove_identities", 1, remove_identities},
@@ -66,7 +67,7 @@ std::vector<PassReport> optimize(Graph& graph, const PassOptions& options) {
   std::vector<PassReport> reports;
   for (const Pass& pass : kPasses) {
     if (pass.level > options.level || options.disabled.contains(std::string(pass.name))) continue;
-    if (options.portable && pass.own) continue;
+    if ((options.portable && pass.own) || (options.device && pass.cpu_only)) continue;
     const auto begin = std::chrono::steady_clock::now();
     const ReadScope scope;
     const int changes = run_everywhere(pass, graph);

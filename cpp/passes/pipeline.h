@@ -13,6 +13,7 @@ struct PassOptions {
   int level = 99;                  // SessionOptions::optimization_level
   std::set<std::string> disabled;  // by name
   bool portable = false;           // only passes whose results other engines can read
+  bool device = false;             // a GPU runs what it can: no passes whose results only the CPU has kernels for
 };
 
 // What one pass did, for reports.

@@ -146,8 +146,6 @@ Session::Session(Model model, const SessionOptions& options, std::unique_ptr<Pro
   engine_.allow_blocked_layouts = flag("fastort.allow_blocked_layouts", true) && options.optimization_level >= 3;
 
   device_ = open_device(options.providers);
-  // What it makes only the CPU has kernels for.
-  if (device_) options_.disabled_passes.push_back("fuse_depthwise");
 
   try {
     prepare(options);
@@ -179,8 +177,7 @@ void Session::prepare(const SessionOptions& options) {
   }
   for (ValueId id : graph->overridable) overridable_.push_back(arg_info(*graph, id));
   check_load(options);
-  passes_ = optimize(*graph,
-                     {options.optimization_level, {options_.disabled_passes.begin(), options_.disabled_passes.end()}});
+  passes_ = optimize(*graph, pass_options());
   check_load(options);
   if (!options.optimized_model_filepath.empty()) save_optimized(options);
   executor_ = compile(std::move(graph));
@@ -188,12 +185,20 @@ void Session::prepare(const SessionOptions& options) {
   if (profiler) profiler->add("session_initialization", begin);
 }
 
+PassOptions Session::pass_options() const {
+  return {.level = options_.optimization_level,
+          .disabled = {options_.disabled_passes.begin(), options_.disabled_passes.end()},
+          .portable = false,
+          .device = device_ != nullptr};
+}
+
 void Session::save_optimized(const SessionOptions& options) const {
   Model saved = model_;
   saved.graph = deep_copy(*model_.graph);
   infer_graph(*saved.graph);
-  optimize(*saved.graph,
-           {options.optimization_level, {options.disabled_passes.begin(), options.disabled_passes.end()}, true});
+  PassOptions passes = pass_options();
+  passes.portable = true;
+  optimize(*saved.graph, passes);
   for (const Node& node : saved.graph->nodes) {
     if (node.domain != "fastort") continue;
     not_implemented("optimized_model_filepath: " + describe(*saved.graph, node) + " (in the model: " +
@@ -228,7 +233,7 @@ std::shared_ptr<Graph> Session::rewritten(const Variant& variant) const {
     std::erase(graph->overridable, id);
   }
   infer_graph(*graph);
-  optimize(*graph, {options_.optimization_level, {options_.disabled_passes.begin(), options_.disabled_passes.end()}});
+  optimize(*graph, pass_options());
   return graph;
 }
 

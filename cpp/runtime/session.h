@@ -89,6 +89,7 @@ class Session {
   };
   std::shared_ptr<Executor> executor_of(const Variant& variant);
   std::shared_ptr<Graph> rewritten(const Variant& variant) const;
+  PassOptions pass_options() const;
   void save_optimized(const SessionOptions& options) const;
   void run_variant(std::span<const int> input_indices, std::span<const Value> feeds,
                    std::span<const int> output_indices, std::span<Value> results, const RunOptions* options);
