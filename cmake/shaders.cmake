@@ -2,7 +2,9 @@
 #   // variant <name>: -D<macro>=<value> ...
 # into the shader "<file>.<name>", or once, into "<file>", where there is no such line. Lines of the form
 #   // needs <feature>
-# name what the compiler must know; a shader is left out where it does not.
+# name what the compiler must know; a shader is left out where it does not. With a line
+#   // float16
+# each of them is compiled a second time with -DFLOAT16, into the shader of that name with ".f16" behind it.
 
 # Whether the compiler takes an extension.
 function(fastort_shader_feature glslang name extension)
@@ -79,12 +81,20 @@ function(fastort_compile_shaders out)
     if(NOT variants)
       set(variants "// variant :")
     endif()
+    file(STRINGS ${file} float16 REGEX "^// float16$")
+    if(float16)
+      foreach(variant IN LISTS variants)
+        string(REGEX MATCH "^// variant ([a-z0-9_]*):(.*)$" matched "${variant}")
+        list(APPEND variants "// variant ${CMAKE_MATCH_1}.f16: -DFLOAT16 ${CMAKE_MATCH_2}")
+      endforeach()
+    endif()
     foreach(variant IN LISTS variants)
-      string(REGEX MATCH "^// variant ([a-z0-9_]*):(.*)$" matched "${variant}")
+      string(REGEX MATCH "^// variant ([a-z0-9_.]*):(.*)$" matched "${variant}")
       separate_arguments(defines UNIX_COMMAND "${CMAKE_MATCH_2}")
       set(name ${stem})
       if(CMAKE_MATCH_1)
         string(APPEND name ".${CMAKE_MATCH_1}")
+        string(REPLACE ".." "." name "${name}")
       endif()
       string(REPLACE "." "_" symbol "${name}")
       set(header ${folder}/${name}.h)

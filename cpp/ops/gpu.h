@@ -18,9 +18,10 @@ struct GpuTraits {
   uint32_t max_invocations = 128;                           // of one work group
   uint32_t shared_bytes = 16384;
   uint32_t subgroup = 32;
-  bool storage8 = false;     // shaders may read and write single bytes
-  bool storage16 = false;    // and 16-bit numbers
-  bool slow_shared = false;  // work-group memory and barriers cost more than reading again (implementations on a CPU)
+  bool storage8 = false;      // shaders may read and write single bytes
+  bool storage16 = false;     // and 16-bit numbers
+  bool arithmetic16 = false;  // products may multiply in float16 (the user's wish, and the device can)
+  bool slow_shared = false;   // work-group memory and barriers cost more than reading again (implementations on a CPU)
 };
 
 // Memory that a shader sees through the table of addresses.
@@ -51,6 +52,10 @@ struct GpuDispatch {
   std::vector<GpuOperand> operands;
   GpuPush push;
   std::array<uint32_t, 3> groups{1, 1, 1};
+  // The shader's form for float16 tensors: its head has a line "// float16".
+  bool half = false;
+  // Multiplications and additions, where they are more than a few for each byte: what long work is cut by.
+  double flops = 0;
 };
 
 // Bytes that shaders read, the same for every run: tables, or weights in another form. `source` and `format` name what

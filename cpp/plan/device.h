@@ -22,11 +22,12 @@ struct DeviceOperand {
 // One dispatch with its operands resolved.
 struct DeviceCall {
   int node = -1;  // of the graph
-  std::string_view shader;
+  std::string shader;
   std::vector<uint32_t> constants;
   std::vector<DeviceOperand> operands;
   GpuPush push;
   std::array<uint32_t, 3> groups{1, 1, 1};
+  double flops = 0;
 };
 
 // A piece of the device's arena.

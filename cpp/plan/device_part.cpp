@@ -97,7 +97,8 @@ void DevicePart::add_work(int node, std::string label, GpuWork work, std::span<c
   for (GpuDispatch& dispatch : work.dispatches) {
     DeviceCall call;
     call.node = node;
-    call.shader = dispatch.shader;
+    call.shader = std::string(dispatch.shader) + (dispatch.half ? ".f16" : "");
+    call.flops = dispatch.flops;
     call.constants = std::move(dispatch.constants);
     call.push = std::move(dispatch.push);
     call.groups = dispatch.groups;

@@ -26,6 +26,19 @@ layout(buffer_reference, scalar, buffer_reference_align = 16) buffer Quads {
   uvec4 at[];
 };
 
+// Tensors of the type that the shader is compiled for: float32, or float16 where its head has a line "// float16". What
+// is computed is float32: `float(x.at[i])` reads, `x.at[i] = REAL(y)` writes.
+#ifdef FLOAT16
+#extension GL_EXT_shader_16bit_storage : require
+layout(buffer_reference, scalar, buffer_reference_align = 2) buffer Reals {
+  float16_t at[];
+};
+#define REAL(x) float16_t(x)
+#else
+#define Reals Floats
+#define REAL(x) (x)
+#endif
+
 #define PUSH(fields)                         \
   layout(push_constant) uniform PushBlock { \
     Pairs table;                             \
