@@ -1,13 +1,18 @@
 #pragma once
 
+#include <memory>
 #include <optional>
+#include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "ops/core/evaluate.h"
 #include "ops/gpu.h"
+#include "plan/candidates.h"
 #include "plan/instance.h"
 
-// What the planner keeps while it makes a plan (builder.cpp).
+// What the planner keeps while it makes a plan: each stage (walk, builder, emit) reads what the ones before it found
+// out.
 namespace fastort {
 
 // What the planner knows of a value.
@@ -35,7 +40,7 @@ inline void set_value(Known& known, const Tensor& tensor) {
 struct Item {
   enum class Kind { Compute, Dynamic, View, Device } kind;
   int node;
-  int planned = -1;  // index into planned_ for Compute, into device_nodes_ for Device
+  int planned = -1;  // index into Draft::planned for Compute, into Draft::device_nodes for Device
 };
 
 // A node that runs on the device.
@@ -45,18 +50,6 @@ struct DeviceNode {
   GpuWork work;
 };
 
-// A place for data during the run.
-struct Storage {
-  Loc loc = Loc::Arena;
-  uint32_t base = 0;  // External, Constant
-  size_t bytes = 0;
-  int first = 0;
-  int last = 0;
-};
-
-constexpr size_t kLayouts = 4;
-constexpr int8_t kNotMade = -1;
-
 // What is noted of values, found by their small numbers.
 template <class T>
 class Notes {
@@ -64,10 +57,52 @@ class Notes {
   Notes(size_t count, T none) : none_(none), items_(count, none) {}
   bool contains(size_t key) const { return items_[key] != none_; }
   T& operator[](size_t key) { return items_[key]; }
+  const T& operator[](size_t key) const { return items_[key]; }
 
  private:
   T none_;
   std::vector<T> items_;
+};
+
+inline size_t at(ValueId id) { return static_cast<size_t>(id); }
+
+// A plan in the making: what one stage finds out and the next ones read.
+struct Draft {
+  Draft(const Program& from, int begin, std::span<const PlanInput> inputs, const PlanServices& with);
+
+  // What is known of a value; a constant of the graph is known from its first reader on.
+  Known& known(ValueId id);
+  // The tensor at an address that lives as long as the plan.
+  const Tensor* keep(const Tensor& tensor);
+  uint32_t add_external(External external);
+  OpContext context(const Node& node, std::span<const TensorDesc> inputs, std::span<const TensorDesc> outputs) const {
+    return {node, inputs, outputs, services.options, services.packs, services.compile_body};
+  }
+
+  const Program& program;
+  const Graph& graph;
+  const PlanServices& services;
+  std::shared_ptr<Instance> plan;
+  SymbolTable symbols;
+  std::vector<Known> values;
+
+  // By the walk.
+  std::vector<Item> order;
+  std::vector<PlannedNode> planned;
+  std::vector<DeviceNode> device_nodes;
+
+  // By the look at who reads what.
+  std::vector<ValueId> leaving;            // made here, and read by the caller or a later plan
+  Notes<ValueId> written_as;               // root -> the leaving value whose external is its memory
+  Notes<int> external_of;                  // index among the externals
+  Notes<int> uses;                         // of a root's memory by steps not yet written
+  std::unordered_set<ValueId> host_reads;  // roots that the host or the caller reads
+
+  std::vector<std::unique_ptr<Kernel>> kernels;  // of `planned`
+  std::vector<std::shared_ptr<Tensor>> holders;
+
+ private:
+  std::unordered_map<const void*, std::shared_ptr<Tensor>> kept_;
 };
 
 }  // namespace fastort

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <unordered_map>
+
+#include "plan/device_part.h"
+#include "plan/step_list.h"
+
+namespace fastort {
+
+// Writes the steps of the nodes that run on a device.
+class DeviceEmitter {
+ public:
+  DeviceEmitter(Draft& draft, StepList& steps) : draft_(draft), steps_(steps) {}
+  // Nodes of the device that follow one another, as indices into Draft::device_nodes, are one step. What only the
+  // device reads never comes to the host.
+  void segment(std::span<const int> nodes);
+  // Hands the segments to the provider, whose kernels take their steps.
+  void finish();
+
+ private:
+  DeviceOperand device_input(ValueId id, const TensorDesc& desc, std::vector<int>& fed);
+  int host_storage(ValueId id, const TensorDesc& desc);
+
+  Draft& draft_;
+  StepList& steps_;
+  DevicePart device_;
+  std::vector<int> device_steps_;
+  std::unordered_map<ValueId, DeviceOperand> device_values_;  // by root
+};
+
+}  // namespace fastort
