@@ -6,6 +6,7 @@ Resident memory is measured in processes of their own, where nothing else alloca
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import textwrap
@@ -25,7 +26,7 @@ SIZE = 2048  # of square weights: 16 MB each
 WEIGHT_MB = SIZE * SIZE * 4 / 2**20
 
 
-def measure(code: str, *arguments: object) -> Any:
+def measure(code: str, *arguments: object, **environment: str) -> Any:
     """Runs code with ``rss()`` (MB) in a new process, and returns what it gives to ``answer``."""
     prelude = """
         import json, sys
@@ -46,7 +47,12 @@ def measure(code: str, *arguments: object) -> Any:
     """
     script = textwrap.dedent(prelude) + textwrap.dedent(code)
     done = subprocess.run(
-        [sys.executable, "-c", script, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=1500
+        [sys.executable, "-c", script, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=1500,
+        env={**os.environ, **environment},
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -270,6 +276,36 @@ def test_the_next_process_maps_the_packed_weights(tmp_path: Path) -> None:
     fourth = run_cached(path, folder)
     assert fourth["files"] == 3
     assert fourth["y"] == first["y"]
+
+
+def convolutions_model() -> onnx.ModelProto:
+    """Convolutions on maps of many channels, whose weights oneDNN packs."""
+    rng = np.random.default_rng(6)
+    nodes, weights, last = [], [], "x"
+    for i in range(6):
+        weights.append(numpy_helper.from_array(rng.standard_normal((128, 128, 1, 1), np.float32) / 11, f"w{i}"))
+        nodes.append(helper.make_node("Conv", [last, f"w{i}"], [f"h{i}"]))
+        nodes.append(helper.make_node("Relu", [f"h{i}"], [f"r{i}"]))
+        last = f"r{i}"
+    sizes = [models.tensor("x", dims=(1, 128, 20, 20))], [models.tensor(last, dims=(1, 128, 20, 20))]
+    return models.model(nodes, *sizes, weights)
+
+
+def test_the_next_process_finds_all_that_was_packed(tmp_path: Path) -> None:
+    path, folder = tmp_path / "convolutions.onnx", tmp_path / "cache"
+    onnx.save(convolutions_model(), path)
+    code = """
+        options = fastort.SessionOptions()
+        options.add_session_config_entry("fastort.cache_dir", arguments[1])
+        x = np.random.default_rng(1).standard_normal((1, 128, 20, 20), np.float32)
+        answer(y=fastort.InferenceSession(arguments[0], options).run(None, {"x": x})[0].ravel().tolist())
+    """
+    # The C library fills memory that nobody wrote yet with these bytes.
+    first = measure(code, path, folder, MALLOC_PERTURB_="17")
+    files = packed_files(folder)
+    assert len(files) == 6
+    assert measure(code, path, folder, MALLOC_PERTURB_="101") == first
+    assert packed_files(folder) == files
 
 
 def test_processes_may_write_the_cache_at_the_same_time(tmp_path: Path) -> None:

@@ -110,11 +110,25 @@ dnnl::memory::desc describe(const dnnl::memory::dims& dims, Layout layout) {
 }
 
 std::string format_name(const dnnl::memory::desc& desc) {
+  std::string text = "onednn:";
+  const auto add = [&text](char tag, const std::vector<int64_t>& values) {
+    text += tag;
+    for (const int64_t value : values) text += std::to_string(value) + ',';
+  };
+  if (desc.get_format_kind() == dnnl::memory::format_kind::blocked) {
+    // The bytes of a description are no name: those that a format does not use differ from one process to the next.
+    add('t', {static_cast<int64_t>(desc.get_data_type()), static_cast<int64_t>(desc.get_size())});
+    add('d', desc.get_dims());
+    add('p', desc.get_padded_dims());
+    add('s', desc.get_strides());
+    add('b', desc.get_inner_blks());
+    add('i', desc.get_inner_idxs());
+    return text;
+  }
   size_t bytes = 0;
   check(dnnl_memory_desc_get_blob(nullptr, &bytes, desc.get()), "describe packed weights");
   std::vector<uint8_t> blob(bytes);
   check(dnnl_memory_desc_get_blob(blob.data(), &bytes, desc.get()), "describe packed weights");
-  std::string text = "onednn:";
   for (const uint8_t byte : blob) {
     text += "0123456789abcdef"[byte >> 4];
     text += "0123456789abcdef"[byte & 15];
