@@ -25,17 +25,19 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench import roofline, workloads
+from bench import ncnn_models, roofline, workloads
+from bench.worker import package_of
 from fastort.analysis import count_flops
 from tests.models import export, zoo
 
-ENGINES = ("fastort", "onnxruntime", "openvino", "torch", "torchscript", "lleaves")
+ENGINES = ("fastort", "onnxruntime", "openvino", "ncnn", "torch", "torchscript", "torchcompile", "lleaves")
+ON_REQUEST = ("ncnn-vulkan",)
 OURS = "fastort"
 
 
 def python_of(engine: str, named: dict[str, str]) -> str | None:
     """Returns the interpreter that has an engine, or ``None`` where none is known."""
-    package = "torch" if engine == "torchscript" else engine
+    package = package_of(engine)
     found = named.get(package) or os.environ.get(f"FASTORT_PEER_{package.upper()}")
     if found:
         return found
@@ -114,9 +116,16 @@ class Worker:
         self.result = Result(engine)
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
         script = Path(__file__).with_name("worker.py")
+        model = target.model
+        if package_of(engine) == "ncnn":
+            try:
+                model = ncnn_models.ensure(python, target.name, target.model.parent, target.sample)
+            except ncnn_models.NotConvertedError as reason:
+                self.result.error = str(reason)
+                return
         self.process = subprocess.Popen(
             [
-                *(python, str(script), engine, target.name, str(target.model), str(target.sample)),
+                *(python, str(script), engine, target.name, str(model), str(target.sample)),
                 *("--threads", str(threads), "--settings", json.dumps(target.settings)),
             ],
             stdin=subprocess.PIPE,
@@ -250,7 +259,9 @@ def plot(measured: dict[tuple[str, int], list[Result]], path: Path) -> None:
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    engines = [e for e in ENGINES if any(r.engine == e and r.times for rs in measured.values() for r in rs)]
+    engines = [
+        e for e in ENGINES + ON_REQUEST if any(r.engine == e and r.times for rs in measured.values() for r in rs)
+    ]
     _, axes = plt.subplots(figsize=(10, 1 + 0.45 * len(measured) * max(1, len(engines)) * 0.5))
     height = 0.8 / max(1, len(engines))
     labels = [f"{name}, {threads} thr." for name, threads in measured]
@@ -297,7 +308,7 @@ def main() -> None:
     """Compares the named models, or all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="models and workloads (default: all)")
-    parser.add_argument("--engines", nargs="+", default=list(ENGINES), choices=ENGINES)
+    parser.add_argument("--engines", nargs="+", default=list(ENGINES), choices=ENGINES + ON_REQUEST)
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=PYTHON")
     parser.add_argument("--threads", type=int, nargs="+", default=[2])
     parser.add_argument("--batch", type=int, default=1)

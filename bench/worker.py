@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import json
+import re
 import sys
 import threading
 import time
@@ -102,8 +103,8 @@ def openvino(options: argparse.Namespace, requests: list[Feeds]) -> Callable[[],
     return create
 
 
-def torch(options: argparse.Namespace, requests: list[Feeds], scripted: bool) -> Callable[[], Ready]:
-    """Prepares PyTorch, eager or as frozen TorchScript; the module is the one that the model was exported from."""
+def torch(options: argparse.Namespace, requests: list[Feeds]) -> Callable[[], Ready]:
+    """Prepares PyTorch, eager, as frozen TorchScript or compiled, on the module that the model was exported from."""
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
     import torch as engine
 
@@ -123,13 +124,56 @@ def torch(options: argparse.Namespace, requests: list[Feeds], scripted: bool) ->
     def create() -> Ready:
         called = module
         with engine.inference_mode():
-            if scripted and not isinstance(module, engine.jit.ScriptModule):
+            if options.engine == "torchscript" and not isinstance(module, engine.jit.ScriptModule):
                 called = engine.jit.trace(module, convert(requests[0]))
                 called = engine.jit.freeze(called.eval()) if isinstance(module, engine.nn.Module) else called
+            elif options.engine == "torchcompile":
+                called = engine.compile(module)
 
         def answer(given: tuple[engine.Tensor, ...]) -> Sequence[np.ndarray]:
             with engine.inference_mode():
                 return [called(*given).numpy()]
+
+        return Ready(answer, ["output"], convert)
+
+    return create
+
+
+def ncnn(options: argparse.Namespace, requests: list[Feeds]) -> Callable[[], Ready]:
+    """Prepares ncnn, on Vulkan where the engine says so, on what pnnx made of the module (see ncnn_models.py)."""
+    import ncnn as engine
+
+    folder = Path(options.model)
+    # Which dimension of each input is the batch, 233 for none: noted in the program that pnnx writes beside the model.
+    program = (folder / "model_ncnn.py").read_text()
+    places = {name: int(index) for name, index in re.findall(r'input\("(\w+)".*batch_index=(\d+)', program)}
+    sources = {name: int(index) for name, index in re.findall(r'extract\("(\w+)"\)\s+.*batch_index=(\d+)', program)}
+
+    def create() -> Ready:
+        net = engine.Net()
+        net.opt.num_threads = options.threads
+        net.opt.use_vulkan_compute = options.engine == "ncnn-vulkan"
+        for reduced in ("fp16_packed", "fp16_storage", "fp16_arithmetic", "bf16_storage"):
+            setattr(net.opt, f"use_{reduced}", False)
+        if net.load_param(str(folder / "model.ncnn.param")) or net.load_model(str(folder / "model.ncnn.bin")):
+            raise SystemExit("ncnn does not load what pnnx wrote")
+
+        def answer(given: list[tuple[str, Any]]) -> Sequence[np.ndarray]:
+            with net.create_extractor() as extractor:
+                for name, matrix in given:
+                    extractor.input(name, matrix)
+                status, output = extractor.extract("out0")
+                if status:
+                    raise RuntimeError(f"ncnn stopped with status {status}")
+                return [output.numpy(batch_index=sources["out0"])]
+
+        def convert(feeds: Feeds) -> list[tuple[str, Any]]:
+            arrays = [array.astype(np.int32) if array.dtype == np.int64 else array for array in feeds.values()]
+            return [
+                (name, engine.Mat(array, batch_index=places[name]).clone())
+                for name, array in zip((f"in{index}" for index in range(len(arrays))), arrays, strict=True)
+                if name in places
+            ]
 
         return Ready(answer, ["output"], convert)
 
@@ -161,8 +205,10 @@ def prepare(options: argparse.Namespace, requests: list[Feeds]) -> Callable[[], 
             return session_of(options.engine, options)
         case "openvino":
             return openvino(options, requests)
-        case "torch" | "torchscript":
-            return torch(options, requests, scripted=options.engine == "torchscript")
+        case "torch" | "torchscript" | "torchcompile":
+            return torch(options, requests)
+        case "ncnn" | "ncnn-vulkan":
+            return ncnn(options, requests)
         case "lleaves":
             return lleaves(options)
         case unknown:
@@ -247,10 +293,15 @@ class Runner:
         return times
 
 
+def package_of(engine: str) -> str:
+    """Returns the package that an engine comes in."""
+    return "torch" if engine.startswith("torch") else engine.partition("-")[0]
+
+
 def version(engine: str) -> str:
     """Returns an engine's version."""
     try:
-        return importlib.metadata.version("torch" if engine == "torchscript" else engine)
+        return importlib.metadata.version(package_of(engine))
     except importlib.metadata.PackageNotFoundError:
         return "from the source tree"
 
@@ -280,6 +331,8 @@ def main() -> None:
     created = time.perf_counter()
     got = runner.in_turn()[0]
     ended = time.perf_counter()
+    if want.size and got.shape != want.shape:
+        raise SystemExit(f"answers with the shape {got.shape} instead of {want.shape}")
     answer(
         version=version(options.engine),
         create_s=created - started,

@@ -18,4 +18,6 @@ peer() {
 
 peer onnxruntime onnxruntime==1.31.1 numpy==2.4.6
 peer openvino openvino==2026.4.1
+# pnnx is a program of its own; what its package asks for beside (PyTorch with CUDA) serves its Python interface alone.
+peer ncnn --no-deps ncnn==1.0.20261020 pnnx==20261020 numpy==2.4.6
 peer lleaves lleaves==1.3.0 lightgbm==4.7.0 llvmlite==0.44.0
