@@ -1,6 +1,7 @@
 #include <memory>
 
 #include "bindings/convert.h"
+#include "tensor/device_buffer.h"
 #include "bindings/dtypes.h"
 #include "bindings/errors.h"
 #include "bindings/ort_value.h"
@@ -90,6 +91,7 @@ PyObject* sequence_to_list(const Sequence& sequence) {
 
 PyObject* tensor_to_array(const Tensor& tensor) {
   if (tensor.type() == DataType::String) return strings_to_array(tensor);
+  if (device_buffer(tensor)) return tensor_to_array(on_host(tensor));
   auto dims = numpy_dims(tensor);
   const int type = numpy_type(tensor.type());
   const auto rank = static_cast<int>(dims.size());

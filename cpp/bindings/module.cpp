@@ -53,6 +53,15 @@ py::list list_vulkan_devices() {
   return devices;
 }
 
+py::dict device_memory_stats() {
+  const DeviceMemory memory = device_memory();
+  py::dict stats;
+  stats["held_bytes"] = memory.held;
+  stats["used_bytes"] = memory.used;
+  stats["allocations"] = memory.pieces;
+  return stats;
+}
+
 }  // namespace
 }  // namespace fastort::bindings
 
@@ -71,6 +80,7 @@ PYBIND11_MODULE(_engine, module) {
   module.def("buffer_of_capsule", &buffer_of_capsule, py::arg("capsule"));
   module.def("vulkan_devices", &list_vulkan_devices);
   module.def("vulkan_refusal", &fastort::vulkan_refusal, py::arg("options"));
+  module.def("device_memory", &device_memory_stats);
   module.def("usable_cpus", &fastort::usable_cpus);
   module.def("set_seed", &fastort::set_random_seed, py::arg("seed"));
   module.def("cpu_name", &fastort::cpu_name);

@@ -12,6 +12,8 @@
 #include "bindings/dlpack.h"
 #include "bindings/dtypes.h"
 #include "bindings/errors.h"
+#include "runtime/devices.h"
+#include "tensor/device_buffer.h"
 
 namespace py = pybind11;
 
@@ -68,6 +70,37 @@ OrtValue from_pointer(uintptr_t address, const std::vector<int64_t>& sizes, cons
   return {Tensor(type, std::move(shape), Buffer::wrap(reinterpret_cast<void*>(address), bytes))};
 }
 
+// A tensor on the device of that number, with the contents of an array.
+OrtValue from_numpy_on_device(const py::object& array, int id) {
+  const Tensor tensor = tensor_from_array(array_of(array), "The array");
+  if (tensor.type() == DataType::String)
+    raise(PyExc_RuntimeError, "strings cannot lie on a device: keep them on the CPU");
+  const py::gil_scoped_release released;
+  auto buffer = allocate_on_device(id, tensor.bytes());
+  if (tensor.bytes()) buffer->write(tensor.raw());
+  return {Tensor(tensor.type(), tensor.shape(), std::move(buffer))};
+}
+
+OrtValue from_shape_on_device(const std::vector<int64_t>& sizes, const py::object& dtype, int id) {
+  const DataType type = data_type_from_python(dtype);
+  if (type == DataType::String) raise(PyExc_RuntimeError, "strings cannot lie on a device: keep them on the CPU");
+  Shape shape = checked_shape(sizes, type);
+  const size_t bytes = static_cast<size_t>(shape.count()) * element_size(type);
+  const py::gil_scoped_release released;
+  auto buffer = allocate_on_device(id, bytes);
+  const std::vector<std::byte> zeros(bytes);
+  if (bytes) buffer->write(zeros.data());
+  return {Tensor(type, std::move(shape), std::move(buffer))};
+}
+
+OrtValue from_device_pointer(uintptr_t address, const std::vector<int64_t>& sizes, const py::object& dtype, int id) {
+  const DataType type = data_type_from_python(dtype);
+  if (type == DataType::String) raise(PyExc_ValueError, "strings have no address to bind");
+  Shape shape = checked_shape(sizes, type);
+  const size_t bytes = static_cast<size_t>(shape.count()) * element_size(type);
+  return {Tensor(type, std::move(shape), find_on_device(id, address, bytes))};
+}
+
 // Values and their places, as linear indices or as one row of indices for each.
 OrtValue from_sparse(const std::vector<int64_t>& sizes, const py::object& values, const py::object& indices) {
   auto sparse = std::make_shared<SparseTensor>();
@@ -101,15 +134,30 @@ const SparseTensor& sparse_of(const OrtValue& self) {
 
 py::object array_from(const Tensor& tensor) { return py::reinterpret_steal<py::object>(tensor_to_array(tensor)); }
 
-void update(const OrtValue& self, const py::object& array) {
+// `from`: an array, or a value, which is read where it lies.
+void update(const OrtValue& self, const py::object& from) {
   const Tensor& target = tensor_of(self);
-  const Tensor source = tensor_from_array(array_of(array), "The array");
+  const bool is_value = py::isinstance<OrtValue>(from);
+  const Tensor source =
+      is_value ? tensor_of(from.cast<const OrtValue&>()) : tensor_from_array(array_of(from), "The array");
   if (source.type() != target.type() || source.count() != target.count())
     raise(PyExc_RuntimeError, "The input size of numpy array does not match the size of the OrtValue. The array is " +
                                   describe(source) + ", the OrtValue " + describe(target));
+  DeviceBuffer *to_device = device_buffer(target), *from_device = device_buffer(source);
+  if (source.bytes() == 0) return;
+  if (to_device || from_device) {
+    const py::gil_scoped_release released;
+    if (to_device && from_device)
+      to_device->copy_from(*from_device);
+    else if (to_device)
+      to_device->write(source.raw());
+    else
+      from_device->copy_to(target.raw());
+    return;
+  }
   if (source.type() == DataType::String)
     std::copy_n(source.data<std::string>(), source.count(), target.data<std::string>());
-  else if (source.bytes() != 0)
+  else
     std::memmove(target.raw(), source.raw(), source.bytes());
 }
 
@@ -149,17 +197,43 @@ void bind_ort_value(py::module_& module) {
       .def_static("from_shape", &from_shape, py::arg("shape"), py::arg("dtype"))
       .def_static("from_pointer", &from_pointer, py::arg("address"), py::arg("shape"), py::arg("dtype"))
       .def_static("from_sparse", &from_sparse, py::arg("shape"), py::arg("values"), py::arg("indices"))
+      .def_static("from_numpy_on_device", &from_numpy_on_device, py::arg("array"), py::arg("device_id"))
+      .def_static("from_shape_on_device", &from_shape_on_device, py::arg("shape"), py::arg("dtype"),
+                  py::arg("device_id"))
+      .def_static("from_device_pointer", &from_device_pointer, py::arg("address"), py::arg("shape"), py::arg("dtype"),
+                  py::arg("device_id"))
+      .def_static(
+          "request_on_device", [](int id) { return OrtValue{request_for(request_on_device(id))}; },
+          py::arg("device_id"))
+      .def("device",
+           [](const OrtValue& self) {
+             const DeviceBuffer* buffer = self.value.is_tensor() ? device_buffer(self.value.tensor()) : nullptr;
+             if (!buffer) return std::make_pair(std::string("cpu"), 0);
+             return std::make_pair(std::string(buffer->device_name()), buffer->device_id());
+           })
+      .def("on_host",
+           [](const OrtValue& self) {
+             const py::gil_scoped_release released;
+             return OrtValue{on_host(tensor_of(self))};
+           })
       .def("sparse_values", [](const OrtValue& self) { return array_from(sparse_of(self).values); })
       .def("sparse_indices", [](const OrtValue& self) { return array_from(sparse_of(self).indices); })
       .def("to_python",
-           [](const OrtValue& self) { return py::reinterpret_steal<py::object>(value_to_python(self.value)); })
+           [](const OrtValue& self) {
+             Value value = self.value;
+             if (value.is_tensor() && device_buffer(value.tensor())) {
+               const py::gil_scoped_release released;
+               value = on_host(value.tensor());
+             }
+             return py::reinterpret_steal<py::object>(value_to_python(value));
+           })
       .def_static(
           "from_dlpack",
           [](const py::object& capsule, bool is_bool) { return OrtValue{tensor_from_dlpack(capsule, is_bool)}; },
           py::arg("capsule"), py::arg("is_bool"))
       .def(
           "to_dlpack",
-          [](const OrtValue& self, bool versioned) { return tensor_to_dlpack(tensor_of(self), versioned); },
+          [](const OrtValue& self, bool versioned) { return tensor_to_dlpack(on_host(tensor_of(self)), versioned); },
           py::arg("versioned"))
       .def("update", &update, py::arg("array"))
       .def("shape", &shape_of)
@@ -169,7 +243,12 @@ void bind_ort_value(py::module_& module) {
              return static_cast<int>(self.value.is_sparse() ? self.value.sparse().values.type()
                                                             : tensor_of(self).type());
            })
-      .def("data_ptr", [](const OrtValue& self) { return reinterpret_cast<uintptr_t>(tensor_of(self).raw()); })
+      .def("data_ptr",
+           [](const OrtValue& self) {
+             const Tensor& tensor = tensor_of(self);
+             const DeviceBuffer* buffer = device_buffer(tensor);
+             return buffer ? static_cast<uintptr_t>(buffer->address()) : reinterpret_cast<uintptr_t>(tensor.raw());
+           })
       .def("byte_size", [](const OrtValue& self) { return tensor_of(self).bytes(); })
       .def("kind", [](const OrtValue& self) {
         const Value& value = self.value;

@@ -9,6 +9,7 @@
 #include "bindings/errors.h"
 #include "bindings/interrupt.h"
 #include "bindings/ort_value.h"
+#include "tensor/device_buffer.h"
 
 namespace py = pybind11;
 
@@ -79,7 +80,7 @@ void write_bound(const Value& result, const Tensor& target, const NodeArgInfo& i
   if (tensor.shape() != target.shape())
     invalid_argument("Got invalid dimensions for output: " + info.name + " : the bound memory is " + describe(target) +
                      ", the result is " + describe(tensor));
-  if (tensor.raw() == target.raw() || tensor.count() == 0) return;
+  if (tensor.identity() == target.identity() || tensor.count() == 0) return;
   if (tensor.type() == DataType::String)
     std::copy_n(tensor.data<std::string>(), tensor.count(), target.data<std::string>());
   else
@@ -253,12 +254,12 @@ void PySession::separate(Call& call, std::span<const Value> targets) {
   for (size_t i = 0; i < call.results.size(); ++i) {
     const Value& result = call.results[i];
     const bool in_place = i < targets.size() && targets[i].is_tensor() && result.is_tensor() &&
-                          targets[i].tensor().raw() == result.tensor().raw();
+                          targets[i].tensor().identity() == result.tensor().identity();
     if (in_place) continue;
     bool shared = false;
     for (const Value& feed : call.feeds) shared |= same_memory(feed, call.results[i]);
     for (size_t k = 0; k < i && !call.selected.empty(); ++k) shared |= same_memory(call.results[k], call.results[i]);
-    if (shared) call.results[i] = call.results[i].tensor().clone();
+    if (shared) call.results[i] = copy_of(call.results[i].tensor());
   }
 }
 
@@ -285,7 +286,7 @@ py::list PySession::run_values(const py::object& output_names, const py::object&
   call.run(last_run_ns_);
   separate(call, targets);
   for (size_t i = 0; i < targets.size(); ++i) {
-    if (targets[i].is_tensor())
+    if (targets[i].is_tensor() && !is_request(targets[i].tensor()))
       write_bound(call.results[i], targets[i].tensor(), call.session->output_info(call.outputs[i]));
   }
   py::list list;

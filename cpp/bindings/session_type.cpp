@@ -152,6 +152,10 @@ py::dict memory_stats(const PySession& self) {
   stats["idle_arena_bytes"] = session->idle_arena_bytes();
   stats["process_packed_weight_bytes"] = SharedPackStore::instance().bytes();
   stats["process_idle_output_bytes"] = BufferPool::instance().idle_bytes();
+  const DeviceMemory device = session->device_memory();
+  stats["device_held_bytes"] = device.held;
+  stats["device_used_bytes"] = device.used;
+  stats["device_allocations"] = device.pieces;
   return stats;
 }
 

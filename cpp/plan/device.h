@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ops/gpu.h"
+#include "tensor/device_buffer.h"
 
 // What the planner hands to a provider that runs nodes in memory of its own.
 namespace fastort {
@@ -59,6 +60,21 @@ struct DevicePlan {
   std::vector<DeviceSegment> segments;
 };
 
+// What the kernels of a plan's segments share in a run.
+class DeviceState : public KernelState {
+ public:
+  // For the next run, the memory behind a segment's input or output; nullptr for the host's, whose pointer the
+  // segment's step has. Called for every such operand that enters or leaves the plan, before the first segment runs.
+  virtual void bind(size_t segment, size_t operand, bool output, DeviceBuffer* buffer) = 0;
+};
+
+// Memory of a device that is held for sessions and values, in bytes.
+struct DeviceMemory {
+  size_t held = 0;    // taken from the driver
+  size_t used = 0;    // of it by weights, values, arenas and staging memory
+  size_t pieces = 0;  // that these are
+};
+
 // A provider beside the CPU.
 class DeviceProvider {
  public:
@@ -69,6 +85,9 @@ class DeviceProvider {
   virtual bool strict() const = 0;
   // One kernel for each segment. They share one state, which the first one makes.
   virtual std::vector<std::unique_ptr<Kernel>> compile(DevicePlan plan) const = 0;
+  // See DeviceBuffer::device().
+  virtual const void* device() const = 0;
+  virtual DeviceMemory memory() const = 0;
   // Frees what is idle; returns the bytes freed.
   virtual size_t trim() const = 0;
 };

@@ -125,4 +125,24 @@ DevicePlan DevicePart::finish() {
   return std::move(plan_);
 }
 
+void find_device_uses(Instance& plan, std::span<const int> steps, const void* device) {
+  if (steps.empty()) return;
+  plan.device = device;
+  plan.device_state = plan.steps[static_cast<size_t>(steps.front())].state;
+  std::vector<bool> by_device(plan.slots.size(), false);
+  for (size_t segment = 0; segment < steps.size(); ++segment) {
+    const Step& step = plan.steps[static_cast<size_t>(steps[segment])];
+    for (uint32_t i = 0; i < uint32_t{step.num_inputs} + step.num_outputs; ++i) {
+      const Slot& slot = plan.slots[step.first_slot + i];
+      by_device[step.first_slot + i] = true;
+      if (slot.loc != Loc::External) continue;
+      const bool output = i >= step.num_inputs;
+      plan.device_uses.push_back({slot.base, static_cast<uint32_t>(segment), output ? i - step.num_inputs : i, output});
+      plan.externals[slot.base].device_only = true;
+    }
+  }
+  for (size_t i = 0; i < plan.slots.size(); ++i)
+    if (plan.slots[i].loc == Loc::External && !by_device[i]) plan.externals[plan.slots[i].base].device_only = false;
+}
+
 }  // namespace fastort

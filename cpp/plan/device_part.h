@@ -3,6 +3,7 @@
 #include <unordered_map>
 
 #include "plan/device.h"
+#include "plan/instance.h"
 
 namespace fastort {
 
@@ -38,5 +39,8 @@ class DevicePart {
   int segment_begin_ = 0;
   std::unordered_map<const std::byte*, int> plain_;  // constants by their contents' address
 };
+
+// Notes which externals of a plan the segments' steps use, and which nobody else does.
+void find_device_uses(Instance& plan, std::span<const int> steps, const void* device);
 
 }  // namespace fastort

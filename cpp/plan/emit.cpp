@@ -40,6 +40,7 @@ void Emitter::run() {
   emit_leaving();
   device_.finish();
   steps_.finish();
+  device_.find_uses();
 }
 
 void Emitter::emit_compute(PlannedNode& planned) {

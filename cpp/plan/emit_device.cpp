@@ -82,4 +82,8 @@ void DeviceEmitter::finish() {
   }
 }
 
+void DeviceEmitter::find_uses() {
+  if (!device_steps_.empty()) find_device_uses(*draft_.plan, device_steps_, draft_.services.device->device());
+}
+
 }  // namespace fastort

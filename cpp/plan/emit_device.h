@@ -16,6 +16,8 @@ class DeviceEmitter {
   void segment(std::span<const int> nodes);
   // Hands the segments to the provider, whose kernels take their steps.
   void finish();
+  // When all steps have their places: notes which values may stay on the device as they enter and leave the plan.
+  void find_uses();
 
  private:
   DeviceOperand device_input(ValueId id, const TensorDesc& desc, std::vector<int>& fed);

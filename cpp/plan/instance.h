@@ -23,6 +23,16 @@ struct External {
   DataType type = DataType::Undefined;
   Shape shape;
   bool made_here = false;  // the run allocates it (or takes the caller's buffer) before the first step
+  // Only the device reads or writes it: it may be memory of the device.
+  bool device_only = false;
+};
+
+// An external that a segment on the device reads or writes.
+struct DeviceUse {
+  uint32_t external = 0;
+  uint32_t segment = 0;
+  uint32_t operand = 0;  // of the segment's uploads, or downloads
+  bool output = false;
 };
 
 // One kernel call. Its pointers are a run of Instance::slots: inputs, then outputs.
@@ -68,6 +78,9 @@ struct Instance {
   size_t arena_bytes = 0;
   std::vector<std::unique_ptr<Kernel>> kernels;
   std::vector<const Kernel*> stateful;  // kernels that want a state in each context
+  std::vector<DeviceUse> device_uses;
+  int device_state = -1;         // among the states, of the segments' kernels
+  const void* device = nullptr;  // see DeviceBuffer::device()
   std::vector<Tensor> constants;
   std::vector<std::shared_ptr<Tensor>> holders;  // tensors whose addresses kernels and frames keep
   // Values known at planning time that a later plan or the caller reads.

@@ -22,6 +22,10 @@ std::shared_ptr<const DeviceProvider> open_device(
 
 std::vector<VulkanDevice> vulkan_devices() { fail(ErrorCode::Fail, kMissing); }
 std::string vulkan_refusal(const ProviderOptions&) { return kMissing; }
+std::shared_ptr<DeviceBuffer> allocate_on_device(int, size_t) { fail(ErrorCode::Fail, kMissing); }
+std::shared_ptr<DeviceBuffer> find_on_device(int, uint64_t, size_t) { fail(ErrorCode::Fail, kMissing); }
+std::shared_ptr<DeviceBuffer> request_on_device(int) { fail(ErrorCode::Fail, kMissing); }
+DeviceMemory device_memory() { return {}; }
 
 #else
 
@@ -48,6 +52,29 @@ std::string vulkan_refusal(const ProviderOptions& options) {
     return error.what();
   }
   return {};
+}
+
+std::shared_ptr<DeviceBuffer> allocate_on_device(int id, size_t bytes) {
+  const ForkGuard guard;
+  return vulkan::allocate_value(id, bytes);
+}
+
+std::shared_ptr<DeviceBuffer> find_on_device(int id, uint64_t address, size_t bytes) {
+  const ForkGuard guard;
+  if (auto buffer = vulkan::find_value(id, address, bytes)) return buffer;
+  invalid_argument("there are no " + std::to_string(bytes) + " bytes at the address " + std::to_string(address) +
+                   " of the device 'vulkan:" + std::to_string(id) +
+                   "': an address is OrtValue.data_ptr() of a living value on that device");
+}
+
+std::shared_ptr<DeviceBuffer> request_on_device(int id) {
+  const ForkGuard guard;
+  return vulkan::request_value(id);
+}
+
+DeviceMemory device_memory() {
+  const ForkGuard guard;
+  return vulkan::open_device_memory();
 }
 
 #endif

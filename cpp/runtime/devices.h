@@ -30,4 +30,13 @@ std::vector<VulkanDevice> vulkan_devices();
 // Error.
 std::string vulkan_refusal(const ProviderOptions& options);
 
+// Memory on a device that a program names, "vulkan" and a number; throws Error with the reason where it does not serve.
+std::shared_ptr<DeviceBuffer> allocate_on_device(int id, size_t bytes);
+// The bytes at an address in memory that such a call returned; throws Error where they are in none.
+std::shared_ptr<DeviceBuffer> find_on_device(int id, uint64_t address, size_t bytes);
+// See DeviceBuffer::is_request().
+std::shared_ptr<DeviceBuffer> request_on_device(int id);
+// Of all devices that the process has open.
+DeviceMemory device_memory();
+
 }  // namespace fastort

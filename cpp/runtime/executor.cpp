@@ -5,6 +5,7 @@
 
 #include "base/fork.h"
 #include "ops/core/infer.h"
+#include "tensor/device_buffer.h"
 
 namespace fastort {
 namespace {
@@ -172,6 +173,23 @@ size_t Executor::idle_arena_bytes() {
 
 namespace {
 
+// A result on the device where the caller wants it: in the memory that was bound, where it fits.
+Tensor placed(const Tensor& result, const Tensor& bound, DeviceBuffer& wanted, bool shared) {
+  if (result.buffer() == bound.buffer()) return result;
+  if (result.type() == DataType::String)
+    invalid_argument("an output of strings cannot lie on the device '" + std::string(wanted.device_name()) + "'");
+  if (!wanted.is_request() && result.type() == bound.type() && result.shape() == bound.shape()) {
+    if (result.bytes() == 0) return bound;
+    if (const DeviceBuffer* from = device_buffer(result))
+      wanted.copy_from(*from);
+    else
+      wanted.write(result.raw());
+    return bound;
+  }
+  const DeviceBuffer* lies = device_buffer(result);
+  return lies && lies->device() == wanted.device() && !shared ? result : on_device(result, wanted);
+}
+
 // Appends what a plan depends on: where it starts, and of each value its type, shape and, where needed, contents.
 void make_key(const Program& program, int begin, std::span<const Value> values, PlanCache::Key& key) {
   key.clear();
@@ -262,7 +280,13 @@ void Executor::run(std::span<const Value> inputs, std::span<Value> outputs, cons
   for (size_t i = 0; i < outputs.size(); ++i) {
     if (!outputs[i].empty()) activation.values[static_cast<size_t>(graph.outputs[i])] = outputs[i];
   }
-  for (size_t i = 0; i < inputs.size(); ++i) activation.values[static_cast<size_t>(graph.inputs[i])] = inputs[i];
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const ValueId id = graph.inputs[i];
+    Value& value = activation.values[static_cast<size_t>(id)];
+    value = inputs[i];
+    // Plans are made from the contents of some.
+    if (value.is_tensor() && program_->needs_value(id)) value = on_host(value.tensor());
+  }
 
   const int count = static_cast<int>(graph.nodes.size());
   for (int begin = 0; begin < count;) {
@@ -285,21 +309,25 @@ void Executor::finish(Activation& activation, std::span<const Value> inputs, std
   for (size_t i = 0; i < outputs.size(); ++i) {
     const ValueId id = graph.outputs[i];
     Value value = activation.values[static_cast<size_t>(id)];
-    const bool constant = value.empty() && graph.constant(id);
+    // What stands in the place of a constant is what the caller bound.
+    const bool constant = graph.constant(id) != nullptr;
     if (constant) value = *graph.constant(id);
     if (value.is_tensor()) {
       const Tensor& tensor = value.tensor();
-      const bool bound = outputs[i].is_tensor() && outputs[i].tensor().raw() == tensor.raw();
+      const bool bound = outputs[i].is_tensor() && outputs[i].tensor().identity() == tensor.identity();
       // An output that is an input, a weight or a second name of another output is a copy. Two references are the
       // activation's and this function's.
       bool shared = constant || (tensor.buffer() && tensor.buffer().use_count() > 2);
       for (size_t k = 0; k < i && !shared; ++k) {
-        shared = outputs[k].is_tensor() && outputs[k].tensor().raw() == tensor.raw() && tensor.bytes() != 0;
+        shared = outputs[k].is_tensor() && outputs[k].tensor().identity() == tensor.identity() && tensor.bytes() != 0;
       }
       for (const Value& input : inputs) {
-        shared |= input.is_tensor() && input.tensor().raw() == tensor.raw() && tensor.bytes() != 0;
+        shared |= input.is_tensor() && input.tensor().identity() == tensor.identity() && tensor.bytes() != 0;
       }
-      if (shared && !bound) value = tensor.clone();
+      if (DeviceBuffer* wanted = outputs[i].is_tensor() ? device_buffer(outputs[i].tensor()) : nullptr)
+        value = placed(tensor, outputs[i].tensor(), *wanted, shared);
+      else if (shared && !bound)
+        value = copy_of(tensor);
     }
     outputs[i] = std::move(value);
   }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "passes/pipeline.h"
+#include "plan/device.h"
 #include "runtime/executor.h"
 #include "runtime/options.h"
 #include "runtime/profiler.h"
@@ -70,6 +71,8 @@ class Session {
   size_t trim();
   // Bytes of the arenas of contexts that no run uses.
   size_t idle_arena_bytes() const;
+  // Of the session's device, which others may share; nothing for the CPU alone.
+  DeviceMemory device_memory() const { return device_ ? device_->memory() : DeviceMemory{}; }
   size_t plan_count() const;
   size_t plan_bytes() const;
 

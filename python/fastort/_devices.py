@@ -1,4 +1,4 @@
-"""Devices and their memory, as far as a program names them. Only the CPU is served."""
+"""Devices and their memory, as far as a program names them. Values lie on the CPU or on a Vulkan device."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ._enums import (
 CPU_PROVIDER = "CPUExecutionProvider"
 
 # The numbers of the kinds of devices by the names that programs use.
-_DEVICE_TYPES = {"cpu": 0, "cuda": 1, "gpu": 1, "dml": 4, "webgpu": 1, "cann": 3, "npu": 3, "fpga": 2}
+_DEVICE_TYPES = {"cpu": 0, "cuda": 1, "gpu": 1, "vulkan": 1, "dml": 4, "webgpu": 1, "cann": 3, "npu": 3, "fpga": 2}
 _VENDORS = {
     "cuda": OrtDeviceVendorId.NVIDIA,
     "dml": OrtDeviceVendorId.MICROSOFT,
@@ -112,7 +112,7 @@ class CDevice:
 
 
 class OrtDevice:
-    """A device that can hold values. Naming one is always possible; values can only be made on the CPU."""
+    """A device that can hold values. Naming one is always possible; values are made on ``"cpu"`` and ``"vulkan"``."""
 
     __slots__ = ("_ort_device",)
 
@@ -363,14 +363,17 @@ def get_ep_devices() -> list[OrtEpDevice]:
 
 
 def checked_device(name: str) -> str:
-    """Returns the name of a device that values can be made on.
+    """Returns the kind of device that values are made on: ``"cpu"`` or ``"vulkan"``.
 
     Args:
-        name: A name that a program gives.
+        name: A name that a program gives; ``"gpu"`` is the Vulkan device.
 
     Raises:
-        RuntimeError: If it is not the CPU.
+        RuntimeError: If it is another one.
     """
-    if name.lower() != "cpu":
-        raise RuntimeError(f"Can't allocate memory on the device '{name}': only 'cpu' is available.")
+    kind = name.lower()
+    if kind in ("vulkan", "gpu"):
+        return "vulkan"
+    if kind != "cpu":
+        raise RuntimeError(f"Can't allocate memory on the device '{name}': only 'cpu' and 'vulkan' are available.")
     return "cpu"

@@ -32,6 +32,7 @@ class IOBinding:
         self._output_names = [argument.name for argument in session.get_outputs()]
         self._inputs: dict[str, OrtValue] = {}
         self._outputs: dict[str, OrtValue | None] = {}
+        self._made_on_device: set[str] = set()  # outputs whose entry only names the device
         self._results: list[OrtValue] = []
 
     def bind_cpu_input(self, name: str, arr_on_cpu: np.ndarray[Any, Any]) -> None:
@@ -53,17 +54,17 @@ class IOBinding:
 
         Args:
             name: The input's name.
-            device_type: ``"cpu"``.
-            device_id: Ignored.
+            device_type: ``"cpu"`` or ``"vulkan"``.
+            device_id: The number of the Vulkan device.
             element_type: A dtype or a number of ``onnx.TensorProto``.
             shape: The tensor's sizes.
-            buffer_ptr: The address of the first element.
+            buffer_ptr: The address of the first element; on a Vulkan device, one in the memory of an ``OrtValue``.
 
         Raises:
             RuntimeError: If the session has no such input, or the device is not available.
         """
-        checked_device(device_type)
-        self.bind_ortvalue_input(name, _at_address(buffer_ptr, shape, element_type))
+        kind = checked_device(device_type)
+        self.bind_ortvalue_input(name, _at_address(kind, device_id, buffer_ptr, shape, element_type))
 
     def bind_ortvalue_input(self, name: str, ortvalue: OrtValue) -> None:
         """Binds a value.
@@ -92,8 +93,8 @@ class IOBinding:
 
         Args:
             name: The output's name.
-            device_type: ``"cpu"``.
-            device_id: Ignored.
+            device_type: ``"cpu"`` or ``"vulkan"``.
+            device_id: The number of the Vulkan device.
             element_type: A dtype or a number of ``onnx.TensorProto``; with ``buffer_ptr`` only.
             shape: The tensor's sizes; with ``buffer_ptr`` only.
             buffer_ptr: The address of the first element; ``None`` for memory of the session's.
@@ -102,11 +103,18 @@ class IOBinding:
             RuntimeError: If the session has no such output, or the device is not available.
             ValueError: If there is a ``buffer_ptr`` without a type or a shape.
         """
-        checked_device(device_type)
+        kind = checked_device(device_type)
         self._check_output(name)
         if buffer_ptr is not None and (element_type is None or shape is None):
             raise ValueError("`element_type` and `shape` are to be provided if pre-allocated memory is provided")
-        self._outputs[name] = None if buffer_ptr is None else _at_address(buffer_ptr, shape or (), element_type)
+        self._made_on_device.discard(name)
+        if buffer_ptr is not None:
+            self._outputs[name] = _at_address(kind, device_id, buffer_ptr, shape or (), element_type)
+        elif kind == "cpu":
+            self._outputs[name] = None
+        else:
+            self._outputs[name] = OrtValue(_engine.OrtValue.request_on_device(device_id))
+            self._made_on_device.add(name)
 
     def bind_ortvalue_output(self, name: str, ortvalue: OrtValue) -> None:
         """Binds an output to the memory of a value.
@@ -119,6 +127,7 @@ class IOBinding:
             RuntimeError: If the session has no such output.
         """
         self._check_output(name)
+        self._made_on_device.discard(name)
         self._outputs[name] = ortvalue
 
     def _check_output(self, name: str) -> None:
@@ -126,10 +135,10 @@ class IOBinding:
             raise RuntimeError(f"Failed to find NodeArg with name: {name} in the def list: {self._output_names}")
 
     def synchronize_inputs(self) -> None:
-        """Does nothing: memory of the CPU is always ready."""
+        """Does nothing: a run returns when its results are ready, on whatever device."""
 
     def synchronize_outputs(self) -> None:
-        """Does nothing: memory of the CPU is always ready."""
+        """Does nothing: a run returns when its results are ready, on whatever device."""
 
     def get_outputs(self) -> list[OrtValue]:
         """Returns the values of the last run in the order in which they were bound."""
@@ -150,6 +159,7 @@ class IOBinding:
     def clear_binding_outputs(self) -> None:
         """Forgets the bound outputs."""
         self._outputs.clear()
+        self._made_on_device.clear()
         self._results.clear()
 
     def _run(self, session: _engine.Session, run_options: _engine.RunOptions | None) -> None:
@@ -157,7 +167,8 @@ class IOBinding:
             raise ValueError("IOBinding must be used with the session that created it.")
         bound = list(self._outputs.values())
         results = session.run_values(list(self._outputs), self._inputs, bound, run_options)
-        self._results = [value or OrtValue(result) for value, result in zip(bound, results, strict=True)]
+        kept = [None if name in self._made_on_device else value for name, value in self._outputs.items()]
+        self._results = [value or OrtValue(result) for value, result in zip(kept, results, strict=True)]
 
 
 class SessionIOBinding(IOBinding):
@@ -178,7 +189,7 @@ class SessionIOBinding(IOBinding):
             self.bind_cpu_input(name, what[0])
             return
         device, element_type, shape, address = what
-        super().bind_input(name, _device_name(device), 0, element_type, shape, address)
+        super().bind_input(name, _device_name(device), _device_id(device), element_type, shape, address)
 
     def bind_output(self, name: str, *what: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Binds an output to memory that every run takes anew, or to memory at an address.
@@ -190,14 +201,25 @@ class SessionIOBinding(IOBinding):
         Raises:
             TypeError: If the arguments are others.
         """
-        super().bind_output(name, _device_name(what[0]), 0, *what[1:])
+        super().bind_output(name, _device_name(what[0]), _device_id(what[0]), *what[1:])
 
 
 def _device_name(device: Any) -> str:
     inner = device._get_c_device() if isinstance(device, OrtDevice) else device
-    return "cpu" if inner.device_type() == inner.cpu() else f"device type {inner.device_type()}"
+    if inner.device_type() == inner.cpu():
+        return "cpu"
+    if inner.device_type() == inner.gpu() and inner.vendor_id() == 0:
+        return "vulkan"
+    return f"device type {inner.device_type()} of vendor {inner.vendor_id()}"
 
 
-def _at_address(address: int, shape: Sequence[int], element_type: Any) -> OrtValue:
+def _device_id(device: Any) -> int:
+    inner = device._get_c_device() if isinstance(device, OrtDevice) else device
+    return int(inner.device_id())
+
+
+def _at_address(kind: str, device_id: int, address: int, shape: Sequence[int], element_type: Any) -> OrtValue:
     element_type = np.float32 if element_type is None else element_type
+    if kind == "vulkan":
+        return OrtValue(_engine.OrtValue.from_device_pointer(address, list(shape), element_type, device_id))
     return OrtValue(_engine.OrtValue.from_pointer(address, list(shape), element_type))

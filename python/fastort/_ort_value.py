@@ -47,15 +47,17 @@ class OrtValue:
         """Makes a tensor of an array.
 
         Args:
-            numpy_obj: The array. The value shares its memory where it is C-contiguous and holds no text.
-            device_type: ``"cpu"``.
-            device_id: Ignored.
+            numpy_obj: The array. The value shares its memory where it is C-contiguous and holds no text; on a device it
+                is a copy.
+            device_type: ``"cpu"`` or ``"vulkan"``.
+            device_id: The number of the Vulkan device, as the provider's option ``device_id`` counts them.
             vendor_id: Ignored.
 
         Raises:
             RuntimeError: If ONNX has no type for the array's dtype, or the device is not available.
         """
-        checked_device(device_type)
+        if checked_device(device_type) == "vulkan":
+            return cls(_engine.OrtValue.from_numpy_on_device(numpy_obj, device_id))
         return cls(_engine.OrtValue.from_numpy(numpy_obj), numpy_obj)
 
     @classmethod
@@ -86,17 +88,18 @@ class OrtValue:
         Args:
             shape: Its sizes.
             element_type: A NumPy or ``ml_dtypes`` dtype, or a number of ``onnx.TensorProto``.
-            device_type: ``"cpu"``.
-            device_id: Ignored.
+            device_type: ``"cpu"`` or ``"vulkan"``.
+            device_id: The number of the Vulkan device.
             vendor_id: Ignored.
-            memory_info: Where the memory is to lie; it is the CPU's.
+            memory_info: Where the memory is to lie, if ``device_type`` does not say it; it is the CPU's.
 
         Raises:
             ValueError: If a size is negative or the tensor too large.
             TypeError: If ONNX has no such type.
             RuntimeError: If the device is not available.
         """
-        checked_device(device_type)
+        if checked_device(device_type) == "vulkan":
+            return cls(_engine.OrtValue.from_shape_on_device(list(shape), element_type, device_id))
         return cls(_engine.OrtValue.from_shape(list(shape), element_type))
 
     @classmethod
@@ -126,7 +129,7 @@ class OrtValue:
         return cls(_engine.OrtValue.from_dlpack(capsule, is_bool))
 
     def numpy(self) -> np.ndarray[Any, Any]:
-        """Returns the tensor as an array that shares its memory (text is copied).
+        """Returns the tensor as an array that shares its memory (text, and what lies on a device, is copied).
 
         Raises:
             RuntimeError: If the value is no tensor.
@@ -155,7 +158,8 @@ class OrtValue:
             RuntimeError: If it does not fit.
         """
         if isinstance(data, OrtValue):
-            data = data.numpy()
+            self._ortvalue.update(data._ortvalue)
+            return
         if not isinstance(data, np.ndarray):
             raise TypeError(f"data must be a numpy.ndarray or an OrtValue, not {type(data).__name__}.")
         self._ortvalue.update(data)
@@ -173,11 +177,15 @@ class OrtValue:
         return self._ortvalue.element_type()
 
     def device_name(self) -> str:
-        """Returns the device that holds the value: ``"cpu"``."""
-        return "cpu"
+        """Returns the device that holds the value: ``"cpu"`` or ``"vulkan"``."""
+        return self._ortvalue.device()[0]
 
     def data_ptr(self) -> int:
-        """Returns the address of the tensor's first element; raises RuntimeError for what is no tensor."""
+        """Returns the address of the tensor's first element, on the device that holds it.
+
+        Raises:
+            RuntimeError: If the value is no tensor.
+        """
         return self._ortvalue.data_ptr()
 
     def tensor_size_in_bytes(self) -> int:
@@ -232,13 +240,22 @@ class OrtValue:
 
         Args:
             stream: Ignored: the CPU has no streams.
-            **kwargs: What newer versions of the protocol ask; ``copy=True`` is answered with memory of its own.
+            **kwargs: What newer versions of the protocol ask; ``copy=True`` is answered with memory of its own, and so
+                is ``dl_device=(1, 0)`` for a tensor on a device.
 
         Raises:
-            BufferError: If DLPack has no form for the tensor's type.
+            BufferError: If DLPack has no form for the tensor's type, or the tensor lies on a device and no copy on the
+                CPU is asked for.
         """
         value = self
-        if kwargs.get("copy"):
+        if self.device_name() != "cpu":
+            if kwargs.get("dl_device") != (1, 0) or kwargs.get("copy") is False:
+                raise BufferError(
+                    f"DLPack has no form for memory of the device '{self.device_name()}' that another library could "
+                    "open; copy it with .numpy(), or ask for dl_device=(1, 0)"
+                )
+            value = OrtValue(self._ortvalue.on_host())
+        elif kwargs.get("copy"):
             value = OrtValue.ortvalue_from_shape_and_type(self.shape(), self.element_type())
             value.update_inplace(self)
         # Of the first version NumPy takes what it reads to be read-only.
@@ -246,8 +263,9 @@ class OrtValue:
         return value._ortvalue.to_dlpack(versioned)
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        """Returns DLPack's name of the device: the CPU's."""
-        return 1, 0
+        """Returns DLPack's name of the device: the CPU's, or Vulkan's."""
+        name, number = self._ortvalue.device()
+        return (1, 0) if name == "cpu" else (7, number)
 
     def __repr__(self) -> str:
         """Returns the type and the shape."""
@@ -268,7 +286,7 @@ def copy_tensors(src: Sequence[OrtValue], dst: Sequence[OrtValue], stream: objec
         RuntimeError: If a pair does not fit.
     """
     for source, target in zip(src, dst, strict=True):
-        target.update_inplace(source.numpy())
+        target.update_inplace(source)
 
 
 def _unpickle(shape: tuple[int, ...], element_type: int, contents: Any) -> OrtValue:

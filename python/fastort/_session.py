@@ -450,7 +450,10 @@ class InferenceSession:
             ``plan_count`` and ``plan_bytes``: cached plans, one for each set of input shapes. ``idle_arena_bytes``:
             room for intermediates that the next runs use again; ``trim`` frees it. For the whole process:
             ``process_packed_weight_bytes`` (weights in the kernels' own forms, held once for equal contents) and
-            ``process_idle_output_bytes`` (memory of results that were dropped, for the next ones).
+            ``process_idle_output_bytes`` (memory of results that were dropped, for the next ones). Of the session's
+            GPU, which other sessions and values may share: ``device_held_bytes`` (taken from its driver),
+            ``device_used_bytes`` (of it by weights, values, intermediates and copies) and ``device_allocations``
+            (how many pieces these are).
         """
         return self._sess.memory_stats()
 

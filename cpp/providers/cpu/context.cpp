@@ -67,7 +67,8 @@ CpuContext::CpuContext(std::shared_ptr<const Instance> plan, const Graph& graph)
     : plan_(std::move(plan)),
       graph_(graph),
       pointers_(plan_->slots.size(), nullptr),
-      externals_(plan_->externals.size(), nullptr) {
+      externals_(plan_->externals.size(), nullptr),
+      device_externals_(plan_->externals.size(), nullptr) {
   for (size_t i = 0; i < plan_->slots.size(); ++i) {
     const Slot& slot = plan_->slots[i];
     if (slot.loc == Loc::Constant) pointers_[i] = plan_->constants[slot.base].raw() + slot.offset;
@@ -88,6 +89,11 @@ void CpuContext::bind_externals(std::span<Value> values) {
   for (size_t i = 0; i < externals_.size(); ++i) {
     const External& external = plan_->externals[i];
     Value& value = values[static_cast<size_t>(external.id)];
+    device_externals_[i] = nullptr;
+    if (value.is_tensor() && device_buffer(value.tensor())) {
+      device_externals_[i] = bind_device(external, value);
+      if (device_externals_[i]) continue;
+    }
     if (external.made_here) {
       const bool bound =
           value.is_tensor() && value.tensor().type() == external.type && value.tensor().shape() == external.shape;
@@ -96,6 +102,31 @@ void CpuContext::bind_externals(std::span<Value> values) {
     externals_[i] = value.tensor().raw();
   }
   for (const Patch& patch : patches_) pointers_[patch.pointer] = externals_[patch.external] + patch.offset;
+  for (const DeviceUse& use : plan_->device_uses) {
+    auto* state = static_cast<DeviceState*>(states_[static_cast<size_t>(plan_->device_state)].get());
+    state->bind(use.segment, use.operand, use.output, device_externals_[use.external]);
+  }
+}
+
+DeviceBuffer* CpuContext::bind_device(const External& external, Value& value) const {
+  DeviceBuffer* buffer = device_buffer(value.tensor());
+  const auto elements = checked_count(external.shape);
+  const bool usable = external.device_only && buffer->device() == plan_->device && elements && *elements != 0;
+  if (!external.made_here) {
+    if (usable) return buffer;
+    value = on_host(value.tensor());
+    return nullptr;
+  }
+  if (!usable) {
+    value = Value();
+    return nullptr;
+  }
+  const Tensor& tensor = value.tensor();
+  if (!buffer->is_request() && tensor.type() == external.type && tensor.shape() == external.shape) return buffer;
+  auto fresh = buffer->allocate(static_cast<size_t>(*elements) * element_size(external.type));
+  buffer = fresh.get();
+  value = Tensor(external.type, external.shape, std::move(fresh));
+  return buffer;
 }
 
 void CpuContext::run(std::span<Value> values, std::byte* arena, const Parallel& parallel, StepObserver* observer) {

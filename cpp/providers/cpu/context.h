@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include "plan/device.h"
 #include "plan/instance.h"
 
 namespace fastort {
@@ -37,6 +38,8 @@ class CpuContext {
 
   void bind_arena(std::byte* arena);
   void bind_externals(std::span<Value> values);
+  // The device memory that an external is to be, where that can be so; otherwise the value becomes one of the host.
+  DeviceBuffer* bind_device(const External& external, Value& value) const;
   [[noreturn]] void fail_step(const Step& step, ErrorCode code, const char* what) const;
 
   std::shared_ptr<const Instance> plan_;
@@ -45,6 +48,7 @@ class CpuContext {
   std::vector<std::byte*> pointers_;
   std::vector<Patch> patches_;
   std::vector<std::byte*> externals_;
+  std::vector<DeviceBuffer*> device_externals_;  // nullptr for memory of the host
   std::vector<std::unique_ptr<KernelState>> states_;
 };
 

@@ -55,6 +55,7 @@ namespace fastort::vulkan {
   X(vkCmdBindPipeline)             \
   X(vkCmdPushConstants)            \
   X(vkCmdDispatch)                 \
+  X(vkCmdDispatchBase)             \
   X(vkCmdCopyBuffer)               \
   X(vkCmdPipelineBarrier)          \
   X(vkCreateSemaphore)             \

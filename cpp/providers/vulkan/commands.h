@@ -46,6 +46,8 @@ class Hazards {
 
 // All dispatches before are done, and what they wrote can be seen, before those behind begin.
 void shader_barrier(const DeviceApi& vk, VkCommandBuffer commands);
+// All that was submitted before is done, copies included, and what it wrote can be seen by all that follows.
+void all_barrier(const DeviceApi& vk, VkCommandBuffer commands);
 // What the dispatches wrote can be read by the host once the buffer is done.
 void host_barrier(const DeviceApi& vk, VkCommandBuffer commands);
 

@@ -5,7 +5,9 @@
 #include <map>
 
 #include "base/error.h"
+#include "base/fork.h"
 #include "providers/vulkan/pipelines.h"
+#include "providers/vulkan/values.h"
 #include "providers/vulkan/weights.h"
 
 namespace fastort::vulkan {
@@ -13,26 +15,49 @@ namespace {
 
 // How long one submission may take before the device counts as hung.
 constexpr uint64_t kTimeoutNanoseconds = 120'000'000'000;
+// Before anything was measured.
+constexpr double kSlowCpu = 2e9, kSlowGpu = 50e9;
+
+// Every device is opened once.
+struct OpenDevices {
+  std::mutex mutex;
+  std::map<int, std::weak_ptr<Device>> devices;
+  static OpenDevices& instance() {
+    static OpenDevices open;
+    return open;
+  }
+};
 
 }  // namespace
 
 std::shared_ptr<Device> Device::open(const Options& options) {
-  static std::mutex mutex;
-  static std::map<std::string, std::weak_ptr<Device>> shared;
-  std::lock_guard lock(mutex);
+  OpenDevices& open = OpenDevices::instance();
+  std::lock_guard lock(open.mutex);
   auto instance = Instance::get();
   const DeviceInfo& info = instance->choose(options);
-  const auto index = &info - instance->devices().data();
-  std::weak_ptr<Device>& entry = shared[std::to_string(index) + ":" + options.cache_dir];
+  std::weak_ptr<Device>& entry = open.devices[info.index];
   // A lost device is not handed out again: the next session opens it anew.
   if (auto device = entry.lock(); device && !device->lost() && device->in_process()) return device;
-  std::shared_ptr<Device> device(new Device(std::move(instance), info, options));
+  std::shared_ptr<Device> device(new Device(std::move(instance), info));
   entry = device;
   return device;
 }
 
-Device::Device(std::shared_ptr<Instance> instance, const DeviceInfo& info, const Options& options)
-    : instance_(std::move(instance)), info_(info), process_(getpid()) {
+std::vector<std::shared_ptr<Device>> Device::all_open() {
+  OpenDevices& open = OpenDevices::instance();
+  std::lock_guard lock(open.mutex);
+  std::vector<std::shared_ptr<Device>> devices;
+  for (const auto& [index, entry] : open.devices)
+    if (auto device = entry.lock()) devices.push_back(std::move(device));
+  return devices;
+}
+
+Device::Device(std::shared_ptr<Instance> instance, const DeviceInfo& info)
+    : instance_(std::move(instance)),
+      info_(info),
+      process_(getpid()),
+      values_(std::make_unique<ValueTable>()),
+      rate_(info.is_cpu ? kSlowCpu : kSlowGpu) {
   const float priority = 1;
   VkDeviceQueueCreateInfo queue{VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO};
   queue.queueFamilyIndex = info_.queue_family;
@@ -66,7 +91,6 @@ Device::Device(std::shared_ptr<Instance> instance, const DeviceInfo& info, const
   arenas_ = std::make_unique<MemoryPool>(*memory_, Use::Device);
   uploads_ = std::make_unique<MemoryPool>(*memory_, Use::Upload);
   readbacks_ = std::make_unique<MemoryPool>(*memory_, Use::Readback);
-  pipelines_ = std::make_unique<Pipelines>(*this, options.cache_dir);
   weights_ = std::make_unique<Weights>(*this);
 }
 
@@ -75,12 +99,12 @@ Device::~Device() {
   if (!in_process()) {
     // The parent's, who will free them.
     static_cast<void>(weights_.release());
-    static_cast<void>(pipelines_.release());
+    for (auto& [folder, pipelines] : pipelines_) static_cast<void>(pipelines.release());
     return;
   }
   api_.vkDeviceWaitIdle(handle_);
   weights_.reset();
-  pipelines_.reset();
+  pipelines_.clear();
   readbacks_.reset();
   uploads_.reset();
   arenas_.reset();
@@ -90,6 +114,21 @@ Device::~Device() {
 }
 
 bool Device::in_process() const { return process_ == getpid(); }
+
+Pipelines& Device::pipelines(const std::string& cache_dir) {
+  const ForkGuard guard;
+  std::lock_guard lock(pipelines_mutex_);
+  std::unique_ptr<Pipelines>& pipelines = pipelines_[cache_dir];
+  if (!pipelines) pipelines = std::make_unique<Pipelines>(*this, cache_dir);
+  return *pipelines;
+}
+
+void Device::note_rate(double work, double seconds) {
+  constexpr double kTooShort = 1e-3;  // the submission itself is most of it
+  if (seconds < kTooShort) return;
+  const double before = rate();
+  rate_.store(0.5 * (before + work / seconds), std::memory_order_relaxed);
+}
 
 void Device::check(VkResult result, const char* call) const {
   if (result == VK_SUCCESS) return;
@@ -107,7 +146,7 @@ void Device::check(VkResult result, const char* call) const {
   fail(ErrorCode::EPFail, where);
 }
 
-void Device::run(VkCommandBuffer commands) {
+void Device::run(std::span<const VkCommandBuffer> commands) {
   if (!in_process())
     fail(ErrorCode::EPFail, "a session on a Vulkan device does not work in a forked child: make it after the fork");
   if (lost())
@@ -121,8 +160,8 @@ void Device::run(VkCommandBuffer commands) {
     timeline.signalSemaphoreValueCount = 1;
     timeline.pSignalSemaphoreValues = &value;
     VkSubmitInfo submit{VK_STRUCTURE_TYPE_SUBMIT_INFO, &timeline};
-    submit.commandBufferCount = 1;
-    submit.pCommandBuffers = &commands;
+    submit.commandBufferCount = static_cast<uint32_t>(commands.size());
+    submit.pCommandBuffers = commands.data();
     submit.signalSemaphoreCount = 1;
     submit.pSignalSemaphores = &timeline_;
     check(api_.vkQueueSubmit(queue_, 1, &submit, VK_NULL_HANDLE), "vkQueueSubmit");

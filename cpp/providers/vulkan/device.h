@@ -3,8 +3,11 @@
 #include <sys/types.h>
 
 #include <atomic>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <span>
+#include <string>
 
 #include "base/parallel.h"
 #include "providers/vulkan/instance.h"
@@ -13,6 +16,7 @@
 namespace fastort::vulkan {
 
 class Pipelines;
+class ValueTable;
 class Weights;
 
 // A logical device with its queue, memory, pipelines and weights: shared by all sessions that run on it.
@@ -20,6 +24,7 @@ class Device {
  public:
   // Throws Error(Fail) with the reasons where no device serves the options.
   static std::shared_ptr<Device> open(const Options& options);
+  static std::vector<std::shared_ptr<Device>> all_open();
   ~Device();
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
@@ -33,12 +38,17 @@ class Device {
   MemoryPool& arenas() { return *arenas_; }
   MemoryPool& uploads() { return *uploads_; }
   MemoryPool& readbacks() { return *readbacks_; }
-  Pipelines& pipelines() { return *pipelines_; }
+  // Those kept in a folder (see Options::cache_dir).
+  Pipelines& pipelines(const std::string& cache_dir);
+  ValueTable& values() { return *values_; }
   Weights& weights() { return *weights_; }
 
-  // Runs a recorded command buffer and waits for it. Throws Error(EPFail) where the device is lost or does not answer,
-  // Error(Fail) in a forked child. A cancelled run waits too: the device cannot be stopped.
-  void run(VkCommandBuffer commands);
+  // Runs recorded command buffers, as one submission, and waits for it. Throws Error(EPFail) where the device is lost
+  // or does not answer, Error(Fail) in a forked child. A cancelled run waits too: the device cannot be stopped.
+  void run(std::span<const VkCommandBuffer> commands);
+  // Operations a second, by CompiledPlan's count: what submissions took lately, or a low guess.
+  double rate() const { return rate_.load(std::memory_order_relaxed); }
+  void note_rate(double work, double seconds);
   // Throws Error(EPFail) that names the call, unless the result is a success.
   void check(VkResult result, const char* call) const;
   // False in a child that was forked since: the handles of the parent mean nothing there.
@@ -46,7 +56,7 @@ class Device {
   bool lost() const { return lost_.load(std::memory_order_relaxed); }
 
  private:
-  Device(std::shared_ptr<Instance> instance, const DeviceInfo& info, const Options& options);
+  Device(std::shared_ptr<Instance> instance, const DeviceInfo& info);
 
   std::shared_ptr<Instance> instance_;
   DeviceInfo info_;
@@ -60,7 +70,10 @@ class Device {
   pid_t process_;
   std::unique_ptr<Allocator> memory_;
   std::unique_ptr<MemoryPool> arenas_, uploads_, readbacks_;
-  std::unique_ptr<Pipelines> pipelines_;
+  std::mutex pipelines_mutex_;
+  std::map<std::string, std::unique_ptr<Pipelines>> pipelines_;  // by folder
+  std::unique_ptr<ValueTable> values_;
+  std::atomic<double> rate_;
   std::unique_ptr<Weights> weights_;
 };
 

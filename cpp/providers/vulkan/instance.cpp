@@ -78,7 +78,8 @@ Options Options::parse(const std::map<std::string, std::string>& entries) {
                        "cache_dir and enable_fp16");
     }
   }
-  if (const char* name = std::getenv("FASTORT_VULKAN_DEVICE"); name && !options.takes_cpu()) options.device_name = name;
+  if (const char* name = std::getenv("FASTORT_VULKAN_DEVICE"); name && options.device_name.empty())
+    options.device_name = name;
   return options;
 }
 
@@ -113,6 +114,9 @@ Instance::Instance(const GlobalApi& api) {
   std::vector<VkPhysicalDevice> handles(count);
   api_.vkEnumeratePhysicalDevices(handle_, &count, handles.data());
   for (uint32_t i = 0; i < count; ++i) devices_.push_back(describe(handles[i]));
+  std::stable_sort(devices_.begin(), devices_.end(),
+                   [](const DeviceInfo& a, const DeviceInfo& b) { return rank_of(a) > rank_of(b); });
+  for (uint32_t i = 0; i < count; ++i) devices_[i].index = static_cast<int>(i);
 }
 
 Instance::~Instance() {
@@ -166,12 +170,16 @@ DeviceInfo Instance::describe(VkPhysicalDevice handle) const {
 const DeviceInfo& Instance::choose(const Options& options) const {
   const DeviceInfo* best = nullptr;
   std::string reasons;
+  int named = 0;
   for (size_t i = 0; i < devices_.size(); ++i) {
     const DeviceInfo& device = devices_[i];
     const std::string name = device.properties.deviceName;
     Refusal refusal = device.refusal;
-    if (options.device_id >= 0 && static_cast<size_t>(options.device_id) != i) refusal = "another device_id is asked";
-    if (name.find(options.device_name) == std::string::npos) refusal = "another device_name is asked for";
+    if (name.find(options.device_name) == std::string::npos) {
+      refusal = "another device_name is asked for";
+    } else if (const int number = named++; options.device_id >= 0 && options.device_id != number) {
+      refusal = "another device_id is asked for";
+    }
     if (device.is_cpu && !options.takes_cpu())
       refusal =
           "it is an implementation on the CPU, which serves only where it is asked for (device_id, device_name "

@@ -12,7 +12,7 @@ namespace fastort::vulkan {
 
 // Options of the provider, as the user gives them.
 struct Options {
-  int device_id = -1;       // an index into the machine's devices; -1 for the best one
+  int device_id = -1;       // a number among the devices with that name; -1 for the best one
   std::string device_name;  // a part of the device's name
   bool allow_cpu = false;   // an implementation of Vulkan on the CPU serves too
   bool strict_placement = false;
@@ -28,6 +28,7 @@ struct Options {
 
 // One physical device of the machine.
 struct DeviceInfo {
+  int index = 0;  // among the machine's devices, the fastest kind first
   VkPhysicalDevice handle = VK_NULL_HANDLE;
   VkPhysicalDeviceProperties properties{};
   uint32_t queue_family = 0;

@@ -117,6 +117,7 @@ std::shared_ptr<Memory> Allocator::allocate(Use use, size_t bytes) {
       block.gaps.erase(gap);
       if (room > size) block.gaps[offset + size] = room - size;
       ++pieces_;
+      used_ += size;
       return std::make_shared<Memory>(*this, block, offset, size);
     }
     return nullptr;
@@ -131,6 +132,7 @@ std::shared_ptr<Memory> Allocator::allocate(Use use, size_t bytes) {
 void Allocator::free(Block& block, size_t offset, size_t bytes) noexcept {
   std::lock_guard lock(mutex_);
   --pieces_;
+  used_ -= bytes;
   auto [gap, added] = block.gaps.emplace(offset, bytes);
   if (const auto next = std::next(gap); next != block.gaps.end() && gap->first + gap->second == next->first) {
     gap->second += next->second;
@@ -152,16 +154,11 @@ void Allocator::free(Block& block, size_t offset, size_t bytes) noexcept {
   std::erase_if(blocks_, [&](const auto& other) { return other.get() == &block; });
 }
 
-size_t Allocator::pieces() const {
+DeviceMemory Allocator::usage() const {
   std::lock_guard lock(mutex_);
-  return pieces_;
-}
-
-size_t Allocator::bytes() const {
-  std::lock_guard lock(mutex_);
-  size_t sum = 0;
-  for (const auto& block : blocks_) sum += block->bytes;
-  return sum;
+  DeviceMemory usage{0, used_, pieces_};
+  for (const auto& block : blocks_) usage.held += block->bytes;
+  return usage;
 }
 
 std::shared_ptr<Memory> MemoryPool::take(size_t bytes) {

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <vector>
 
+#include "plan/device.h"
 #include "providers/vulkan/api.h"
 
 namespace fastort::vulkan {
@@ -63,8 +64,7 @@ class Allocator {
 
   // Throws Error(Fail) with the sizes where there is no memory left.
   std::shared_ptr<Memory> allocate(Use use, size_t bytes);
-  size_t pieces() const;  // in use
-  size_t bytes() const;   // of all blocks
+  DeviceMemory usage() const;
 
  private:
   friend class Memory;
@@ -76,7 +76,7 @@ class Allocator {
   VkPhysicalDeviceMemoryProperties properties_{};
   mutable std::mutex mutex_;
   std::vector<std::unique_ptr<Block>> blocks_;
-  size_t pieces_ = 0;
+  size_t pieces_ = 0, used_ = 0;
 };
 
 // Blocks of one use that runs borrow and give back: the arena of intermediates, the staging of inputs and results.

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "providers/vulkan/segment.h"
+#include "providers/vulkan/values.h"
 
 namespace fastort::vulkan {
 namespace {
@@ -15,14 +16,18 @@ class VulkanProvider final : public DeviceProvider {
   bool strict() const override { return options_.strict_placement; }
 
   std::vector<std::unique_ptr<Kernel>> compile(DevicePlan plan) const override {
-    return segment_kernels(std::make_shared<CompiledPlan>(device_, std::move(plan), options_.always_stage));
+    return segment_kernels(std::make_shared<CompiledPlan>(device_, std::move(plan), options_));
   }
+
+  ~VulkanProvider() override { VulkanProvider::trim(); }
+
+  const void* device() const override { return device_.get(); }
+
+  DeviceMemory memory() const override { return device_->memory().usage(); }
 
   size_t trim() const override {
     return device_->arenas().trim() + device_->uploads().trim() + device_->readbacks().trim();
   }
-
-  Device& device() const { return *device_; }
 
  private:
   Options options_;
@@ -46,8 +51,35 @@ void check_options(const std::map<std::string, std::string>& options) {
   Instance::get()->choose(Options::parse(options));
 }
 
-size_t live_allocations(const DeviceProvider& provider) {
-  return dynamic_cast<const VulkanProvider&>(provider).device().memory().pieces();
+namespace {
+
+std::shared_ptr<Device> device_of_values(int id) {
+  Options options = Options::parse({});
+  options.device_id = id;
+  return Device::open(options);
+}
+
+}  // namespace
+
+std::shared_ptr<DeviceBuffer> allocate_value(int device, size_t bytes) {
+  return ValueBuffer::make(device_of_values(device), bytes);
+}
+
+std::shared_ptr<DeviceBuffer> find_value(int device, uint64_t address, size_t bytes) {
+  return ValueBuffer::find(device_of_values(device), address, bytes);
+}
+
+std::shared_ptr<DeviceBuffer> request_value(int device) { return ValueBuffer::request(device_of_values(device)); }
+
+DeviceMemory open_device_memory() {
+  DeviceMemory sum;
+  for (const auto& device : Device::all_open()) {
+    const DeviceMemory memory = device->memory().usage();
+    sum.held += memory.held;
+    sum.used += memory.used;
+    sum.pieces += memory.pieces;
+  }
+  return sum;
 }
 
 }  // namespace fastort::vulkan

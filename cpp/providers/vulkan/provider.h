@@ -25,7 +25,13 @@ std::vector<DeviceSummary> list_devices();
 // Throws Error with the reasons where no device serves the options.
 void check_options(const std::map<std::string, std::string>& options);
 
-// Pieces of device memory in use by this process, for tests of leaks.
-size_t live_allocations(const DeviceProvider& provider);
+// Memory for a value that stays on a device, by the device's number; Error with the reason where that does not serve.
+std::shared_ptr<DeviceBuffer> allocate_value(int device, size_t bytes);
+// The bytes at an address in the memory of such a value; nullptr where they are in none.
+std::shared_ptr<DeviceBuffer> find_value(int device, uint64_t address, size_t bytes);
+// See DeviceBuffer::is_request().
+std::shared_ptr<DeviceBuffer> request_value(int device);
+// Of all devices that the process has open.
+DeviceMemory open_device_memory();
 
 }  // namespace fastort::vulkan

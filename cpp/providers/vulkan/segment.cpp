@@ -1,18 +1,20 @@
 #include "providers/vulkan/segment.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 
 #include "base/error.h"
 #include "providers/vulkan/pipelines.h"
-#include "providers/vulkan/weights.h"
-#include "tensor/buffer.h"
+#include "providers/vulkan/values.h"
 
 namespace fastort::vulkan {
 namespace {
 
 constexpr uint32_t kCopyGroup = 64;
-constexpr size_t kCopyUnit = 16;  // bytes an invocation of copy.comp moves
+constexpr size_t kCopyUnit = 16;  // bytes an invocation of copy.comp moves, and the most that a shader writes at once
+// What a submission is cut to, and what it must not exceed.
+constexpr double kAimSeconds = 0.4, kMaxSeconds = 1.0;
 
 void copy_bytes(const std::byte* src, std::byte* dst, size_t bytes, const Parallel& parallel) {
   parallel.range(static_cast<int64_t>(bytes), 1 << 18, [&](int64_t begin, int64_t end) {
@@ -20,65 +22,40 @@ void copy_bytes(const std::byte* src, std::byte* dst, size_t bytes, const Parall
   });
 }
 
-}  // namespace
-
-CompiledPlan::CompiledPlan(std::shared_ptr<Device> device, DevicePlan plan, bool always_stage)
-    : device_(std::move(device)),
-      tensors_(std::move(plan.tensors)),
-      arena_bytes_(plan.arena_bytes),
-      labels_(std::move(plan.labels)) {
-  staged_ = always_stage || !device_->info().unified;
-  Pipelines& pipelines = device_->pipelines();
-  if (staged_) copy_ = pipelines.get("copy", {});
-  for (const DeviceConstant& constant : plan.constants) constants_.push_back(device_->weights().get(constant));
-  auto copies = [&](const std::vector<int>& tensors, std::vector<Copy>& into, size_t& bytes) {
-    for (const int tensor : tensors) {
-      const size_t size = tensors_[static_cast<size_t>(tensor)].bytes;
-      into.push_back({tensor, bytes, size, entries_});
-      bytes += align_up(size);
-      entries_ += staged_ ? 2 : 0;
-    }
-  };
-  for (DeviceSegment& from : plan.segments) {
-    Segment& segment = segments_.emplace_back();
-    copies(from.uploads, segment.uploads, segment.upload_bytes);
-    for (DeviceCall& call : from.calls) {
-      Call& made = segment.calls.emplace_back();
-      made.pipeline = pipelines.get(call.shader, call.constants);
-      made.first = entries_;
-      made.node = call.node;
-      made.operands = std::move(call.operands);
-      made.push = call.push.words();
-      made.groups = call.groups;
-      entries_ += static_cast<uint32_t>(made.operands.size());
-    }
-    copies(from.downloads, segment.downloads, segment.download_bytes);
+void dispatch(const CompiledPlan& plan, VkCommandBuffer commands, uint64_t table, const CompiledPlan::Call& call,
+              const CompiledPlan::Slice& slice, VkPipeline& bound) {
+  const DeviceApi& vk = plan.device().api();
+  if (bound != call.pipeline) {
+    vk.vkCmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, call.pipeline);
+    bound = call.pipeline;
   }
-  pipelines.save();
+  std::array<std::byte, kPushBytes> push{};
+  const PushHead head{table, call.first, 0};
+  std::memcpy(push.data(), &head, sizeof(head));
+  std::memcpy(push.data() + sizeof(head), call.push.data(), call.push.size() * sizeof(uint32_t));
+  vk.vkCmdPushConstants(commands, plan.layout(), VK_SHADER_STAGE_COMPUTE_BIT, 0, kPushBytes, push.data());
+  std::array<uint32_t, 3> begin{}, groups = call.groups;
+  begin[slice.axis] = slice.begin;
+  groups[slice.axis] = slice.count;
+  if (slice.begin == 0 && slice.count == call.groups[slice.axis])
+    vk.vkCmdDispatch(commands, groups[0], groups[1], groups[2]);
+  else
+    vk.vkCmdDispatchBase(commands, begin[0], begin[1], begin[2], groups[0], groups[1], groups[2]);
 }
 
-std::string CompiledPlan::label_of(uint32_t first) const {
-  for (const Segment& segment : segments_)
-    for (const Call& call : segment.calls)
-      if (call.first == first) return labels_.at(call.node);
-  return "a node";
-}
+}  // namespace
 
 RunState::RunState(std::shared_ptr<const CompiledPlan> plan)
     : plan_(std::move(plan)),
-      commands_(plan_->device(), static_cast<uint32_t>(plan_->segments().size())),
-      recorded_(plan_->segments().size(), false) {
+      recorded_(plan_->segments().size()),
+      bound_(plan_->tensors().size(), nullptr),
+      written_(plan_->tensors().size(), false),
+      direct_(plan_->tensors().size(), false),
+      addresses_(plan_->tensors().size(), 0) {
   Device& device = plan_->device();
   const size_t bytes = plan_->table_entries() * sizeof(uint64_t);
   table_ = device.memory().allocate(device.info().unified ? Use::Device : Use::Upload, bytes);
-  size_t up = 0, down = 0;
-  for (const auto& segment : plan_->segments()) {
-    up = std::max(up, segment.upload_bytes);
-    down = std::max(down, segment.download_bytes);
-  }
-  if (!plan_->staged()) return;
-  if (up) upload_ = device.uploads().take(up);
-  if (down) readback_ = device.readbacks().take(down);
+  std::memset(table_->host(), 0, sizeof(uint64_t));
 }
 
 RunState::~RunState() {
@@ -88,19 +65,45 @@ RunState::~RunState() {
   if (readback_) device.readbacks().give(std::move(readback_));
 }
 
-uint64_t RunState::tensor_address(int tensor) const {
-  return arena_->address() + static_cast<uint64_t>(plan_->tensors()[static_cast<size_t>(tensor)].offset);
+void RunState::bind(size_t segment, size_t operand, bool output, DeviceBuffer* buffer) {
+  const auto& part = plan_->segments()[segment];
+  const auto tensor = static_cast<size_t>((output ? part.downloads : part.uploads)[operand].tensor);
+  bound_[tensor] = buffer;
+  written_[tensor] = output;
 }
 
-void RunState::bind_arena() {
-  if (arena_) return;
-  arena_ = plan_->device().arenas().take(std::max<size_t>(plan_->arena_bytes(), 64));
-  write_table();
+// Takes what memory the run needs, and finds where each tensor lies.
+void RunState::prepare_memory() {
+  Device& device = plan_->device();
+  if (!arena_) arena_ = device.arenas().take(std::max<size_t>(plan_->arena_bytes(), 64));
+  const auto& tensors = plan_->tensors();
+  // Bound memory takes the arena's place, unless a shader could write over what another tensor has there.
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const DeviceBuffer* buffer = bound_[i];
+    direct_[i] = buffer && buffer->address() % kCopyUnit == 0;
+    if (direct_[i] && written_[i]) {
+      direct_[i] = buffer->room() >= (tensors[i].bytes + kCopyUnit - 1) / kCopyUnit * kCopyUnit;
+      for (size_t k = 0; k < tensors.size(); ++k) {
+        if (k == i || !bound_[k]) continue;
+        const uint64_t begin = bound_[k]->address(), end = begin + bound_[k]->bytes();
+        if (begin < buffer->address() + buffer->bytes() && buffer->address() < end) direct_[i] = false;
+      }
+    }
+    addresses_[i] = direct_[i] ? buffer->address() : arena_->address() + static_cast<uint64_t>(tensors[i].offset);
+  }
+  size_t up = 0, down = 0;
+  for (const auto& segment : plan_->segments()) {
+    up = std::max(up, segment.upload_bytes);
+    down = std::max(down, segment.download_bytes);
+  }
+  if (plan_->staged() && up && !upload_) upload_ = device.uploads().take(up);
+  if (plan_->staged() && down && !readback_) readback_ = device.readbacks().take(down);
+  // The staging is the state's own: only the tensors' addresses change.
+  if (addresses_ != table_addresses_) write_table();
 }
 
 void RunState::write_table() {
-  auto* entry = reinterpret_cast<uint64_t*>(table_->host());
-  *entry++ = 0;
+  auto* entry = reinterpret_cast<uint64_t*>(table_->host()) + 1;
   for (const auto& segment : plan_->segments()) {
     if (plan_->staged()) {
       for (const auto& copy : segment.uploads) {
@@ -123,56 +126,46 @@ void RunState::write_table() {
       }
     }
   }
+  table_addresses_ = addresses_;
 }
 
-namespace {
-
-void dispatch(const CompiledPlan& plan, VkCommandBuffer commands, uint64_t table, const CompiledPlan::Call& call,
-              VkPipeline& bound) {
-  const DeviceApi& vk = plan.device().api();
-  if (bound != call.pipeline) {
-    vk.vkCmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, call.pipeline);
-    bound = call.pipeline;
-  }
-  std::array<std::byte, kPushBytes> push{};
-  const PushHead head{table, call.first, 0};
-  std::memcpy(push.data(), &head, sizeof(head));
-  std::memcpy(push.data() + sizeof(head), call.push.data(), call.push.size() * sizeof(uint32_t));
-  vk.vkCmdPushConstants(commands, plan.device().pipelines().layout(), VK_SHADER_STAGE_COMPUTE_BIT, 0, kPushBytes,
-                        push.data());
-  vk.vkCmdDispatch(commands, call.groups[0], call.groups[1], call.groups[2]);
-}
-
-}  // namespace
-
-void RunState::record_copies(VkCommandBuffer commands, const std::vector<CompiledPlan::Copy>& copies) {
+// Records the copies of the tensors that are not bound, where these are others than before. Whether there are any.
+bool RunState::record_copies(Recorded& recorded, size_t number, std::vector<int>& of,
+                             const std::vector<CompiledPlan::Copy>& copies) {
+  std::vector<int> tensors;
+  for (const auto& copy : copies)
+    if (copy.bytes && !bound_[static_cast<size_t>(copy.tensor)]) tensors.push_back(copy.tensor);
+  if (tensors.empty() || tensors == of) return !tensors.empty();
+  if (!recorded.copies) recorded.copies = std::make_unique<Commands>(plan_->device(), 2);
+  recorded.copies->begin(number, true);
+  const VkCommandBuffer commands = (*recorded.copies)[number];
+  all_barrier(plan_->device().api(), commands);
   VkPipeline bound = VK_NULL_HANDLE;
   for (const auto& copy : copies) {
     const auto units = static_cast<int64_t>((copy.bytes + kCopyUnit - 1) / kCopyUnit);
-    if (units == 0) continue;
+    if (units == 0 || bound_[static_cast<size_t>(copy.tensor)]) continue;
     CompiledPlan::Call call;
     call.pipeline = plan_->copy();
     call.first = copy.first;
     call.push = GpuPush().u32(units).words();
     call.groups = groups_for(units, kCopyGroup, plan_->device().info().traits);
-    dispatch(*plan_, commands, table_->address(), call, bound);
+    dispatch(*plan_, commands, table_->address(), call, {0, 0, 0, call.groups[0]}, bound);
   }
+  host_barrier(plan_->device().api(), commands);
+  recorded.copies->end(number);
+  of = std::move(tensors);
+  return true;
 }
 
-void RunState::record(size_t index) {
-  const auto& segment = plan_->segments()[index];
+void RunState::record_part(VkCommandBuffer commands, const CompiledPlan::Segment& segment,
+                           std::span<const CompiledPlan::Slice> slices) {
   const DeviceApi& vk = plan_->device().api();
-  const bool staged = plan_->staged();
-  commands_.begin(index, true);
-  const VkCommandBuffer commands = commands_[index];
-  if (staged && !segment.uploads.empty()) {
-    record_copies(commands, segment.uploads);
-    shader_barrier(vk, commands);
-  }
+  all_barrier(vk, commands);
   Hazards hazards;
   std::vector<Hazards::Range> ranges;
   VkPipeline bound = VK_NULL_HANDLE;
-  for (const auto& call : segment.calls) {
+  for (const auto& slice : slices) {
+    const auto& call = segment.calls[slice.call];
     ranges.clear();
     for (const DeviceOperand& operand : call.operands) {
       if (operand.kind != DeviceOperand::Kind::Tensor) continue;
@@ -181,14 +174,58 @@ void RunState::record(size_t index) {
       ranges.push_back({begin, begin + std::max<size_t>(tensor.bytes, 1), operand.written});
     }
     if (hazards.next(ranges)) shader_barrier(vk, commands);
-    dispatch(*plan_, commands, table_->address(), call, bound);
-  }
-  if (staged && !segment.downloads.empty()) {
-    shader_barrier(vk, commands);
-    record_copies(commands, segment.downloads);
+    dispatch(*plan_, commands, table_->address(), call, slice, bound);
   }
   host_barrier(vk, commands);
-  commands_.end(index);
+}
+
+void RunState::record(size_t index) {
+  const auto& segment = plan_->segments()[index];
+  Recorded& recorded = recorded_[index];
+  if (recorded.rate == 0) recorded.rate = plan_->device().rate();
+  const auto parts = plan_->cut(segment, recorded.rate * kAimSeconds);
+  recorded.parts = std::make_unique<Commands>(plan_->device(), static_cast<uint32_t>(parts.size()));
+  recorded.work.assign(parts.size(), 0);
+  for (size_t i = 0; i < parts.size(); ++i) {
+    for (const auto& slice : parts[i]) {
+      const auto& call = segment.calls[slice.call];
+      recorded.work[i] += call.work * slice.count / call.groups[slice.axis];
+    }
+    recorded.parts->begin(i, true);
+    record_part((*recorded.parts)[i], segment, parts[i]);
+    recorded.parts->end(i);
+  }
+}
+
+void RunState::submit(size_t index, const Parallel& parallel) {
+  using Clock = std::chrono::steady_clock;
+  const auto& segment = plan_->segments()[index];
+  Device& device = plan_->device();
+  Recorded& recorded = recorded_[index];
+  const bool staged = plan_->staged();
+  const bool uploads = staged && record_copies(recorded, 0, recorded.uploads, segment.uploads);
+  const bool downloads = staged && record_copies(recorded, 1, recorded.downloads, segment.downloads);
+  const size_t parts = recorded.work.size();
+  double longest = 0;
+  for (size_t i = 0; i < parts; ++i) {
+    VkCommandBuffer buffers[3];
+    size_t count = 0;
+    if (i == 0 && uploads) buffers[count++] = (*recorded.copies)[0];
+    buffers[count++] = (*recorded.parts)[i];
+    if (i + 1 == parts && downloads) buffers[count++] = (*recorded.copies)[1];
+    const auto begin = Clock::now();
+    device.run({buffers, count});
+    const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+    device.note_rate(recorded.work[i], seconds);
+    longest = std::max(longest, seconds);
+    if (i + 1 < parts && parallel.cancelled())
+      fail(ErrorCode::Cancelled, "the run was cancelled (terminate, time-out or Ctrl-C)");
+  }
+  // The guess was far off, or others use the device: cut anew for the next run.
+  if (longest > kMaxSeconds || (parts > 1 && longest < kAimSeconds / 4)) {
+    recorded.rate *= kAimSeconds / std::max(longest, kAimSeconds / 100);
+    recorded.parts.reset();
+  }
 }
 
 void RunState::check_report() const {
@@ -201,29 +238,39 @@ void RunState::check_report() const {
                                        "which one; the CPU does)");
 }
 
+std::byte* RunState::host(const CompiledPlan::Copy& copy, const std::shared_ptr<Memory>& staging) const {
+  if (plan_->staged()) return staging->host() + copy.staged;
+  return arena_->host() + plan_->tensors()[static_cast<size_t>(copy.tensor)].offset;
+}
+
 void RunState::run(size_t index, const KernelArgs& args) {
   const auto& segment = plan_->segments()[index];
-  bind_arena();
-  if (!recorded_[index]) {
-    record(index);
-    recorded_[index] = true;
-  }
-  auto host = [&](const CompiledPlan::Copy& copy, const std::shared_ptr<Memory>& staging) {
-    if (plan_->staged()) return staging->host() + copy.staged;
-    return arena_->host() + plan_->tensors()[static_cast<size_t>(copy.tensor)].offset;
-  };
+  Device& device = plan_->device();
+  if (index == 0) prepare_memory();
+  if (!recorded_[index].parts) record(index);
   for (size_t i = 0; i < segment.uploads.size(); ++i) {
     const auto& copy = segment.uploads[i];
-    if (copy.bytes) copy_bytes(args.in<std::byte>(static_cast<int>(i)), host(copy, upload_), copy.bytes, args.parallel);
+    if (copy.bytes == 0 || direct(copy.tensor)) continue;
+    if (DeviceBuffer* buffer = bound_[static_cast<size_t>(copy.tensor)]) {
+      const auto offset = static_cast<size_t>(plan_->tensors()[static_cast<size_t>(copy.tensor)].offset);
+      static_cast<ValueBuffer*>(buffer)->copy_into(*arena_, offset);
+    } else {
+      copy_bytes(args.in<std::byte>(static_cast<int>(i)), host(copy, upload_), copy.bytes, args.parallel);
+    }
   }
-  plan_->device().run(commands_[index]);
+  submit(index, args.parallel);
   check_report();
   for (size_t i = 0; i < segment.downloads.size(); ++i) {
     const auto& copy = segment.downloads[i];
-    if (copy.bytes)
+    if (copy.bytes == 0 || direct(copy.tensor)) continue;
+    if (DeviceBuffer* buffer = bound_[static_cast<size_t>(copy.tensor)]) {
+      const auto offset = static_cast<size_t>(plan_->tensors()[static_cast<size_t>(copy.tensor)].offset);
+      static_cast<ValueBuffer*>(buffer)->copy_from(*arena_, offset);
+    } else {
       copy_bytes(host(copy, readback_), args.out<std::byte>(static_cast<int>(i)), copy.bytes, args.parallel);
+    }
   }
-  if (index + 1 == plan_->segments().size()) plan_->device().arenas().give(std::move(arena_));
+  if (index + 1 == plan_->segments().size()) device.arenas().give(std::move(arena_));
 }
 
 namespace {

@@ -1,8 +1,8 @@
 #include "providers/vulkan/weights.h"
 
 #include "base/fork.h"
-#include "providers/vulkan/commands.h"
 #include "providers/vulkan/device.h"
+#include "providers/vulkan/transfer.h"
 
 namespace fastort::vulkan {
 
@@ -30,12 +30,7 @@ std::shared_ptr<Memory> Weights::upload(const GpuConstant& constant) {
   }
   const auto staging = device_.memory().allocate(Use::Upload, constant.bytes);
   constant.fill(staging->host());
-  const Commands commands(device_, 1);
-  commands.begin(0, false);
-  const VkBufferCopy region{staging->offset(), memory->offset(), constant.bytes};
-  if (constant.bytes) device_.api().vkCmdCopyBuffer(commands[0], staging->buffer(), memory->buffer(), 1, &region);
-  commands.end(0);
-  device_.run(commands[0]);
+  copy(device_, *staging, 0, *memory, 0, constant.bytes, true);
   return memory;
 }
 

@@ -1,0 +1,329 @@
+"""Values that stay on a Vulkan device: made there, bound, handed from one session to the next."""
+
+from __future__ import annotations
+
+import gc
+import os
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+import fastort
+from fastort import OrtValue, _engine
+
+DEVICE = {"device_name": os.environ.get("FASTORT_VULKAN_DEVICE", "llvmpipe")}
+REFUSAL = _engine.vulkan_refusal(DEVICE)
+VULKAN = "VulkanExecutionProvider"
+
+pytestmark = pytest.mark.skipif(bool(REFUSAL), reason=REFUSAL)
+
+STAGED = [pytest.param({}, id="direct"), pytest.param({"always_stage": "1"}, id="staged")]
+
+
+@pytest.fixture(autouse=True)
+def device_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numbers of devices count among those of that name."""
+    monkeypatch.setenv("FASTORT_VULKAN_DEVICE", DEVICE["device_name"])
+
+
+def model(*nodes: onnx.NodeProto, inputs: dict[str, Any], outputs: dict[str, Any], **constants: Any) -> bytes:
+    graph = helper.make_graph(
+        list(nodes),
+        "g",
+        [helper.make_tensor_value_info(name, kind, shape) for name, (kind, shape) in inputs.items()],
+        [helper.make_tensor_value_info(name, kind, shape) for name, (kind, shape) in outputs.items()],
+        [onnx.numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9).SerializeToString()
+
+
+def step_model() -> bytes:
+    """y = tanh(x W), of which one run's result is the next one's input."""
+    weight = np.random.default_rng(0).standard_normal((7, 7)).astype(np.float32)
+    return model(
+        helper.make_node("MatMul", ["x", "w"], ["h"]),
+        helper.make_node("Tanh", ["h"], ["y"]),
+        inputs={"x": (TensorProto.FLOAT, ["n", 7])},
+        outputs={"y": (TensorProto.FLOAT, ["n", 7])},
+        w=weight,
+    )
+
+
+def session_of(blob: bytes, **options: str) -> fastort.InferenceSession:
+    return fastort.InferenceSession(blob, providers=[(VULKAN, {"strict_placement": "1", **DEVICE, **options})])
+
+
+def some(*shape: int, seed: int = 1) -> np.ndarray[Any, Any]:
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    "dtype", [np.float32, np.float16, np.float64, np.int64, np.int32, np.uint8, np.int8, np.bool_, np.uint16]
+)
+def test_contents_go_there_and_back(dtype: Any) -> None:
+    array = (np.arange(3 * 5 * 7) % 5).reshape(3, 5, 7).astype(dtype)
+    value = OrtValue.ortvalue_from_numpy(array, "vulkan", 0)
+    assert value.device_name() == "vulkan"
+    assert value.shape() == [3, 5, 7]
+    assert value.data_ptr() != 0
+    back = value.numpy()
+    assert back.dtype == array.dtype
+    np.testing.assert_array_equal(back, array)
+    back[...] = 0  # memory of its own
+    np.testing.assert_array_equal(np.asarray(value), array)
+    changed = (array + 1).astype(dtype)
+    value.update_inplace(changed)
+    np.testing.assert_array_equal(value.numpy(), changed)
+
+
+def test_shape_and_type() -> None:
+    value = OrtValue.ortvalue_from_shape_and_type([2, 3], np.float32, "vulkan", 0)
+    assert (value.device_name(), value.shape(), value.data_type()) == ("vulkan", [2, 3], "tensor(float)")
+    np.testing.assert_array_equal(value.numpy(), np.zeros((2, 3), np.float32))
+    empty = OrtValue.ortvalue_from_shape_and_type([0, 3], np.float32, "vulkan", 0)
+    assert empty.numpy().shape == (0, 3)
+    assert OrtValue.ortvalue_from_numpy(np.array(3, np.float32), "vulkan", 0).numpy() == 3
+
+
+def test_values_copy_to_each_other() -> None:
+    array = some(4, 5)
+    source = OrtValue.ortvalue_from_numpy(array, "vulkan", 0)
+    target = OrtValue.ortvalue_from_shape_and_type([4, 5], np.float32, "vulkan", 0)
+    host = OrtValue.ortvalue_from_shape_and_type([4, 5], np.float32)
+    fastort.copy_tensors([source, source], [target, host])
+    np.testing.assert_array_equal(target.numpy(), array)
+    np.testing.assert_array_equal(host.numpy(), array)
+    target.update_inplace(OrtValue.ortvalue_from_numpy(2 * array))
+    np.testing.assert_array_equal(target.numpy(), 2 * array)
+
+
+@pytest.mark.parametrize("options", STAGED)
+def test_chained_runs(options: dict[str, str]) -> None:
+    session = session_of(step_model(), **options)
+    x = some(3, 7)
+    want = x
+    for _ in range(4):
+        (want,) = session.run(None, {"x": want})
+    a = OrtValue.ortvalue_from_numpy(x, "vulkan", 0)
+    b = OrtValue.ortvalue_from_shape_and_type([3, 7], np.float32, "vulkan", 0)
+    binding = session.io_binding()
+    for _ in range(4):
+        binding.bind_ortvalue_input("x", a)
+        binding.bind_ortvalue_output("y", b)
+        session.run_with_iobinding(binding)
+        assert binding.get_outputs()[0].data_ptr() == b.data_ptr()
+        a, b = b, a
+    np.testing.assert_array_equal(a.numpy(), want)
+    np.testing.assert_array_equal(binding.copy_outputs_to_cpu()[0], want)
+
+
+@pytest.mark.parametrize("options", STAGED)
+def test_outputs_of_unknown_shape_stay_on_the_device(options: dict[str, str]) -> None:
+    session = session_of(step_model(), **options)
+    for rows in (3, 5, 3):
+        binding = session.io_binding()
+        binding.bind_cpu_input("x", some(rows, 7))
+        binding.bind_output("y", "vulkan", 0)
+        session.run_with_iobinding(binding)
+        (first,) = binding.get_outputs()
+        assert first.device_name() == "vulkan"
+        assert first.shape() == [rows, 7]
+        kept = first.numpy()
+        np.testing.assert_array_equal(kept, session.run(None, {"x": some(rows, 7)})[0])
+        binding.bind_ortvalue_input("x", first)
+        session.run_with_iobinding(binding)
+        (second,) = binding.get_outputs()
+        assert second.data_ptr() != first.data_ptr()
+        np.testing.assert_array_equal(first.numpy(), kept)
+        np.testing.assert_array_equal(second.numpy(), session.run(None, {"x": kept})[0])
+
+
+@pytest.mark.parametrize("options", STAGED)
+def test_host_and_device_memory_take_turns(options: dict[str, str]) -> None:
+    session = session_of(step_model(), **options)
+    x = some(3, 7)
+    (want,) = session.run(None, {"x": x})
+    binding = session.io_binding()
+    on_device = OrtValue.ortvalue_from_numpy(x, "vulkan", 0)
+    for turn in range(8):
+        binding.bind_ortvalue_input("x", on_device if turn & 1 else OrtValue.ortvalue_from_numpy(x))
+        binding.bind_output("y", "vulkan" if turn & 2 else "cpu")
+        session.run_with_iobinding(binding)
+        assert binding.get_outputs()[0].device_name() == ("vulkan" if turn & 2 else "cpu")
+        np.testing.assert_array_equal(binding.copy_outputs_to_cpu()[0], want)
+
+
+def test_input_and_output_may_be_the_same_memory() -> None:
+    session = session_of(step_model())
+    x = some(3, 7)
+    (want,) = session.run(None, {"x": x})
+    value = OrtValue.ortvalue_from_numpy(x, "vulkan", 0)
+    binding = session.io_binding()
+    binding.bind_ortvalue_input("x", value)
+    binding.bind_ortvalue_output("y", value)
+    session.run_with_iobinding(binding)
+    np.testing.assert_array_equal(value.numpy(), want)
+
+
+@pytest.mark.parametrize("options", STAGED)
+def test_memory_by_address(options: dict[str, str]) -> None:
+    session = session_of(step_model(), **options)
+    both = OrtValue.ortvalue_from_shape_and_type([6, 7], np.float32, "vulkan", 0)
+    x = some(3, 7)
+    both.update_inplace(np.concatenate([x, np.full((3, 7), 9, np.float32)]))
+    binding = session.io_binding()
+    binding.bind_input("x", "vulkan", 0, np.float32, [3, 7], both.data_ptr())
+    # Neither aligned nor followed by memory of its own: exactly these bytes are written.
+    binding.bind_output("y", "vulkan", 0, np.float32, [2, 7], both.data_ptr() + 4 * 7 * 3 + 4)
+    with pytest.raises(RuntimeError, match="Got invalid dimensions for output"):
+        session.run_with_iobinding(binding)
+    binding.bind_input("x", "vulkan", 0, np.float32, [2, 7], both.data_ptr())
+    session.run_with_iobinding(binding)
+    flat = both.numpy().reshape(-1)
+    np.testing.assert_array_equal(flat[: 3 * 7], x.reshape(-1))
+    np.testing.assert_array_equal(flat[22 : 22 + 14], session.run(None, {"x": x[:2]})[0].reshape(-1))
+    assert flat[21] == 9
+    assert (flat[36:] == 9).all()
+
+
+def test_an_address_of_nobody_is_refused() -> None:
+    session = session_of(step_model())
+    value = OrtValue.ortvalue_from_numpy(some(3, 7), "vulkan", 0)
+    binding = session.io_binding()
+    for address in (0, 64, value.data_ptr() + 300):
+        with pytest.raises(_engine.InvalidArgument, match=r"84 bytes at the address .* of the device 'vulkan:0'"):
+            binding.bind_input("x", "vulkan", 0, np.float32, [3, 7], address)
+
+
+def test_sessions_share_values_which_outlive_them() -> None:
+    first, second = session_of(step_model()), session_of(step_model(), cache_dir="off")
+    x = some(3, 7)
+    binding = first.io_binding()
+    binding.bind_cpu_input("x", x)
+    binding.bind_output("y", "vulkan")
+    first.run_with_iobinding(binding)
+    (value,) = binding.get_outputs()
+    wanted = value.numpy()
+    first.close()
+    del first, binding
+    gc.collect()
+    np.testing.assert_array_equal(value.numpy(), wanted)
+    (result,) = second.run_with_ort_values(None, {"x": value})
+    np.testing.assert_array_equal(result.numpy(), second.run(None, {"x": wanted})[0])
+    second.close()
+    np.testing.assert_array_equal(value.numpy(), wanted)
+
+
+def test_a_session_on_the_cpu_copies() -> None:
+    session = fastort.InferenceSession(step_model(), providers=["CPUExecutionProvider"])
+    x = some(3, 7)
+    (want,) = session.run(None, {"x": x})
+    value = OrtValue.ortvalue_from_numpy(x, "vulkan", 0)
+    np.testing.assert_array_equal(session.run(None, {"x": value})[0], want)
+    binding = session.io_binding()
+    binding.bind_ortvalue_input("x", value)
+    binding.bind_output("y", "vulkan", 0)
+    session.run_with_iobinding(binding)
+    assert binding.get_outputs()[0].device_name() == "vulkan"
+    np.testing.assert_array_equal(binding.copy_outputs_to_cpu()[0], want)
+    target = OrtValue.ortvalue_from_shape_and_type([3, 7], np.float32, "vulkan", 0)
+    binding.bind_ortvalue_output("y", target)
+    session.run_with_iobinding(binding)
+    np.testing.assert_array_equal(target.numpy(), want)
+
+
+def test_what_the_host_needs_is_copied() -> None:
+    """A shape that the plan needs, a node that runs on the CPU, an output that is an input, a constant."""
+    blob = model(
+        helper.make_node("Reshape", ["x", "shape"], ["r"]),
+        helper.make_node("Unique", ["x"], ["u"], sorted=1),
+        helper.make_node("Neg", ["r"], ["y"]),
+        helper.make_node("Identity", ["x"], ["same"]),
+        helper.make_node("Identity", ["c"], ["constant"]),
+        inputs={"x": (TensorProto.FLOAT, ["n", 6]), "shape": (TensorProto.INT64, [2])},
+        outputs={
+            "y": (TensorProto.FLOAT, ["a", "b"]),
+            "u": (TensorProto.FLOAT, ["k"]),
+            "same": (TensorProto.FLOAT, ["n", 6]),
+            "constant": (TensorProto.FLOAT, [3]),
+        },
+        c=np.arange(3, dtype=np.float32),
+    )
+    session = fastort.InferenceSession(blob, providers=[(VULKAN, DEVICE)])
+    x, shape = some(2, 6), np.array([3, 4], np.int64)
+    binding = session.io_binding()
+    binding.bind_ortvalue_input("x", OrtValue.ortvalue_from_numpy(x, "vulkan", 0))
+    binding.bind_ortvalue_input("shape", OrtValue.ortvalue_from_numpy(shape, "vulkan", 0))
+    for name in ("y", "u", "same", "constant"):
+        binding.bind_output(name, "vulkan", 0)
+    for _ in range(2):
+        session.run_with_iobinding(binding)
+        results = binding.get_outputs()
+        assert [value.device_name() for value in results] == ["vulkan"] * 4
+        y, u, same, constant = binding.copy_outputs_to_cpu()
+        np.testing.assert_array_equal(y, -x.reshape(3, 4))
+        np.testing.assert_array_equal(u, np.unique(x))
+        np.testing.assert_array_equal(same, x)
+        np.testing.assert_array_equal(constant, [0, 1, 2])
+    on_cpu = OrtValue.ortvalue_from_shape_and_type([3], np.float32)
+    binding.bind_ortvalue_output("constant", on_cpu)
+    session.run_with_iobinding(binding)
+    np.testing.assert_array_equal(on_cpu.numpy(), [0, 1, 2])
+
+
+def test_bound_memory_of_the_wrong_shape_or_type() -> None:
+    session = session_of(step_model())
+    binding = session.io_binding()
+    binding.bind_cpu_input("x", some(3, 7))
+    for shape, dtype, text in (([3, 8], np.float32, "invalid dimensions"), ([3, 7], np.int32, "output data type")):
+        binding.bind_ortvalue_output("y", OrtValue.ortvalue_from_shape_and_type(shape, dtype, "vulkan", 0))
+        with pytest.raises(RuntimeError, match=text):
+            session.run_with_iobinding(binding)
+
+
+def test_refusals() -> None:
+    with pytest.raises(RuntimeError, match="only 'cpu' and 'vulkan' are available"):
+        OrtValue.ortvalue_from_numpy(some(2), "cuda", 0)
+    with pytest.raises(RuntimeError, match="strings cannot lie on a device"):
+        OrtValue.ortvalue_from_numpy(np.array(["a"], object), "vulkan", 0)
+    with pytest.raises(_engine.Fail, match="another device_id is asked for"):
+        OrtValue.ortvalue_from_numpy(some(2), "vulkan", 77)
+    value = OrtValue.ortvalue_from_numpy(some(2), "vulkan", 0)
+    assert value.__dlpack_device__() == (7, 0)
+    with pytest.raises(BufferError, match=r"copy it with \.numpy\(\)"):
+        value.__dlpack__()
+
+
+def test_dlpack_copies_to_the_cpu_where_that_is_asked_for() -> None:
+    array = some(4, 3)
+    value = OrtValue.ortvalue_from_numpy(array, "vulkan", 0)
+    copied = OrtValue.from_dlpack(value.__dlpack__(dl_device=(1, 0), max_version=(1, 0)))
+    np.testing.assert_array_equal(copied.numpy(), array)
+
+
+def test_names_of_the_device() -> None:
+    device = fastort.OrtDevice.make("vulkan", 0)
+    assert device.device_type() == fastort.OrtDevice.make("gpu", 0).device_type()
+    assert OrtValue.ortvalue_from_numpy(some(2), "gpu", 0).device_name() == "vulkan"
+
+
+@pytest.mark.parametrize("options", STAGED)
+def test_memory_is_counted_and_given_back(options: dict[str, str]) -> None:
+    gc.collect()
+    before = _engine.device_memory()["allocations"]
+    session = session_of(step_model(), **options)
+    session.run(None, {"x": some(3, 7)})
+    stats = session.memory_stats()
+    assert stats["device_allocations"] > before
+    assert stats["device_held_bytes"] >= stats["device_used_bytes"] > 0
+    value = OrtValue.ortvalue_from_shape_and_type([1000, 1000], np.float32, "vulkan", 0)
+    assert session.memory_stats()["device_used_bytes"] >= stats["device_used_bytes"] + 4_000_000
+    session.close()
+    del session
+    gc.collect()
+    assert _engine.device_memory()["allocations"] == before + 1
+    del value
+    assert _engine.device_memory()["allocations"] == before
