@@ -76,8 +76,11 @@ std::shared_ptr<Buffer> SharedPackStore::get(const Tensor& weight, std::string_v
       entry = entries_[key] = std::make_shared<Entry>();
     }
   }
-  std::lock_guard lock(entry->filling);
-  if (auto packed = entry->packed.lock()) return packed;
+  const std::lock_guard filling(entry->filling);
+  {
+    const std::lock_guard lock(mutex_);
+    if (auto packed = entry->packed.lock()) return packed;
+  }
   const bool on_disk = cache && bytes >= kMinCached;
   auto packed = on_disk ? cache->load(key, bytes) : nullptr;
   if (!packed) {
@@ -85,6 +88,7 @@ std::shared_ptr<Buffer> SharedPackStore::get(const Tensor& weight, std::string_v
     fill(packed->data());
     if (on_disk) cache->store(key, {packed->data(), bytes});
   }
+  const std::lock_guard lock(mutex_);
   entry->packed = packed;
   return packed;
 }

@@ -25,8 +25,8 @@ class SharedPackStore final : public PackStore {
 
  private:
   struct Entry {
-    std::mutex filling;
-    std::weak_ptr<Buffer> packed;
+    std::mutex filling;            // held by who packs; taken before mutex_
+    std::weak_ptr<Buffer> packed;  // under mutex_
   };
   struct Known {
     std::weak_ptr<Buffer> buffer;
