@@ -2,6 +2,7 @@
 
 #include "base/parallel.h"
 #include "plan/emit.h"
+#include "plan/trials.h"
 #include "plan/walk.h"
 
 namespace fastort {
@@ -18,6 +19,8 @@ class Builder {
     std::vector<ValueId> read_plain;
     count_uses(read_plain);
     choose_layouts(draft_.graph, draft_.planned, read_plain);
+    if (draft_.services.choice.measured && use_measured_times(draft_))
+      choose_layouts(draft_.graph, draft_.planned, read_plain);
     prepare_all();
     Emitter(draft_).run();
   }
@@ -113,6 +116,7 @@ size_t Instance::footprint() const {
   for (const Decision& decision : decisions) {
     bytes += sizeof(Decision);
     for (const std::string& refusal : decision.refusals) bytes += sizeof(refusal) + refusal.capacity();
+    for (const std::string& note : decision.notes) bytes += sizeof(note) + note.capacity();
   }
   // A prepared kernel is a few hundred bytes to a few kilobytes (generated code is shared by oneDNN's own cache).
   return bytes + kernels.size() * 1024;
@@ -122,6 +126,7 @@ std::shared_ptr<const Instance> make_instance(const Program& program, int begin,
                                               const PlanServices& services) {
   Draft draft(program, begin, inputs, services);
   Builder(draft).build();
+  if (services.choice.measured) services.choice.measured->settle();
   return std::move(draft.plan);
 }
 

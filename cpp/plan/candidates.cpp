@@ -55,13 +55,14 @@ Layout output_layout(const PlannedNode& planned, const Option& option, int i) {
   return planned.outputs[static_cast<size_t>(i)].shape.rank() < 3 ? Layout::Plain : option.variant.out;
 }
 
-void list_options(const Graph& graph, PlannedNode& planned, const EngineOptions& options, PackStore& packs) {
+void list_options(const Graph& graph, PlannedNode& planned, const EngineOptions& options, PackStore& packs,
+                  std::string_view prefer) {
   const Node& node = graph.nodes[static_cast<size_t>(planned.node)];
   std::vector<TensorDesc> inputs = planned.inputs;
   std::vector<TensorDesc> outputs = planned.outputs;
   for (const Candidate& candidate : planned.op->cpu) {
     // One that names no cost is a fallback (the reference, say), not an alternative.
-    if (!planned.options.empty() && !candidate.cost) break;
+    if (!planned.options.empty() && !candidate.cost && prefer != candidate.name) continue;
     for (const Variant& variant : candidate.variants) {
       if (!usable(variant.in, options.allow_blocked_layouts) || !usable(variant.out, options.allow_blocked_layouts)) {
         continue;
@@ -82,14 +83,20 @@ void list_options(const Graph& graph, PlannedNode& planned, const EngineOptions&
       option.cost = candidate.cost ? candidate.cost(context) : default_cost(planned);
       // An earlier candidate with the same layouts stands unless costs say otherwise.
       auto same = std::find_if(planned.options.begin(), planned.options.end(), [&](const Option& other) {
-        return other.variant.in == variant.in && other.variant.out == variant.out;
+        return !other.beaten && other.variant.in == variant.in && other.variant.out == variant.out;
       });
-      if (same == planned.options.end()) {
-        planned.options.push_back(option);
-      } else if (candidate.cost && same->candidate->cost && option.cost < same->cost) {
-        *same = option;
+      if (same != planned.options.end()) {
+        const bool better = candidate.cost && same->candidate->cost && option.cost < same->cost;
+        (better ? same->beaten : option.beaten) = true;
       }
+      planned.options.push_back(option);
     }
+  }
+  const auto preferred = [&](const Option& option) { return option.candidate->name == prefer; };
+  if (std::any_of(planned.options.begin(), planned.options.end(), preferred)) {
+    std::erase_if(planned.options, [&](const Option& option) { return !preferred(option); });
+    for (Option& option : planned.options) option.beaten = false;
+    planned.notes.push_back("preferred by the session's options");
   }
   if (!planned.options.empty()) return;
   std::string text = describe(graph, node) + ": no kernel takes it.";
@@ -137,6 +144,7 @@ void choose_layouts(const Graph& graph, std::vector<PlannedNode>& nodes, std::sp
       if (id != kNoValue) best[static_cast<size_t>(id)].fill(kNever);
     }
     for (const Option& option : planned.options) {
+      if (option.beaten) continue;
       const double cost = option.cost + input_cost(planned, option);
       for (size_t i = 0; i < planned.outputs.size(); ++i) {
         if (node.outputs[i] == kNoValue) continue;
@@ -156,6 +164,7 @@ void choose_layouts(const Graph& graph, std::vector<PlannedNode>& nodes, std::sp
     double least = kNever;
     for (size_t o = 0; o < planned.options.size(); ++o) {
       const Option& option = planned.options[o];
+      if (option.beaten) continue;
       double cost = option.cost + input_cost(planned, option);
       for (size_t i = 0; i < planned.outputs.size(); ++i) {
         if (node.outputs[i] == kNoValue) continue;

@@ -11,6 +11,8 @@ struct Option {
   const Candidate* candidate = nullptr;
   Variant variant;
   double cost = 0;  // nanoseconds
+  // Another option with the same layouts costs less: not to be chosen, unless it is measured to be faster.
+  bool beaten = false;
 };
 
 // A node to be planned with its concrete inputs and outputs (plain layouts), and what came of it.
@@ -21,6 +23,7 @@ struct PlannedNode {
   std::vector<TensorDesc> outputs;
   std::vector<Option> options;
   std::vector<std::string> refusals;
+  std::vector<std::string> notes;  // how the choice was made, where it is not by the cost rule
   int chosen = 0;
 
   const Option& option() const { return options[static_cast<size_t>(chosen)]; }
@@ -31,9 +34,10 @@ Layout input_layout(const PlannedNode& planned, const Option& option, int i);
 // The layout in which an option makes output `i`.
 Layout output_layout(const PlannedNode& planned, const Option& option, int i);
 
-// Asks every candidate for every variant and keeps those that accept. Throws NotImplemented with all the reasons where
-// none does.
-void list_options(const Graph& graph, PlannedNode& planned, const EngineOptions& options, PackStore& packs);
+// Asks every candidate for every variant and keeps those that accept; of them only those of the candidate `prefer`
+// where it is among them. Throws NotImplemented with all the reasons where none does.
+void list_options(const Graph& graph, PlannedNode& planned, const EngineOptions& options, PackStore& packs,
+                  std::string_view prefer = {});
 
 // Chooses one option for each node so that kernels plus reorders between them cost least over the whole region.
 // `read_plain`: values that something beside these nodes reads in plain layout.

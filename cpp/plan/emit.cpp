@@ -67,6 +67,7 @@ void Emitter::emit_compute(PlannedNode& planned) {
                                     option.variant.in,
                                     option.variant.out,
                                     std::move(planned.refusals),
+                                    std::move(planned.notes),
                                     {},
                                     {}});
   if (!draft_.services.keep_types) return;
@@ -147,7 +148,8 @@ void Emitter::emit_dynamic(int index) {
   std::vector<std::string> refusals;
   if (draft_.services.device)
     refusals.push_back(std::string(draft_.services.device->name()) + ": shapes or values that only the run shows");
-  draft_.plan->decisions.push_back({index, candidate, kCpu, Layout::Plain, Layout::Plain, std::move(refusals), {}, {}});
+  draft_.plan->decisions.push_back(
+      {index, candidate, kCpu, Layout::Plain, Layout::Plain, std::move(refusals), {}, {}, {}});
   if (draft_.services.keep_types) draft_.plan->decisions.back().inputs = draft_.plan->frames.back().inputs;
 }
 

@@ -23,7 +23,7 @@ void DeviceEmitter::segment(std::span<const int> nodes) {
     for (ValueId id : node.inputs)
       if (id != kNoValue) --draft_.uses[at(draft_.known(id).root)];
     draft_.plan->decisions.push_back(
-        {placed.node, "shader", draft_.services.device->name(), Layout::Plain, Layout::Plain, {}, {}, {}});
+        {placed.node, "shader", draft_.services.device->name(), Layout::Plain, Layout::Plain, {}, {}, {}, {}});
     if (!draft_.services.keep_types) continue;
     draft_.plan->decisions.back().inputs = placed.inputs;
     draft_.plan->decisions.back().outputs = placed.outputs;

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "plan/choices.h"
 #include "plan/program.h"
 
 namespace fastort {
@@ -60,6 +61,7 @@ struct Decision {
   Layout in = Layout::Plain;
   Layout out = Layout::Plain;
   std::vector<std::string> refusals;  // "name: reason" of candidates that stood before it
+  std::vector<std::string> notes;     // how it was chosen, where not by the cost rule
   // Of the node, where PlanServices::keep_types asks for them. Without a shape where only the run shows it.
   std::vector<TensorDesc> inputs, outputs;
 };
@@ -106,6 +108,7 @@ struct PlanServices {
   std::function<std::shared_ptr<Body>(const std::shared_ptr<Graph>&)> compile_body;
   bool keep_types = false;                 // for profiles
   const DeviceProvider* device = nullptr;  // runs what it can; nullptr for the CPU alone
+  KernelChoice choice = {};
 };
 
 // Plans the nodes from `begin` on as far as shapes are known; at least one node, or Error.

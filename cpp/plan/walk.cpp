@@ -155,7 +155,8 @@ class Walk {
     if (draft_.services.device && take_to_device(planned)) return;
     {
       const ReadScope scope;  // neither `accepts` nor `cost` keeps an address
-      list_options(draft_.graph, planned, draft_.services.options, draft_.services.packs);
+      list_options(draft_.graph, planned, draft_.services.options, draft_.services.packs,
+                   draft_.services.choice.prefer);
     }
     draft_.order.push_back({Item::Kind::Compute, index, static_cast<int>(draft_.planned.size())});
     draft_.planned.push_back(std::move(planned));

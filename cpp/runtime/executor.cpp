@@ -13,8 +13,9 @@ namespace {
 // A subgraph with its own plans.
 class ExecutorBody final : public Body {
  public:
-  ExecutorBody(std::shared_ptr<const Graph> graph, const EngineOptions& options, PackStore& packs, size_t cache_bytes)
-      : executor_(std::make_shared<Program>(std::move(graph)), options, packs, cache_bytes) {}
+  ExecutorBody(std::shared_ptr<const Graph> graph, const EngineOptions& options, PackStore& packs, size_t cache_bytes,
+               const KernelChoice& choice)
+      : executor_(std::make_shared<Program>(std::move(graph)), options, packs, cache_bytes, choice) {}
 
   std::vector<Value> run(std::vector<Value> inputs, const Parallel& parallel) override {
     std::vector<Value> outputs(executor_.program().graph().outputs.size());
@@ -117,12 +118,14 @@ struct Executor::Activation {
 };
 
 Executor::Executor(std::shared_ptr<const Program> program, const EngineOptions& options, PackStore& packs,
-                   size_t plan_cache_bytes, bool keep_types, std::shared_ptr<const DeviceProvider> device)
+                   size_t plan_cache_bytes, KernelChoice choice, bool keep_types,
+                   std::shared_ptr<const DeviceProvider> device)
     : program_(std::move(program)),
       options_(options),
       packs_(packs),
       device_(std::move(device)),
       plans_(plan_cache_bytes),
+      choice_(std::move(choice)),
       keep_types_(keep_types) {}
 
 Executor::~Executor() { trim(); }
@@ -229,11 +232,14 @@ std::shared_ptr<const Instance> Executor::plan_for(const Activation& activation,
     input.shape = value.tensor().shape();
     if (program_->needs_value(id)) input.value = &value.tensor();
   }
-  const PlanServices services{options_, packs_,
+  const PlanServices services{options_,
+                              packs_,
                               [this](const std::shared_ptr<Graph>& body) {
-                                return std::make_shared<ExecutorBody>(body, options_, packs_, size_t{8} << 20);
+                                return std::make_shared<ExecutorBody>(body, options_, packs_, size_t{8} << 20, choice_);
                               },
-                              keep_types_, device_.get()};
+                              keep_types_,
+                              device_.get(),
+                              choice_};
   auto plan = make_instance(*program_, begin, inputs, services);
   plans_.insert(activation.key, plan);
   return plan;

@@ -46,7 +46,8 @@ class Executor {
  public:
   // `keep_types`: plans tell profiles their nodes' types and shapes. `device`: nullptr for the CPU alone.
   Executor(std::shared_ptr<const Program> program, const EngineOptions& options, PackStore& packs,
-           size_t plan_cache_bytes, bool keep_types = false, std::shared_ptr<const DeviceProvider> device = nullptr);
+           size_t plan_cache_bytes, KernelChoice choice = {}, bool keep_types = false,
+           std::shared_ptr<const DeviceProvider> device = nullptr);
   ~Executor();
 
   const Program& program() const { return *program_; }
@@ -77,6 +78,7 @@ class Executor {
   PackStore& packs_;
   std::shared_ptr<const DeviceProvider> device_;
   PlanCache plans_;
+  KernelChoice choice_;
   bool keep_types_;
   std::mutex planning_;
   std::array<std::atomic<Activation*>, 16> idle_{};

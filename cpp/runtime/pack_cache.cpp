@@ -1,6 +1,5 @@
 #include "runtime/pack_cache.h"
 
-#include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -14,10 +13,11 @@
 #include <map>
 #include <vector>
 
-#include "base/cpu_info.h"
 #include "base/fork.h"
 #include "base/log.h"
 #include "runtime/digest.h"
+#include "runtime/record_file.h"
+#include "runtime/whole_file.h"
 
 namespace fastort {
 namespace {
@@ -37,56 +37,14 @@ constexpr std::string_view kSuffix = ".packed";
 // What a writer that was killed leaves behind is deleted when it is this old.
 constexpr auto kStale = std::chrono::hours(1);
 
-class Descriptor {
- public:
-  Descriptor(const std::string& path, int flags) : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0666)) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
-bool write_all(int fd, const std::byte* data, size_t bytes) {
-  while (bytes > 0) {
-    const ssize_t written = ::write(fd, data, bytes);
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return false;
-    data += written;
-    bytes -= static_cast<size_t>(written);
-  }
-  return true;
-}
-
-// Tells builds of the engine and processors apart: formats follow both.
-const std::string& machine() {
-  static const std::string text = [] {
-    std::string made = cpu_name();
-    const CpuFeatures& features = cpu_features();
-    for (const bool has :
-         {features.avx2, features.fma, features.f16c, features.avx512, features.avx512_vnni, features.avx_vnni})
-      made += has ? '1' : '0';
-    const CacheSizes& caches = cache_sizes();
-    for (const size_t size : {caches.l1d, caches.l2, caches.l3}) made += '/' + std::to_string(size);
-    Dl_info library = {};
-    struct stat status = {};
-    if (::dladdr(reinterpret_cast<const void*>(&kMagic), &library) != 0 && library.dli_fname &&
-        ::stat(library.dli_fname, &status) == 0) {
-      made += '/' + std::to_string(status.st_size) + '/' + std::to_string(status.st_mtim.tv_sec) + '.' +
-              std::to_string(status.st_mtim.tv_nsec);
-    }
-    return made;
-  }();
-  return text;
+bool of_ours(const fs::path& path) {
+  const std::string text = path.filename().string();
+  return text.find(kSuffix) != text.npos || text.find(RecordFile::kSuffix) != text.npos;
 }
 
 Digest digest_of_key(std::string_view key) {
   Digest digest;
-  digest.add(machine());
+  digest.add(machine_key());
   digest.add(std::string_view("\0", 1));
   digest.add(key);
   return digest;
@@ -144,22 +102,6 @@ std::shared_ptr<Buffer> PackCache::load(std::string_view key, size_t bytes) {
   return Buffer::wrap(packed, bytes, [whole] {});
 }
 
-bool PackCache::write(const std::string& path, std::string_view head, std::span<const std::byte> packed) {
-  static std::atomic<uint64_t> counter{0};
-  const std::string scratch = path + "." + std::to_string(::getpid()) + "-" + std::to_string(counter++) + ".new";
-  bool good = false;
-  {
-    const Descriptor file(scratch, O_WRONLY | O_CREAT | O_EXCL);
-    if (file.get() < 0) return false;
-    std::vector<std::byte> first(kHeadBytes);
-    std::memcpy(first.data(), head.data(), head.size());
-    good = write_all(file.get(), first.data(), first.size()) && write_all(file.get(), packed.data(), packed.size());
-  }
-  good = good && ::rename(scratch.c_str(), path.c_str()) == 0;
-  if (!good) ::unlink(scratch.c_str());
-  return good;
-}
-
 void PackCache::store(std::string_view key, std::span<const std::byte> packed) {
   const size_t needed = kHeadBytes + packed.size();
   if (needed > max_bytes_) return;
@@ -171,7 +113,9 @@ void PackCache::store(std::string_view key, std::span<const std::byte> packed) {
   head.bytes = packed.size();
   std::memcpy(head.key, digest_of_key(key).bytes().data(), sizeof(head.key));
   std::memcpy(head.sum, sum_of(packed.data(), packed.size()).data(), sizeof(head.sum));
-  if (write(path_of(key), {reinterpret_cast<const char*>(&head), sizeof(head)}, packed)) return;
+  std::vector<std::byte> first(kHeadBytes);
+  std::memcpy(first.data(), &head, sizeof(head));
+  if (replace_file(path_of(key), {first, packed})) return;
   if (!complained_.exchange(true))
     log(Severity::Warning, "packed weights cannot be written to the cache folder '" + folder_ +
                                "': " + std::strerror(errno) + "; they are packed again by every process");
@@ -199,7 +143,7 @@ void PackCache::make_room(size_t bytes) {
     const auto time = entry->last_write_time(gone);
     if (gone) continue;
     const fs::path& path = entry->path();
-    if (path.extension() == ".new" && path.string().find(kSuffix) != std::string::npos && now - time > kStale) {
+    if (path.extension() == kScratchSuffix && of_ours(path) && now - time > kStale) {
       fs::remove(path, gone);
     } else if (path.extension() == kSuffix) {
       const auto size = entry->file_size(gone);

@@ -32,7 +32,6 @@ class PackCache {
 
  private:
   std::string path_of(std::string_view key) const;
-  bool write(const std::string& path, std::string_view head, std::span<const std::byte> packed);
   void make_room(size_t bytes);
 
   const std::string folder_;

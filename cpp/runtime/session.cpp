@@ -14,6 +14,7 @@
 #include "onnx/save.h"
 #include "ops/core/infer.h"
 #include "ops/core/merge_types.h"
+#include "runtime/choice_store.h"
 #include "runtime/deadline.h"
 #include "runtime/devices.h"
 #include "runtime/pack_store.h"
@@ -43,19 +44,46 @@ std::vector<ValueFacts> infer_facts(const Node& node, std::span<const ValueFacts
   return outputs;
 }
 
+// The text of a configuration entry, empty where there is none.
+std::string_view entry_of(const SessionOptions& options, const std::string& key) {
+  const auto entry = options.config_entries.find(key);
+  return entry == options.config_entries.end() ? std::string_view() : std::string_view(entry->second);
+}
+
+// A configuration entry that is a number, which is not negative.
+template <class T>
+T number_of(const SessionOptions& options, const std::string& key, const char* what, T fallback) {
+  const std::string_view text = entry_of(options, key);
+  if (options.config_entries.count(key) == 0) return fallback;
+  T number{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size() || !(number >= T{}))
+    invalid_argument(key + " is a number of " + what + ", not '" + std::string(text) + "'");
+  return number;
+}
+
 // nullptr where the options name no folder.
 std::unique_ptr<PackStore> pack_store(const SessionOptions& options) {
-  const auto folder = options.config_entries.find("fastort.cache_dir");
-  if (folder == options.config_entries.end() || folder->second.empty()) return nullptr;
-  size_t max_bytes = size_t{4} << 30;
-  if (const auto entry = options.config_entries.find("fastort.cache_max_bytes");
-      entry != options.config_entries.end()) {
-    const std::string& text = entry->second;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), max_bytes);
-    if (error != std::errc() || end != text.data() + text.size())
-      invalid_argument("fastort.cache_max_bytes is a number of bytes, not '" + text + "'");
-  }
-  return std::make_unique<CachedPackStore>(PackCache::of(folder->second, max_bytes));
+  const std::string_view folder = entry_of(options, "fastort.cache_dir");
+  if (folder.empty()) return nullptr;
+  const size_t max_bytes = number_of(options, "fastort.cache_max_bytes", "bytes", size_t{4} << 30);
+  return std::make_unique<CachedPackStore>(PackCache::of(std::string(folder), max_bytes));
+}
+
+KernelChoice kernel_choice(const SessionOptions& options) {
+  constexpr double kTrialSeconds = 2;
+  KernelChoice choice;
+  choice.prefer = entry_of(options, "fastort.prefer_kernel");
+  const std::string_view mode = entry_of(options, "fastort.kernel_choice");
+  const double seconds = number_of(options, "fastort.trial_seconds", "seconds", kTrialSeconds);
+  if (!mode.empty() && mode != "rule" && mode != "stored" && mode != "measure")
+    invalid_argument("fastort.kernel_choice is 'rule', 'stored' or 'measure', not '" + std::string(mode) + "'");
+  const std::string folder(entry_of(options, "fastort.cache_dir"));
+  const bool measure = mode == "measure";
+  // Times differ from one day to the next, and with them the kernels and the last bits of the results.
+  if (mode == "rule" || options.use_deterministic_compute || (!measure && folder.empty())) return choice;
+  choice.measured = std::make_shared<ChoiceStore>(folder, measure ? seconds : 0);
+  return choice;
 }
 
 LoadOptions load_options(const SessionOptions& options) {
@@ -143,6 +171,7 @@ Session::Session(Model model, const SessionOptions& options, std::unique_ptr<Pro
   };
   engine_.allow_winograd = flag("fastort.allow_winograd", true);
   packs_ = pack_store(options);
+  choice_ = kernel_choice(options);
   engine_.allow_blocked_layouts = flag("fastort.allow_blocked_layouts", true) && options.optimization_level >= 3;
 
   device_ = open_device(options.providers);
@@ -211,7 +240,7 @@ Session::~Session() = default;
 
 std::shared_ptr<Executor> Session::compile(std::shared_ptr<Graph> graph) {
   return std::make_shared<Executor>(std::make_shared<Program>(std::move(graph)), engine_,
-                                    packs_ ? *packs_ : SharedPackStore::instance(), kPlanCacheBytes,
+                                    packs_ ? *packs_ : SharedPackStore::instance(), kPlanCacheBytes, choice_,
                                     options_.enable_profiling, device_);
 }
 
@@ -245,7 +274,7 @@ std::shared_ptr<Executor> Session::executor_of(const Variant& variant) {
   const bool whole = variant.overridden.empty() && variant.fetched.empty();
   // The same program, whose plans keep what a profile tells.
   auto executor = whole ? std::make_shared<Executor>(executor_->shared_program(), engine_, SharedPackStore::instance(),
-                                                     kPlanCacheBytes, true, device_)
+                                                     kPlanCacheBytes, choice_, true, device_)
                         : compile(rewritten(variant));
   return variants_[variant] = std::move(executor);
 }
@@ -434,6 +463,7 @@ std::string Session::explain() const {
       }
       text += "\n";
       for (const std::string& fused : node.origin.fused) text += "      with " + fused + "\n";
+      for (const std::string& note : decision.notes) text += "      " + note + "\n";
       for (const std::string& refusal : decision.refusals) text += "      not " + refusal + "\n";
     }
   }

@@ -108,6 +108,7 @@ class Session {
   std::vector<NodeArgInfo> inputs_, outputs_, overridable_;
   std::vector<PassReport> passes_;
   std::unique_ptr<PackStore> packs_;  // nullptr: the process's
+  KernelChoice choice_;
   std::shared_ptr<Executor> executor_;
   mutable std::mutex mutex_;
   std::map<Variant, std::shared_ptr<Executor>> variants_;

@@ -194,6 +194,15 @@ class SessionOptions:
           build of fastort or another processor, is ignored and written anew. Do not cut files off that are in use.
         - ``"fastort.cache_max_bytes"``: The size that the folder may reach (default: 4 GiB); the files that were used
           longest ago are deleted above it.
+        - ``"fastort.kernel_choice"``: Where an operator has several kernels, ``"rule"`` chooses by estimated costs,
+          ``"measure"`` also times the ones in question when a plan is made and keeps the times in the folder of
+          ``"fastort.cache_dir"`` (without one, in the memory of the process), and ``"stored"``, the default, uses the
+          times that the folder holds and measures nothing. Times are those of this processor, build of fastort and
+          number of threads. Sessions with ``use_deterministic_compute`` always choose by the rule.
+        - ``"fastort.trial_seconds"``: How long a session may measure in all (default: 2); nodes for which the time
+          does not last are left to the rule, and to the next session that measures.
+        - ``"fastort.prefer_kernel"``: The name of a kernel, as ``InferenceSession.explain`` shows it, that is taken
+          wherever it serves.
         - ``"fastort.allow_winograd"``: ``"0"`` forbids algorithms that trade rounding for speed.
         - ``"fastort.allow_blocked_layouts"``: ``"0"`` keeps tensors in the layouts that the model states.
 

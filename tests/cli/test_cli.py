@@ -232,6 +232,19 @@ def test_tune_writes_options_and_a_report(model: Path, call: Any, tmp_path: Path
     assert call("run", model, "--config", tmp_path / "best.json")[0] == 0
 
 
+def test_tune_tries_kernels_by_measurement(call: Any, tmp_path: Path) -> None:
+    path, folder = tmp_path / "conv.onnx", tmp_path / "cache"
+    weight = helper.make_tensor("w", TensorProto.FLOAT, (32, 32, 3, 3), np.ones(32 * 32 * 9, np.float32) / 288)
+    node = helper.make_node("Conv", ["x", "w"], ["y"], pads=[1] * 4)
+    sizes = [helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, 32, 20, 20)) for name in "xy"]
+    onnx.save(helper.make_model(helper.make_graph([node], "g", sizes[:1], sizes[1:], [weight])), path)
+    code, out, err = call("tune", path, "--seconds", "6", "--cache-dir", folder)
+    assert (code, err) == (0, "")
+    assert "kernels by measurement" in out
+    assert (folder / "choices.records").exists()
+    assert call("run", path, "--config", tmp_path / "conv.tuned.json")[0] == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [

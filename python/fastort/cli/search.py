@@ -62,6 +62,7 @@ class Search:
         seconds: How long the search may take.
         clients: Requests at the same time; 1 tunes the latency, more the throughput.
         tolerances: How far outputs may be from those of the default options, relative and absolute.
+        cache_dir: A folder for measured times of kernels; none: kernels are chosen by their costs alone.
         tell: Called with the seconds that have passed and what is being tried.
     """
 
@@ -70,6 +71,7 @@ class Search:
     seconds: float
     clients: int = 1
     tolerances: tuple[float, float] = (1e-3, 1e-4)
+    cache_dir: Path | None = None
     tell: Callable[[float, str], None] = lambda done, text: None
     trials: list[Trial] = field(default_factory=list)
     best: SessionOptions = field(default_factory=SessionOptions)
@@ -171,6 +173,8 @@ class Search:
         levels = (GraphOptimizationLevel.ORT_ENABLE_EXTENDED, GraphOptimizationLevel.ORT_ENABLE_BASIC)
         for level in (*levels, GraphOptimizationLevel.ORT_DISABLE_ALL):
             yield Change(level.name, _setter("graph_optimization_level", level))
+        if self.cache_dir is not None:
+            yield Change("kernels by measurement", partial(_measure_kernels, folder=self.cache_dir))
         # Only a rewrite that did something can matter.
         for name in dict.fromkeys(name for name, changes, _ in session._sess.passes() if changes):
             yield Change(f"without {name}", partial(_disable, name=name))
@@ -178,6 +182,11 @@ class Search:
 
 def _add_provider(options: SessionOptions, name: str) -> None:
     options.add_provider(name, {})
+
+
+def _measure_kernels(options: SessionOptions, folder: Path) -> None:
+    options.add_session_config_entry("fastort.cache_dir", str(folder.resolve()))
+    options.add_session_config_entry("fastort.kernel_choice", "measure")
 
 
 def _disable(options: SessionOptions, name: str) -> None:

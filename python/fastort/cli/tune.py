@@ -31,6 +31,14 @@ def tune(
     clients: Annotated[
         int, typer.Option("--clients", help="Tune the throughput of so many parallel requests.", min=1)
     ] = 1,
+    cache_dir: Annotated[
+        Path | None,
+        typer.Option(
+            "--cache-dir",
+            help="Also try kernels by measurement; their times, and packed weights, are kept in this folder.",
+            show_default=False,
+        ),
+    ] = None,
     rtol: Annotated[float, typer.Option(help="How far outputs may be from those of the defaults, relative.")] = 1e-3,
     atol: Annotated[float, typer.Option(help="How far they may be, absolute.")] = 1e-4,
     input: Inputs = None,
@@ -46,7 +54,7 @@ def tune(
     with InferenceSession(model) as session:
         feeds = make_feeds(model, session, input, dim, shape, seed)
     with progress("tuning", seconds) as tell:
-        search = Search(model, feeds, seconds, clients, (rtol, atol), tell)
+        search = Search(model, feeds, seconds, clients, (rtol, atol), cache_dir, tell)
         search.run()
     notes = {
         "tuned": {
