@@ -30,6 +30,8 @@ constexpr uint32_t kLayoutInputs = 1u << conv::kX | 1u << conv::kZ;
 constexpr Candidate kCandidates[] = {
     {"vector", conv::accepts_vector, conv::prepare_vector, kAnyLayout, conv::cost_vector, kLayoutInputs},
     {"winograd", conv::accepts_winograd, conv::prepare_winograd, kBlockedVariants, conv::cost_winograd, kLayoutInputs},
+    {"winograd 2x2", conv::accepts_winograd, conv::prepare_winograd_small, kBlockedVariants, conv::cost_winograd_small,
+     kLayoutInputs},
     {"pointwise blocks", conv::accepts_pointwise_blocks, conv::prepare_pointwise_blocks, kBlockedVariants,
      conv::cost_pointwise_blocks, kLayoutInputs},
     {"depthwise blocks", conv::accepts_depthwise_blocks, conv::prepare_depthwise_blocks, kBlockedVariants,

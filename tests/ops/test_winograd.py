@@ -11,10 +11,20 @@ import fastort
 
 # The largest error in outputs of unit variance, against double precision, is this times the square root of the number
 # of products; see docs/accuracy.md.
-WINOGRAD, DIRECT = 4e-7, 3e-7
+BOUNDS = {"winograd": 4e-7, "winograd 2x2": 3.5e-7, "direct": 3e-7}
 
 
-def convolution(channels: int, size: int, allowed: bool) -> tuple[fastort.InferenceSession, np.ndarray, np.ndarray]:
+def options_of(kernel: str | None) -> fastort.SessionOptions:
+    """Options that take one of Winograd's kernels, or none (``"direct"``), or leave the choice to the engine."""
+    options = fastort.SessionOptions()
+    options.add_session_config_entry("fastort.allow_winograd", "0" if kernel == "direct" else "1")
+    options.add_session_config_entry("fastort.prefer_kernel", kernel or "")
+    return options
+
+
+def convolution(
+    channels: int, size: int, kernel: str | None
+) -> tuple[fastort.InferenceSession, np.ndarray, np.ndarray]:
     """A session of one 3x3 convolution, its input and the result in double precision, of variance 1."""
     rng = np.random.default_rng(channels + size)
     x = rng.standard_normal((1, channels, size, size)).astype(np.float32)
@@ -26,24 +36,58 @@ def convolution(channels: int, size: int, allowed: bool) -> tuple[fastort.Infere
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, x.shape)],
         [numpy_helper.from_array(w, "w")],
     )
-    options = fastort.SessionOptions()
-    options.add_session_config_entry("fastort.allow_winograd", "1" if allowed else "0")
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)])
-    session = fastort.InferenceSession(model.SerializeToString(), options)
+    session = fastort.InferenceSession(model.SerializeToString(), options_of(kernel))
     expected = torch.nn.functional.conv2d(torch.tensor(x).double(), torch.tensor(w).double(), padding=1)
     return session, x, expected.numpy()
 
 
-@pytest.mark.parametrize(("channels", "size"), [(32, 57), (64, 56), (96, 29), (256, 28), (256, 15)])
-@pytest.mark.parametrize("allowed", [True, False])
-def test_error(channels: int, size: int, allowed: bool) -> None:
-    session, x, expected = convolution(channels, size, allowed)
+@pytest.mark.parametrize(("channels", "size"), [(32, 57), (64, 56), (96, 29), (256, 28), (256, 15), (512, 7)])
+@pytest.mark.parametrize("kernel", BOUNDS)
+def test_error(channels: int, size: int, kernel: str) -> None:
+    session, x, expected = convolution(channels, size, kernel)
     error = np.abs(session.run(None, {"x": x})[0] - expected).max()
-    assert error < (WINOGRAD if allowed else DIRECT) * np.sqrt(9 * channels)
+    assert (f"CPUExecutionProvider, {kernel} (" in session.explain()) == (kernel != "direct")
+    assert error < BOUNDS[kernel] * np.sqrt(9 * channels)
 
 
 def test_it_can_be_forbidden() -> None:
     for allowed in (True, False):
-        session, x, _ = convolution(128, 56, allowed)
+        session, x, _ = convolution(128, 56, None if allowed else "direct")
         session.run(None, {"x": x})
         assert ("CPUExecutionProvider, winograd" in session.explain()) == allowed
+
+
+@pytest.mark.parametrize("kernel", ["winograd", "winograd 2x2"])
+@pytest.mark.parametrize("activation", ["", "Relu", "HardSwish"])
+@pytest.mark.parametrize(
+    ("height", "width", "pads"), [(7, 7, (1, 1, 1, 1)), (5, 14, (0, 2, 1, 0)), (3, 3, (0, 0, 0, 0))]
+)
+def test_epilogue_and_edges(
+    height: int, width: int, pads: tuple[int, int, int, int], activation: str, kernel: str
+) -> None:
+    """Channels that fill no block, several pictures, pads that differ, bias, residual and activation."""
+    rng = np.random.default_rng(height * width)
+    x = rng.standard_normal((3, 19, height, width)).astype(np.float32)
+    w = (rng.standard_normal((21, 19, 3, 3)) / 13).astype(np.float32)
+    b = rng.standard_normal(21).astype(np.float32)
+    top, left, bottom, right = pads
+    padded = torch.nn.functional.pad(torch.tensor(x).double(), (left, right, top, bottom))
+    plain = torch.nn.functional.conv2d(padded, torch.tensor(w).double(), torch.tensor(b).double())
+    z = rng.standard_normal(plain.shape).astype(np.float32)
+    functions = {"": lambda v: v, "Relu": torch.relu, "HardSwish": torch.nn.functional.hardswish}
+    expected = functions[activation](plain + torch.tensor(z).double()).numpy()
+    extra = {"activation": activation} if activation else {}
+    graph = helper.make_graph(
+        [helper.make_node("FusedConv", ["x", "w", "b", "z"], ["y"], domain="com.microsoft", pads=pads, **extra)],
+        "g",
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, value.shape) for name, value in (("x", x), ("z", z))],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, z.shape)],
+        [numpy_helper.from_array(w, "w"), numpy_helper.from_array(b, "b")],
+    )
+    opsets = [helper.make_opsetid("", 20), helper.make_opsetid("com.microsoft", 1)]
+    model = helper.make_model(graph, opset_imports=opsets)
+    session = fastort.InferenceSession(model.SerializeToString(), options_of(kernel))
+    (y,) = session.run(None, {"x": x, "z": z})
+    assert f"CPUExecutionProvider, {kernel} (" in session.explain()
+    np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)

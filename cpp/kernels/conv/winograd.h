@@ -8,12 +8,14 @@
 namespace fastort::kernels {
 
 // Convolution with a 3x3 kernel, stride 1, by Winograd's F(4x4,3x3) at the points 0, +-1/sqrt(2), +-sqrt(2) and
-// infinity, which need 36 multiplications for 16 outputs instead of 144. Source and destination lie in blocks of
-// `block` channels (8 or 16).
+// infinity, which needs 36 multiplications for 16 outputs instead of 144, or by F(2x2,3x3) at 0, +-1 and infinity,
+// which needs 16 for 4 outputs instead of 36, and less than half of the weights. Source and destination lie in blocks
+// of `block` channels (8 or 16).
 class WinogradConv {
  public:
-  // `shape` has rank 2, a 3x3 kernel, stride, dilation and groups 1, and pads that are not negative.
-  WinogradConv(const ConvShape& shape, const ConvEpilogue& epilogue, int block, int threads);
+  // `shape` has rank 2, a 3x3 kernel, stride, dilation and groups 1, and pads that are not negative. `tile`: rows and
+  // columns of outputs that are computed together, 4 or 2.
+  WinogradConv(const ConvShape& shape, const ConvEpilogue& epilogue, int tile, int block, int threads);
 
   size_t weights_bytes() const;
   // From ONNX's [M,C,3,3].
@@ -24,10 +26,11 @@ class WinogradConv {
   void run(const float* src, const float* weights, const float* bias, const float* residual, float* dst,
            float* workspace, const Parallel& parallel) const;
 
-  // Tiles of 4x4 outputs, padding included; what the costs are made of.
+  // Tiles of outputs, padding included; what the costs are made of.
   int64_t tiles() const { return shape_.batch * tile_rows_ * tile_columns_; }
 
   struct Sizes {
+    int tile;  // outputs in a row of a tile
     int64_t height, width, out_height, out_width, pad_top, pad_left;
     int64_t tile_rows, tile_columns;
     int64_t in_blocks, out_blocks;  // of channels
@@ -36,13 +39,16 @@ class WinogradConv {
     int block;
     int64_t panels;  // of 16 output channels
     ActivationSpec activation;
+
+    // At which a tile is multiplied.
+    int points() const { return (tile + 2) * (tile + 2); }
   };
   Sizes sizes() const;
 
  private:
   ConvShape shape_;
   ConvEpilogue epilogue_;
-  int block_, threads_;
+  int tile_, block_, threads_;
   int64_t tile_rows_, tile_columns_;
   int64_t super_tiles_;  // whose transformed inputs are held at a time
   int64_t sub_tiles_;    // that one thread multiplies at a time

@@ -6,8 +6,6 @@ namespace fastort::kernels {
 
 // Output channels whose products are computed together.
 inline constexpr int64_t kWinogradPanel = 16;
-// Points of the transformed tiles.
-inline constexpr int kWinogradPoints = 36;
 
 // Transforms tiles [first, first + count) of one block of channels: transformed[point][tile][channel], `point_stride`
 // floats from point to point. `transformed` points at the first of these tiles and at the block's first channel.
@@ -15,8 +13,9 @@ void winograd_input(const WinogradConv::Sizes& sizes, const float* src, int64_t 
                     int64_t count, float* transformed, int64_t point_stride);
 
 // products[point][tile][16] = weights[point][channel][16] * transformed[point][tile][channel].
-void winograd_multiply(const float* weights, int64_t weights_stride, const float* transformed, int64_t point_stride,
-                       int64_t channels, int64_t count, float* products, int64_t product_stride);
+void winograd_multiply(const WinogradConv::Sizes& sizes, const float* weights, int64_t weights_stride,
+                       const float* transformed, int64_t point_stride, int64_t count, float* products,
+                       int64_t product_stride);
 
 // Transforms the products of one panel back and stores them with bias, residual and activation.
 void winograd_output(const WinogradConv::Sizes& sizes, const float* products, int64_t product_stride, int64_t panel,

@@ -47,10 +47,12 @@ Refusal accepts_vector(const OpContext& context);
 double cost_vector(const OpContext& context);
 std::unique_ptr<Kernel> prepare_vector(const OpContext& context);
 
-// Winograd F(4x4,3x3) on blocked channels.
+// Winograd F(4x4,3x3) on blocked channels, and F(2x2,3x3) for small maps.
 Refusal accepts_winograd(const OpContext& context);
 double cost_winograd(const OpContext& context);
+double cost_winograd_small(const OpContext& context);
 std::unique_ptr<Kernel> prepare_winograd(const OpContext& context);
+std::unique_ptr<Kernel> prepare_winograd_small(const OpContext& context);
 
 // Our own 1x1 and depthwise kernels on blocked channels.
 Refusal accepts_pointwise_blocks(const OpContext& context);

@@ -10,8 +10,45 @@ using kernels::WinogradConv;
 // Fewer channels do not pay for the transforms.
 constexpr int64_t kMinChannels = 16;
 
-WinogradConv make(const OpContext& context, const Problem& problem) {
-  return {problem.shape, problem.epilogue, channel_block(context.in(kX).layout), context.options.threads};
+WinogradConv make(const OpContext& context, const Problem& problem, int tile) {
+  return {problem.shape, problem.epilogue, tile, channel_block(context.in(kX).layout), context.options.threads};
+}
+
+// Estimated nanoseconds; `input` and `output` are those of the transforms of 8 channels of a tile.
+double cost(const OpContext& context, int tile, double input, double output) {
+  // GFLOP/s of the products; bytes a nanosecond of weights from memory; the share of the shorter of the two that the
+  // longer one does not hide.
+  constexpr double kRate = 75, kWeightsBandwidth = 24, kNotHidden = 0.3;
+  const Problem problem = read_problem(context);
+  const WinogradConv conv = make(context, problem, tile);
+  const WinogradConv::Sizes sizes = conv.sizes();
+  const double tiles = static_cast<double>(conv.tiles()), blocks = static_cast<double>(sizes.in_padded) / 8;
+  const double panels = static_cast<double>(sizes.panels);
+  const int threads = context.options.threads;
+  const double products =
+      tiles * sizes.points() * 2 * static_cast<double>(sizes.in_padded) * panels * 16 / (kRate * threads);
+  const double transforms = tiles * (blocks * input + panels * 2 * output) / threads;
+  const double weights = static_cast<double>(conv.weights_bytes()) / kWeightsBandwidth;
+  return std::max(products, weights) + kNotHidden * std::min(products, weights) + transforms + 3000;
+}
+
+std::unique_ptr<Kernel> prepare(const OpContext& context, int tile) {
+  const Problem problem = read_problem(context);
+  const WinogradConv conv = make(context, problem, tile);
+  const Tensor& weights = *context.constant(kW);
+  const std::string side = std::to_string(tile);
+  const std::string format = "winograd" + side + 'x' + side + ':' + std::to_string(conv.sizes().in_padded);
+  std::shared_ptr<Buffer> packed = context.packs.get(weights, format, conv.weights_bytes(), [&](std::byte* dst) {
+    const Parallel parallel(ThreadPool::instance(), context.options.threads);
+    conv.pack_weights(weights.data<float>(), reinterpret_cast<float*>(dst), parallel);
+  });
+  return make_kernel(
+      [conv, packed, epilogue = problem.epilogue](const KernelArgs& args) {
+        conv.run(args.in<float>(kX), reinterpret_cast<const float*>(packed->data()),
+                 epilogue.bias ? args.in<float>(kB) : nullptr, epilogue.residual ? args.in<float>(kZ) : nullptr,
+                 args.out<float>(0), reinterpret_cast<float*>(args.workspace), args.parallel);
+      },
+      conv.workspace_bytes(), 1u << kW);
 }
 
 }  // namespace
@@ -31,38 +68,12 @@ Refusal accepts_winograd(const OpContext& context) {
   return {};
 }
 
-double cost_winograd(const OpContext& context) {
-  // GFLOP/s of the products; nanoseconds to transform 8 channels of a tile, in and out; bytes a nanosecond of weights,
-  // of which there are four times as many as in the direct method.
-  constexpr double kRate = 75, kInput = 70, kOutput = 60, kWeightsBandwidth = 12;
-  const Problem problem = read_problem(context);
-  const WinogradConv conv = make(context, problem);
-  const WinogradConv::Sizes sizes = conv.sizes();
-  const double tiles = static_cast<double>(conv.tiles()), blocks = static_cast<double>(sizes.in_padded) / 8;
-  const double panels = static_cast<double>(sizes.panels);
-  const double products = tiles * 36 * 2 * static_cast<double>(sizes.in_padded) * panels * 16 / kRate;
-  const double transforms = tiles * (blocks * kInput + panels * 2 * kOutput);
-  const double weights = static_cast<double>(conv.weights_bytes()) / kWeightsBandwidth;
-  const int threads = context.options.threads;
-  return std::max(products / threads, weights) + transforms / threads + 3000;
-}
+// Of the larger tiles' weights there are four times as many as in the direct method, of the smaller ones' less than
+// twice.
+double cost_winograd(const OpContext& context) { return cost(context, 4, 70, 60); }
+double cost_winograd_small(const OpContext& context) { return cost(context, 2, 30, 22); }
 
-std::unique_ptr<Kernel> prepare_winograd(const OpContext& context) {
-  const Problem problem = read_problem(context);
-  const WinogradConv conv = make(context, problem);
-  const Tensor& weights = *context.constant(kW);
-  const std::string format = "winograd4x4:" + std::to_string(conv.sizes().in_padded);
-  std::shared_ptr<Buffer> packed = context.packs.get(weights, format, conv.weights_bytes(), [&](std::byte* dst) {
-    const Parallel parallel(ThreadPool::instance(), context.options.threads);
-    conv.pack_weights(weights.data<float>(), reinterpret_cast<float*>(dst), parallel);
-  });
-  return make_kernel(
-      [conv, packed, epilogue = problem.epilogue](const KernelArgs& args) {
-        conv.run(args.in<float>(kX), reinterpret_cast<const float*>(packed->data()),
-                 epilogue.bias ? args.in<float>(kB) : nullptr, epilogue.residual ? args.in<float>(kZ) : nullptr,
-                 args.out<float>(0), reinterpret_cast<float*>(args.workspace), args.parallel);
-      },
-      conv.workspace_bytes(), 1u << kW);
-}
+std::unique_ptr<Kernel> prepare_winograd(const OpContext& context) { return prepare(context, 4); }
+std::unique_ptr<Kernel> prepare_winograd_small(const OpContext& context) { return prepare(context, 2); }
 
 }  // namespace fastort::conv
