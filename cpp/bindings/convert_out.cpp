@@ -1,10 +1,10 @@
 #include <memory>
 
 #include "bindings/convert.h"
-#include "tensor/device_buffer.h"
 #include "bindings/dtypes.h"
 #include "bindings/errors.h"
 #include "bindings/ort_value.h"
+#include "tensor/device_buffer.h"
 
 namespace py = pybind11;
 
