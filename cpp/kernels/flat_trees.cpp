@@ -4,36 +4,9 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/tree_question.h"
+
 namespace fastort::kernels {
-namespace {
-
-// What a node asks, as `x <= threshold`.
-template <class T>
-struct Question {
-  T threshold;
-  int64_t yes, no;
-  bool missing_yes;  // where NaN goes
-};
-
-// false where there is no such form.
-template <class T>
-bool rephrase(const TreeNode& node, Question<T>& question) {
-  const bool below = node.compare == TreeCompare::Less || node.compare == TreeCompare::GreaterEqual;
-  const bool turned = node.compare == TreeCompare::Greater || node.compare == TreeCompare::GreaterEqual;
-  if (node.compare == TreeCompare::Equal || node.compare == TreeCompare::NotEqual) return false;
-  T threshold = static_cast<T>(node.threshold);
-  if (std::isnan(threshold)) return false;
-  if (below) {
-    constexpr T kLeast = -std::numeric_limits<T>::infinity();
-    if (threshold == kLeast) return false;
-    threshold = std::nextafter(threshold, kLeast);
-  }
-  question = turned ? Question<T>{threshold, node.on_false, node.on_true, !node.missing_true}
-                    : Question<T>{threshold, node.on_true, node.on_false, node.missing_true};
-  return true;
-}
-
-}  // namespace
 
 template <class T>
 FlatTrees<T>::FlatTrees(std::span<const TreeNode> nodes, std::span<const TreeVote<T>> votes, int64_t targets,
@@ -122,7 +95,7 @@ bool FlatTrees<T>::lay_out_tree(std::span<const TreeNode> nodes, int64_t root, s
       flat[at] = {value, static_cast<Index>(visit.place), static_cast<Index>(kLanes * columns())};
       continue;
     }
-    Question<T> question;
+    TreeQuestion<T> question;
     if (!rephrase(node, question)) return false;
     const int64_t pair = static_cast<int64_t>(flat.size()) - tree.begin;
     if (pair + 1 > kMost) return false;

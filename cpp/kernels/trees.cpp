@@ -7,12 +7,15 @@
 
 #include "base/error.h"
 #include "kernels/flat_trees.h"
+#include "kernels/ranked_trees.h"
 
 namespace fastort::kernels {
 namespace {
 
 // Rows that go down a tree side by side: each waits for memory at other times than its neighbours.
 constexpr int64_t kRows = 8;
+// Up to as many rows are walked, where RankedTrees takes no few.
+constexpr int64_t kFewRows = 8;
 
 template <class T>
 bool holds(TreeCompare compare, T x, T threshold) {
@@ -46,8 +49,9 @@ Trees<T>::Trees(std::span<const TreeNode> nodes, std::span<const int64_t> roots,
       invalid_graph("leaf weight for target " + std::to_string(vote.target) + " of " + std::to_string(targets));
   lay_out(nodes, roots);
   if (aggregate != TreeAggregate::Sum && aggregate != TreeAggregate::Average) return;
-  flat_ = FlatTrees<T>::make(nodes, roots, votes_, targets, features_);
-  if (!flat_) return;
+  ranked_ = RankedTrees<T>::make(nodes, roots, votes_, targets);
+  if (!ranked_ || !ranked_->takes_few_rows()) flat_ = FlatTrees<T>::make(nodes, roots, votes_, targets, features_);
+  if (!ranked_ && !flat_) return;
   nodes_ = {};
   ranges_ = {};
 }
@@ -57,7 +61,19 @@ Trees<T>::~Trees() = default;
 
 template <class T>
 int64_t Trees<T>::scratch() const noexcept {
-  return flat_ ? flat_->scratch() : 0;
+  const int64_t flat = flat_ ? flat_->scratch() : 0;
+  const auto size = static_cast<int64_t>(sizeof(T));
+  return ranked_ ? std::max(flat, (ranked_->scratch() + size - 1) / size) : flat;
+}
+
+template <class T>
+int64_t Trees<T>::rows_at_once() const noexcept {
+  return ranked_ ? RankedTrees<T>::kTile : kRows;
+}
+
+template <class T>
+int64_t Trees<T>::row_nanoseconds() const noexcept {
+  return static_cast<int64_t>(roots_.size()) * (ranked_ ? 1 : 30) + features_;
 }
 
 template <class T>
@@ -175,7 +191,9 @@ void Trees<T>::run(const T* src, int64_t rows, int64_t features, T* dst, T* scra
   const bool extreme = aggregate_ == TreeAggregate::Min || aggregate_ == TreeAggregate::Max;
   const int64_t scores = rows * targets_;
   std::fill_n(dst, scores, extreme ? std::numeric_limits<T>::quiet_NaN() : T(0));
-  if (flat_)
+  if (ranked_ && (ranked_->takes_few_rows() || !flat_ || rows > kFewRows))
+    ranked_->add(src, rows, features, dst, reinterpret_cast<std::byte*>(scratch));
+  else if (flat_)
     flat_->add(src, rows, features, dst, scratch);
   else if (uniform_ && compare_ == TreeCompare::LessEqual)
     run_with(src, rows, features, dst, [](const Node& node, T x) { return x <= node.threshold; });

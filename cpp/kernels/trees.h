@@ -29,9 +29,11 @@ struct TreeVote {
 
 template <class T>
 class FlatTrees;
+template <class T>
+class RankedTrees;
 
-// Decision trees of any kind. Those that FlatTrees takes are walked there; the others lie in one array of nodes in
-// preorder, so that a true branch mostly continues on the same cache line.
+// Decision trees of any kind. Those that RankedTrees or FlatTrees takes are evaluated there; the others lie in one
+// array of nodes in preorder, so that a true branch mostly continues on the same cache line.
 template <class T>
 class Trees {
  public:
@@ -44,6 +46,9 @@ class Trees {
 
   int64_t features() const noexcept { return features_; }  // that a row must have at least
   int64_t scratch() const noexcept;                        // items that `run` takes
+  // How rows are best shared out: in multiples of what is evaluated at once, by the time that one takes (about).
+  int64_t rows_at_once() const noexcept;
+  int64_t row_nanoseconds() const noexcept;
 
   // Scores [rows, targets] of src [rows, features]. A target without a vote scores 0.
   void run(const T* src, int64_t rows, int64_t features, T* dst, T* scratch) const;
@@ -66,9 +71,10 @@ class Trees {
   void run_with(const T* src, int64_t rows, int64_t features, T* dst, Compare compare) const;
   void vote(int32_t leaf, T* scores) const;
 
-  std::unique_ptr<const FlatTrees<T>> flat_;
-  std::vector<Node> nodes_;    // empty where flat_ is not
-  std::vector<Range> ranges_;  // the votes of each node
+  std::unique_ptr<const RankedTrees<T>> ranked_;
+  std::unique_ptr<const FlatTrees<T>> flat_;  // also for few rows, where ranked_ is slow with these
+  std::vector<Node> nodes_;                   // empty where one of the two is not
+  std::vector<Range> ranges_;                 // the votes of each node
   std::vector<int32_t> roots_;
   std::vector<TreeVote<T>> votes_;
   int64_t targets_;

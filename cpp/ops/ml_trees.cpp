@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <unordered_set>
 
 #include "ops/core/move.h"
@@ -31,9 +30,31 @@ struct Ensemble {
   bool wide = false;  // the model gives numbers as double
 };
 
+// The list `name`, where it lies; empty where it is not given.
+template <class T>
+const std::vector<T>& list(const OpContext& context, const std::string& name) {
+  static const std::vector<T> kNone;
+  const Attribute* found = context.attributes().find(name);
+  if (!found) return kNone;
+  const auto* items = std::get_if<std::vector<T>>(found);
+  if (!items) context.fail("the attribute " + name + " is a list of another type");
+  return *items;
+}
+
+void check_length(const OpContext& context, const std::string& name, size_t length, size_t expected) {
+  if (length != expected)
+    context.fail(name + " has " + std::to_string(length) + " items instead of " + std::to_string(expected));
+}
+
+const std::vector<int64_t>& ints_of(const OpContext& context, const std::string& name, size_t length) {
+  const std::vector<int64_t>& items = list<int64_t>(context, name);
+  check_length(context, name, items.size(), length);
+  return items;
+}
+
 // Numbers from the attribute `name`, or from `name`_as_tensor.
 std::vector<double> numbers(const OpContext& context, const std::string& name, bool& wide) {
-  const std::vector<float> floats = context.attributes().get_floats(name);
+  const std::vector<float>& floats = list<float>(context, name);
   const Tensor* tensor = context.attributes().get_tensor(name + "_as_tensor");
   if (!tensor) return {floats.begin(), floats.end()};
   if (!floats.empty()) context.fail("both " + name + " and " + name + "_as_tensor are given");
@@ -45,11 +66,6 @@ std::vector<double> numbers(const OpContext& context, const std::string& name, b
   return items;
 }
 
-void check_length(const OpContext& context, const std::string& name, size_t length, size_t expected) {
-  if (length != expected)
-    context.fail(name + " has " + std::to_string(length) + " items instead of " + std::to_string(expected));
-}
-
 // A flag for each node; none are false ones.
 std::vector<int64_t> missing_tracks(const OpContext& context, size_t nodes) {
   std::vector<int64_t> tracks = context.attributes().get_ints("nodes_missing_value_tracks_true");
@@ -58,15 +74,70 @@ std::vector<int64_t> missing_tracks(const OpContext& context, size_t nodes) {
   return tracks;
 }
 
+// Finds nodes by the number of their tree and their own number in it. Mostly a tree's nodes are numbered one after the
+// other, so that runs of such are kept.
+class NodeIndex {
+ public:
+  NodeIndex(const OpContext& context, std::span<const int64_t> trees, std::span<const int64_t> ids)
+      : context_(context) {
+    std::unordered_set<int64_t> seen;
+    for (size_t i = 0; i < ids.size(); ++i) {
+      const bool follows = i > 0 && trees[i] == trees[i - 1] && ids[i - 1] != INT64_MAX && ids[i] == ids[i - 1] + 1;
+      if (!follows) {
+        runs_.push_back({trees[i], ids[i], i, 0});
+        if (seen.insert(trees[i]).second) roots_.push_back(static_cast<int64_t>(i));
+      }
+      ++runs_.back().count;
+    }
+    std::sort(runs_.begin(), runs_.end(), [](const Run& a, const Run& b) {
+      return a.tree != b.tree ? a.tree < b.tree : a.id != b.id ? a.id < b.id : a.begin < b.begin;
+    });
+    for (size_t r = 1; r < runs_.size(); ++r)
+      if (runs_[r - 1].has(runs_[r].tree, runs_[r].id))
+        context.fail("node " + std::to_string(runs_[r].id) + " of tree " + std::to_string(runs_[r].tree) +
+                     " is given twice");
+  }
+
+  // The first node of each tree.
+  const std::vector<int64_t>& roots() const { return roots_; }
+
+  int64_t find(int64_t tree, int64_t id) {
+    if (last_ >= runs_.size() || !runs_[last_].has(tree, id)) {
+      const auto behind =
+          std::upper_bound(runs_.begin(), runs_.end(), std::pair(tree, id),
+                           [](const auto& wanted, const Run& run) { return wanted < std::pair(run.tree, run.id); });
+      if (behind == runs_.begin() || !std::prev(behind)->has(tree, id))
+        context_.fail("there is no node " + std::to_string(id) + " in tree " + std::to_string(tree));
+      last_ = static_cast<size_t>(std::prev(behind) - runs_.begin());
+    }
+    return static_cast<int64_t>(runs_[last_].begin) + (id - runs_[last_].id);
+  }
+
+ private:
+  struct Run {
+    int64_t tree, id;
+    size_t begin, count;
+    bool has(int64_t a_tree, int64_t an_id) const {
+      return a_tree == tree && an_id >= id && static_cast<uint64_t>(an_id) - static_cast<uint64_t>(id) < count;
+    }
+  };
+
+  const OpContext& context_;
+  std::vector<Run> runs_;  // by tree and number
+  std::vector<int64_t> roots_;
+  size_t last_ = 0;  // run that was asked for
+};
+
 // Whether a regressor or classifier splits at this node; `compare` says how.
 bool parse_mode(const OpContext& context, const std::string& mode, TreeCompare& compare) {
-  static const std::map<std::string, TreeCompare, std::less<>> kModes = {
+  constexpr std::pair<std::string_view, TreeCompare> kModes[] = {
       {"BRANCH_LEQ", TreeCompare::LessEqual},    {"BRANCH_LT", TreeCompare::Less},
       {"BRANCH_GTE", TreeCompare::GreaterEqual}, {"BRANCH_GT", TreeCompare::Greater},
       {"BRANCH_EQ", TreeCompare::Equal},         {"BRANCH_NEQ", TreeCompare::NotEqual}};
   if (mode == "LEAF") return false;
-  const auto found = kModes.find(mode);
-  if (found == kModes.end()) context.fail("unknown mode \"" + mode + "\" of a node");
+  const auto found =
+      std::find_if(std::begin(kModes), std::end(kModes), [&](const auto& each) { return each.first == mode; });
+  if (found == std::end(kModes)) context.fail("unknown mode \"" + mode + "\" of a node");
   compare = found->second;
   return true;
 }
@@ -83,36 +154,20 @@ TreeAggregate parse_aggregate(const OpContext& context) {
 // Nodes named by the number of their tree and their own number in it, as TreeEnsembleRegressor and
 // TreeEnsembleClassifier have them. `votes` is "target" or "class".
 Ensemble parse_numbered(const OpContext& context, const std::string& votes, int64_t targets) {
-  const Attributes& attributes = context.attributes();
   Ensemble ensemble;
   ensemble.targets = targets;
-  const std::vector<std::string> modes = attributes.get_strings("nodes_modes");
+  const std::vector<std::string>& modes = list<std::string>(context, "nodes_modes");
   const size_t count = modes.size();
-  auto ints = [&](const std::string& name, size_t length) {
-    std::vector<int64_t> items = attributes.get_ints(name);
-    check_length(context, name, items.size(), length);
-    return items;
-  };
-  const auto trees = ints("nodes_treeids", count), ids = ints("nodes_nodeids", count);
-  const auto features = ints("nodes_featureids", count);
-  const auto on_true = ints("nodes_truenodeids", count), on_false = ints("nodes_falsenodeids", count);
+  const auto &trees = ints_of(context, "nodes_treeids", count), &ids = ints_of(context, "nodes_nodeids", count);
+  const auto& features = ints_of(context, "nodes_featureids", count);
+  const auto& on_true = ints_of(context, "nodes_truenodeids", count);
+  const auto& on_false = ints_of(context, "nodes_falsenodeids", count);
   const std::vector<double> values = numbers(context, "nodes_values", ensemble.wide);
   check_length(context, "nodes_values", values.size(), count);
   const std::vector<int64_t> missing = missing_tracks(context, count);
 
-  std::map<std::pair<int64_t, int64_t>, size_t> places;
-  std::unordered_set<int64_t> seen;
-  for (size_t i = 0; i < count; ++i) {
-    if (!places.emplace(std::pair(trees[i], ids[i]), i).second)
-      context.fail("node " + std::to_string(ids[i]) + " of tree " + std::to_string(trees[i]) + " is given twice");
-    if (seen.insert(trees[i]).second) ensemble.roots.push_back(static_cast<int64_t>(i));
-  }
-  auto place = [&](int64_t tree, int64_t id) {
-    const auto found = places.find({tree, id});
-    if (found == places.end())
-      context.fail("there is no node " + std::to_string(id) + " in tree " + std::to_string(tree));
-    return found->second;
-  };
+  NodeIndex index(context, trees, ids);
+  ensemble.roots = index.roots();
   ensemble.nodes.resize(count);
   for (size_t i = 0; i < count; ++i) {
     TreeNode& node = ensemble.nodes[i];
@@ -121,17 +176,18 @@ Ensemble parse_numbered(const OpContext& context, const std::string& votes, int6
     node.missing_true = missing[i] != 0;
     node.feature = features[i];
     node.threshold = values[i];
-    node.on_true = static_cast<int64_t>(place(trees[i], on_true[i]));
-    node.on_false = static_cast<int64_t>(place(trees[i], on_false[i]));
+    node.on_true = index.find(trees[i], on_true[i]);
+    node.on_false = index.find(trees[i], on_false[i]);
   }
 
   const std::vector<double> weights = numbers(context, votes + "_weights", ensemble.wide);
-  const auto vote_targets = ints(votes + "_ids", weights.size()), vote_trees = ints(votes + "_treeids", weights.size());
-  const auto vote_nodes = ints(votes + "_nodeids", weights.size());
-  std::vector<size_t> owners(weights.size());
+  const auto& vote_targets = ints_of(context, votes + "_ids", weights.size());
+  const auto& vote_trees = ints_of(context, votes + "_treeids", weights.size());
+  const auto& vote_nodes = ints_of(context, votes + "_nodeids", weights.size());
+  std::vector<int64_t> owners(weights.size());
   for (size_t i = 0; i < weights.size(); ++i) {
-    owners[i] = place(vote_trees[i], vote_nodes[i]);
-    ++ensemble.nodes[owners[i]].votes_end;
+    owners[i] = index.find(vote_trees[i], vote_nodes[i]);
+    ++ensemble.nodes[static_cast<size_t>(owners[i])].votes_end;
   }
   int64_t end = 0;
   for (TreeNode& node : ensemble.nodes) {
@@ -141,7 +197,8 @@ Ensemble parse_numbered(const OpContext& context, const std::string& votes, int6
   }
   ensemble.votes.resize(weights.size());
   for (size_t i = 0; i < weights.size(); ++i)
-    ensemble.votes[static_cast<size_t>(ensemble.nodes[owners[i]].votes_end++)] = {vote_targets[i], weights[i]};
+    ensemble.votes[static_cast<size_t>(ensemble.nodes[static_cast<size_t>(owners[i])].votes_end++)] = {vote_targets[i],
+                                                                                                       weights[i]};
   ensemble.base = numbers(context, "base_values", ensemble.wide);
   ensemble.post = post_transform_of(context);
   return ensemble;
@@ -181,18 +238,14 @@ Ensemble parse_split(const OpContext& context) {
   const Tensor* modes = attributes.get_tensor("nodes_modes");
   if (!modes || modes->type() != DataType::UInt8) context.fail("nodes_modes must be a tensor of uint8");
   const auto count = static_cast<size_t>(modes->count());
-  auto ints = [&](const char* name, size_t length) {
-    std::vector<int64_t> items = attributes.get_ints(name);
-    check_length(context, name, items.size(), length);
-    return items;
-  };
-  const auto features = ints("nodes_featureids", count);
-  const auto on_true = ints("nodes_truenodeids", count), on_false = ints("nodes_falsenodeids", count);
-  const auto true_leafs = ints("nodes_trueleafs", count), false_leafs = ints("nodes_falseleafs", count);
+  auto ints = [&](const char* name, size_t length) -> auto& { return ints_of(context, name, length); };
+  const auto& features = ints("nodes_featureids", count);
+  const auto &on_true = ints("nodes_truenodeids", count), &on_false = ints("nodes_falsenodeids", count);
+  const auto &true_leafs = ints("nodes_trueleafs", count), &false_leafs = ints("nodes_falseleafs", count);
   const std::vector<double> splits = tensor_numbers(context, "nodes_splits", true, ensemble.wide);
   check_length(context, "nodes_splits", splits.size(), count);
   const std::vector<double> weights = tensor_numbers(context, "leaf_weights", true, ensemble.wide);
-  const auto leaf_targets = ints("leaf_targetids", weights.size());
+  const auto& leaf_targets = ints("leaf_targetids", weights.size());
   const std::vector<double> members = tensor_numbers(context, "membership_values", false, ensemble.wide);
   const std::vector<int64_t> missing = missing_tracks(context, count);
 
@@ -264,12 +317,13 @@ std::unique_ptr<Kernel> tree_kernel(const OpContext& context, const Ensemble& en
   const bool convert = type != kDataTypeOf<T>;
   const int64_t targets = ensemble.targets;
   const int64_t converted = convert ? rows.count * rows.features : 0;
-  // A tree takes about 30 ns; a piece is a whole number of blocks of rows.
-  const int64_t work = 30 * static_cast<int64_t>(ensemble.roots.size()) + targets + rows.features;
-  const int64_t grain = std::max<int64_t>(8, (20000 / work + 7) / 8 * 8);
+  const int64_t work = trees->row_nanoseconds() + targets;
+  const int64_t block = trees->rows_at_once();
+  auto whole_blocks = [=](int64_t wanted) { return (wanted + block - 1) / block * block; };
+  const int64_t grain = std::max(block, whole_blocks(20000 / work));
   const int64_t most = context.options.threads == 1 ? 1 : 4 * context.options.threads;
   int64_t step = rows.count;
-  if (rows.count > grain) step = std::max(grain, ((rows.count + most - 1) / most + 7) / 8 * 8);
+  if (rows.count > grain) step = std::max(grain, whole_blocks((rows.count + most - 1) / most));
   const int64_t pieces = rows.count == 0 ? 0 : (rows.count + step - 1) / step;
   const int64_t scratch = trees->scratch();
   return make_kernel(

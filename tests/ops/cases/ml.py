@@ -34,8 +34,8 @@ MODES = {
 }
 
 
-def forest(modes: list[str], trees: int = 3, depth: int = 4) -> dict[str, list[Any]]:
-    """Full binary trees; node i has the children 2i + 1 and 2i + 2."""
+def forest(modes: list[str], trees: int = 3, depth: int = 4, full: float = 1) -> dict[str, list[Any]]:
+    """Binary trees; node i has the children 2i + 1 and 2i + 2. A share of the inner nodes are leaves unless full."""
     rng = np.random.default_rng(len(modes))
     nodes: dict[str, list[Any]] = {
         key: [] for key in ["treeids", "nodeids", "featureids", "values", "modes", "truenodeids", "falsenodeids"]
@@ -44,7 +44,7 @@ def forest(modes: list[str], trees: int = 3, depth: int = 4) -> dict[str, list[A
     inner, count = 2**depth - 1, 2 ** (depth + 1) - 1
     for tree in range(trees):
         for i in range(count):
-            leaf = i >= inner
+            leaf = i >= inner or (full < 1 and rng.random() > full)
             nodes["treeids"].append(tree)
             nodes["nodeids"].append(i)
             nodes["featureids"].append(0 if leaf else int(rng.integers(4)))
@@ -168,6 +168,47 @@ def one_target() -> list[Case]:
     return [replace(row, expected=[row.expected[0].astype(np.float32)]) for row in rows if row.expected]
 
 
+def many_trees() -> list[Case]:
+    """Enough trees that numbers are replaced by ranks; leaves that 32 and 64 bits hold and more, few and many rows, and
+    more than 255 thresholds of a feature."""
+    rows = []
+    ordered = ["BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT"]
+    for trees, depth, full in [(40, 4, 0.9), (40, 6, 0.95), (40, 7, 0.97), (90, 5, 1), (40, 1, 0.5)]:
+        nodes = forest(ordered, trees, depth, full)
+        all_found = votes(nodes, "target", 3)
+        first_found = {key: value[::3] for key, value in all_found.items()}
+        all_x = np.random.default_rng(depth).standard_normal((70, 4)).astype(np.float32)
+        all_x[::5, 2] = np.nan
+        all_x[1::5, 1] = [np.inf, -np.inf, np.float32(nodes["nodes_values"][0])][depth % 3]
+        all_y = scores(all_x, nodes, all_found, "target", 3).sum(1).astype(np.float32)
+        for count in [1, 13, 70]:
+            for targets, found in [(1, first_found), (3, all_found)]:
+                for dtype in [np.float32, np.float64]:
+                    x, y = all_x[-count:].astype(dtype), all_y[-count:, :targets]
+                    attributes = {**nodes, **found, "n_targets": targets}
+                    name = f"trees-{trees}-{depth}-rows-{count}-targets-{targets}-{np.dtype(dtype)}"
+                    rows.append(case("TreeEnsembleRegressor", [x], attributes, expected=[y], id=name, opset=3))
+    # Each tree votes for a class of its own, as boosted trees do.
+    nodes = forest(["BRANCH_LEQ"], 60, 3)
+    found = votes(nodes, "class", 1)
+    classes = {**found, "class_ids": [tree % 3 for tree in found["class_treeids"]]}
+    for count in [2, 100]:
+        x = np.random.default_rng(count).standard_normal((count, 4)).astype(np.float32)
+        y = scores(x, nodes, found, "class", 1)[:, :, 0].reshape(count, 20, 3).sum(1)
+        attributes = {**nodes, **classes, "classlabels_int64s": [4, 5, 6], "post_transform": "NONE"}
+        expected = [y.argmax(1) + 4, y.astype(np.float32)]
+        name = f"class-of-tree-rows-{count}"
+        rows.append(case("TreeEnsembleClassifier", [x], attributes, outputs=2, expected=expected, id=name, opset=3))
+    # The nodes of all trees in turn, each tree's root first.
+    nodes = forest(["BRANCH_LEQ"], 5, 3)
+    order = sorted(range(75), key=lambda i: (nodes["nodes_nodeids"][i] * 7 % 15, nodes["nodes_treeids"][i]))
+    found = votes(nodes, "target", 1)
+    mixed = {key: [value[i] for i in order] for key, value in nodes.items()}
+    expected = [scores(_x, nodes, found, "target", 1).sum(1).astype(np.float32)]
+    rows.append(case("TreeEnsembleRegressor", [_x], {**mixed, **found}, expected=expected, id="mixed-nodes", opset=3))
+    return rows
+
+
 def two_classes() -> list[Case]:
     """All votes for one of two classes: ONNX Runtime takes the sum for the second class's score."""
     nodes = forest(["BRANCH_LEQ"], trees=5)
@@ -260,6 +301,7 @@ CASES = [
     *regressors(),
     *classifiers(),
     *one_target(),
+    *many_trees(),
     *two_classes(),
     case(
         "TreeEnsembleRegressor",
