@@ -14,7 +14,7 @@ constexpr int64_t kMostLeaves = 256;
 constexpr int64_t kColumnRanks = 255;  // thresholds of a column
 constexpr int64_t kLowestRank = -128;
 // Up to as many rows at the end go through the trees one by one.
-constexpr int64_t kFewRows = 12;
+constexpr int64_t kFewRows = 15;
 // Snapshots fit the second-level cache.
 constexpr int64_t kLeastSpacing = 128, kSnapshotBytes = 256 << 10;
 
@@ -146,29 +146,47 @@ std::unique_ptr<const RankedTrees<T>> RankedTrees<T>::make(std::span<const TreeN
   return trees;
 }
 
+// Takes the sorted thresholds of a feature.
+template <class T>
+void RankedTrees<T>::Feature::lay_out(std::vector<T> sorted) {
+  thresholds = std::move(sorted);
+  levels.count = static_cast<uint32_t>(thresholds.size());
+  constexpr size_t kBlock = kRankedBlock;
+  size_t begins[kMostRankLevels] = {};
+  for (size_t begin = 0, end = 0;; begin = end) {
+    end = begin + (thresholds.size() - begin + kBlock - 1) / kBlock * kBlock;
+    thresholds.resize(end, std::numeric_limits<T>::infinity());
+    levels.last_blocks[levels.depth] = static_cast<uint32_t>((end - begin) / kBlock - 1);
+    begins[levels.depth++] = begin;
+    if (end - begin == kBlock) break;
+    for (size_t last = begin + kBlock - 1; last < end; last += kBlock) thresholds.push_back(thresholds[last]);
+  }
+  std::reverse(begins, begins + levels.depth);
+  std::reverse(levels.last_blocks, levels.last_blocks + levels.depth);
+  for (int level = 0; level < levels.depth; ++level) levels.levels[level] = thresholds.data() + begins[level];
+}
+
 template <class T>
 void RankedTrees<T>::lay_out_columns(const Survey& survey) {
   const auto& asked = survey.asked;
   for (size_t begin = 0, end = 0; begin < asked.size(); begin = end) {
-    Feature feature{
-        asked[begin].feature, static_cast<int64_t>(thresholds_.size()), 0, 0, static_cast<int64_t>(columns_.size()), 0};
+    Feature& feature = features_.emplace_back();
+    feature.source = asked[begin].feature;
+    feature.first_column = static_cast<int64_t>(columns_.size());
+    std::vector<T> sorted;
     bool kinds[2] = {false, false};
     for (; end < asked.size() && asked[end].feature == feature.source; ++end) {
-      if (end == begin || asked[end].threshold != asked[end - 1].threshold) thresholds_.push_back(asked[end].threshold);
+      if (sorted.empty() || asked[end].threshold != sorted.back()) sorted.push_back(asked[end].threshold);
       kinds[asked[end].missing_yes] = true;
     }
-    const int64_t count = static_cast<int64_t>(thresholds_.size()) - feature.first;
-    feature.count = static_cast<int32_t>(count);
-    feature.bits = static_cast<int32_t>(std::bit_width(static_cast<uint64_t>(count)));
-    thresholds_.resize(static_cast<size_t>(feature.first + (int64_t{1} << feature.bits) - 1),
-                       std::numeric_limits<T>::infinity());
+    const auto count = static_cast<int64_t>(sorted.size());
     for (int64_t base = 0; base < count; base += kColumnRanks)
       for (bool missing_yes : {false, true})
         if (kinds[missing_yes])
           columns_.push_back({static_cast<int32_t>(base), static_cast<int32_t>(std::min(kColumnRanks, count - base)),
                               missing_yes, 0, 0});
     feature.columns = static_cast<int64_t>(columns_.size()) - feature.first_column;
-    features_.push_back(feature);
+    feature.lay_out(std::move(sorted));
   }
 }
 
@@ -176,8 +194,8 @@ template <class T>
 int64_t RankedTrees<T>::column_of(int64_t source, bool missing_yes, T threshold, int32_t& limit) const {
   const Feature& feature = *std::lower_bound(features_.begin(), features_.end(), source,
                                              [](const Feature& each, int64_t wanted) { return each.source < wanted; });
-  const T* first = thresholds_.data() + feature.first;
-  const auto rank = static_cast<int32_t>(std::lower_bound(first, first + feature.count, threshold) - first);
+  const auto sorted = std::span(feature.thresholds).first(feature.levels.count);
+  const auto rank = static_cast<int32_t>(std::lower_bound(sorted.begin(), sorted.end(), threshold) - sorted.begin());
   for (int64_t at = feature.first_column;; ++at) {
     const Column& column = columns_[static_cast<size_t>(at)];
     if (rank >= column.base + column.count || column.missing_yes != missing_yes) continue;
@@ -289,39 +307,22 @@ int64_t RankedTrees<T>::scratch() const noexcept {
   return kTile + std::max(tile, row);
 }
 
-// How many thresholds are below x; all for NaN.
 template <class T>
-uint32_t RankedTrees<T>::rank(const Feature& feature, T x) const {
-  const T* first = thresholds_.data() + feature.first;
-  uint32_t at = 0;
-  for (int bit = feature.bits - 1; bit >= 0; --bit)
-    at += static_cast<uint32_t>(!(x <= first[at + (1u << bit) - 1])) << bit;
-  return std::min(at, static_cast<uint32_t>(feature.count));
+int32_t RankedTrees<T>::Column::rank(uint32_t of_feature, T x) const {
+  return missing_yes && x != x ? 0 : std::clamp(static_cast<int32_t>(of_feature) - base, 0, count);
 }
 
 // The ranks of up to kTile rows in each column.
 template <class T>
 void RankedTrees<T>::load(const T* src, int64_t rows, int64_t stride, int8_t* ranks) const {
-  constexpr int64_t kSide = 8;
+  uint32_t of_feature[kTile];
   for (const Feature& feature : features_) {
-    const T* first = thresholds_.data() + feature.first;
-    for (int64_t row = 0; row < rows; row += kSide) {
-      T x[kSide];
-      uint32_t at[kSide] = {};
-      for (int64_t r = 0; r < kSide; ++r) x[r] = src[std::min(row + r, rows - 1) * stride + feature.source];
-      for (int bit = feature.bits - 1; bit >= 0; --bit) {
-        const T* middle = first + (1u << bit) - 1;
-#pragma GCC unroll 8
-        for (int64_t r = 0; r < kSide; ++r) at[r] += static_cast<uint32_t>(!(x[r] <= middle[at[r]])) << bit;
-      }
-      for (int64_t c = feature.first_column; c < feature.first_column + feature.columns; ++c) {
-        const Column& column = columns_[static_cast<size_t>(c)];
-        int8_t* dst = ranks + c * kTile + row;
-        for (int64_t r = 0; r < kSide; ++r) {
-          const int32_t rank = std::clamp(static_cast<int32_t>(at[r]) - column.base, 0, column.count);
-          dst[r] = static_cast<int8_t>((column.missing_yes && x[r] != x[r] ? 0 : rank) + kLowestRank);
-        }
-      }
+    find_ranks(feature.levels, src + feature.source, rows, stride, of_feature);
+    for (int64_t c = feature.first_column; c < feature.first_column + feature.columns; ++c) {
+      const Column& column = columns_[static_cast<size_t>(c)];
+      int8_t* dst = ranks + c * kTile;
+      for (int64_t r = 0; r < rows; ++r)
+        dst[r] = static_cast<int8_t>(column.rank(of_feature[r], src[r * stride + feature.source]) + kLowestRank);
     }
   }
 }
@@ -354,10 +355,11 @@ void RankedTrees<T>::add_row(const T* row, const std::vector<Removal<Bits>>& rem
   int64_t taken = 0;
   for (const Feature& feature : features_) {
     const T x = row[feature.source];
-    const auto all = static_cast<int32_t>(rank(feature, x));
+    uint32_t of_feature = 0;
+    find_ranks(feature.levels, &x, 1, 1, &of_feature);
     for (int64_t c = feature.first_column; c < feature.first_column + feature.columns; ++c) {
       const Column& column = columns_[static_cast<size_t>(c)];
-      const int32_t rank = column.missing_yes && x != x ? 0 : std::clamp(all - column.base, 0, column.count);
+      const int32_t rank = column.rank(of_feature, x);
       const uint32_t* ends = ends_.data() + column.ends;
       const int64_t passed = ends[rank] == ends[0] ? 0 : (ends[rank] - ends[0] - 1) / spacing_;
       if (passed > 0) snapshots[taken++] = snapshots_.data() + (column.snapshots + passed - 1) * words();

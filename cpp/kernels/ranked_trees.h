@@ -40,12 +40,14 @@ class RankedTrees {
     bool missing_yes;
     int64_t ends;       // of the removals, among ends_: for each rank those of lower thresholds
     int64_t snapshots;  // among those of all columns
+    int32_t rank(uint32_t of_feature, T x) const;
   };
   struct Feature {
-    int64_t source;  // in a row
-    int64_t first;   // among thresholds_, of 2^bits - 1 that end with infinities
-    int32_t count, bits;
-    int64_t first_column, columns;
+    int64_t source = 0;         // in a row
+    std::vector<T> thresholds;  // of all levels, the lowest first
+    RankLevels<T> levels{};
+    int64_t first_column = 0, columns = 0;
+    void lay_out(std::vector<T> sorted);
   };
   template <class Bits>
   struct Removal {
@@ -74,14 +76,12 @@ class RankedTrees {
   template <class Bits>
   void add_row(const T* row, const std::vector<Removal<Bits>>& removals, T* dst, std::byte* scratch) const;
   int64_t words() const noexcept;  // of the sets of all trees
-  uint32_t rank(const Feature& feature, T x) const;
   void load(const T* src, int64_t rows, int64_t stride, int8_t* ranks) const;
   void add_tile(const T* src, int64_t rows, int64_t stride, T* dst, std::byte* scratch) const;
   void vote(const RankedTree& tree, int64_t leaf, T* scores) const;
 
   std::vector<Feature> features_;
   std::vector<Column> columns_;
-  std::vector<T> thresholds_;
   std::vector<RankedTree> trees_;
   std::vector<uint32_t> first_leaves_;  // of each tree
   std::vector<RankedOp> ops_;

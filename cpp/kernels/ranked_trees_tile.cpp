@@ -53,6 +53,35 @@ void AddLeafValues(const float* HWY_RESTRICT values, int64_t count, const int8_t
   }
 }
 
+template <class T>
+HWY_INLINE void FindRanks(const RankLevels<T>& thresholds, const T* src, int64_t count, int64_t stride,
+                          uint32_t* HWY_RESTRICT ranks) {
+  const hn::CappedTag<T, kRankedBlock> d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  for (int64_t i = 0; i < count; ++i) {
+    const auto x = hn::Set(d, src[i * stride]);
+    uint32_t rank = 0;
+    for (int level = 0; level < thresholds.depth; ++level) {
+      const uint32_t block = HWY_MIN(rank, thresholds.last_blocks[level]);
+      const T* at = thresholds.levels[level] + block * kRankedBlock;
+      size_t reached = 0;
+      for (int64_t v = 0; v < kRankedBlock; v += lanes) reached += hn::CountTrue(d, hn::Le(x, hn::LoadU(d, at + v)));
+      rank = (block + 1) * static_cast<uint32_t>(kRankedBlock) - static_cast<uint32_t>(reached);
+    }
+    ranks[i] = HWY_MIN(rank, thresholds.count);
+  }
+}
+
+void FindRanksF32(const RankLevels<float>& thresholds, const float* src, int64_t count, int64_t stride,
+                  uint32_t* ranks) {
+  FindRanks(thresholds, src, count, stride, ranks);
+}
+
+void FindRanksF64(const RankLevels<double>& thresholds, const double* src, int64_t count, int64_t stride,
+                  uint32_t* ranks) {
+  FindRanks(thresholds, src, count, stride, ranks);
+}
+
 void Intersect(const uint32_t* const* sets, int64_t count, int64_t words, uint32_t* dst) {
   const hn::CappedTag<uint32_t, kRankedPadding> d;
   for (int64_t w = 0; w < words; w += static_cast<int64_t>(hn::Lanes(d))) {
@@ -70,6 +99,8 @@ namespace fastort::kernels {
 
 HWY_EXPORT(AddLeafValues);
 HWY_EXPORT(ChooseLeaves);
+HWY_EXPORT(FindRanksF32);
+HWY_EXPORT(FindRanksF64);
 HWY_EXPORT(Intersect);
 
 const int8_t* choose_leaves(const RankedOp* ops, int64_t count, const int8_t* ranks, int8_t* chosen, int64_t leaves) {
@@ -82,6 +113,15 @@ void add_leaf_values(const float* values, int64_t count, const int8_t* leaves, f
 
 void add_leaf_values(const double* values, int64_t /*count*/, const int8_t* leaves, double* sums) {
   for (int64_t r = 0; r < kRankedTile; ++r) sums[r] += values[static_cast<uint8_t>(leaves[r])];
+}
+
+void find_ranks(const RankLevels<float>& thresholds, const float* src, int64_t count, int64_t stride, uint32_t* ranks) {
+  HWY_DYNAMIC_DISPATCH(FindRanksF32)(thresholds, src, count, stride, ranks);
+}
+
+void find_ranks(const RankLevels<double>& thresholds, const double* src, int64_t count, int64_t stride,
+                uint32_t* ranks) {
+  HWY_DYNAMIC_DISPATCH(FindRanksF64)(thresholds, src, count, stride, ranks);
 }
 
 void intersect(const uint32_t* const* sets, int64_t count, int64_t words, uint32_t* dst) {

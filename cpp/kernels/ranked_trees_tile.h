@@ -14,6 +14,23 @@ struct RankedOp {
   int8_t limit;
 };
 
+// Sorted thresholds in blocks of kRankedBlock, filled up with infinities; above them levels that hold the last
+// threshold of each block, up to a level of one block.
+constexpr int64_t kRankedBlock = 16;
+constexpr int kMostRankLevels = 8;
+template <class T>
+struct RankLevels {
+  const T* levels[kMostRankLevels];  // the topmost first
+  uint32_t last_blocks[kMostRankLevels];
+  int depth;
+  uint32_t count;  // of thresholds
+};
+
+// How many thresholds are below each of src[0], src[stride], ...; all for NaN.
+void find_ranks(const RankLevels<float>& thresholds, const float* src, int64_t count, int64_t stride, uint32_t* ranks);
+void find_ranks(const RankLevels<double>& thresholds, const double* src, int64_t count, int64_t stride,
+                uint32_t* ranks);
+
 struct RankedTree {
   int64_t ops_begin, ops_end;
   int64_t leaves, count;  // among those of all trees

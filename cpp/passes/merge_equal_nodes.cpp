@@ -33,6 +33,7 @@ struct KeyWriter {
   }
   template <class T>
   bool operator()(const std::vector<T>& items) const {
+    if (items.size() > 1024) return false;
     append(key, items.size());
     for (const T& item : items) {
       if (!(*this)(item)) return false;
