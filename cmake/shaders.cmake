@@ -4,7 +4,9 @@
 #   // needs <feature>
 # name what the compiler must know; a shader is left out where it does not. With a line
 #   // float16
-# each of them is compiled a second time with -DFLOAT16, into the shader of that name with ".f16" behind it.
+# each of them is compiled a second time with -DFLOAT16, into the shader of that name with ".f16" behind it; with a line
+#   // float16 arithmetic
+# a third time, with -DARITHMETIC16 too and ".f16a" behind its name.
 
 # Whether the compiler takes an extension.
 function(fastort_shader_feature glslang name extension)
@@ -81,11 +83,15 @@ function(fastort_compile_shaders out)
     if(NOT variants)
       set(variants "// variant :")
     endif()
-    file(STRINGS ${file} float16 REGEX "^// float16$")
+    file(STRINGS ${file} float16 REGEX "^// float16( arithmetic)?$")
     if(float16)
       foreach(variant IN LISTS variants)
         string(REGEX MATCH "^// variant ([a-z0-9_]*):(.*)$" matched "${variant}")
         list(APPEND variants "// variant ${CMAKE_MATCH_1}.f16: -DFLOAT16 ${CMAKE_MATCH_2}")
+        if(float16 MATCHES "arithmetic")
+          string(REGEX MATCH "^// variant ([a-z0-9_]*):(.*)$" matched "${variant}")
+          list(APPEND variants "// variant ${CMAKE_MATCH_1}.f16a: -DFLOAT16 -DARITHMETIC16 ${CMAKE_MATCH_2}")
+        endif()
       endforeach()
     endif()
     foreach(variant IN LISTS variants)

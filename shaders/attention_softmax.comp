@@ -1,6 +1,7 @@
 // Softmax of attention's scores, rows of [batch, heads, queries, keys], with a mask and causality: a key that a query
 // may not see counts as minus infinity. A row without keys becomes zeros, or NaN.
 // operands: result, scores, mask
+// float16
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "common/math.glsl"
@@ -19,18 +20,18 @@ float score_at(Row row, uint number, uint key) {
   const uint query = number % push.queries, head = number / push.queries % push.heads,
              batch = number / (push.queries * push.heads);
   if (kCausal == 1 && int(key) > int(query) + push.offset) return -INFINITY;
-  float score = Floats(ADDRESS(1)).at[row.base + key];
+  float score = float(Reals(ADDRESS(1)).at[row.base + key]);
   if (push.softcap > 0.0) score = push.softcap * hyperbolic_tangent(score / push.softcap);
   if (kMask == 0) return score;
   if (key >= push.mask_keys) return -INFINITY;
   const uint at = batch % push.mask_batches * push.mask_batch + head * push.mask_head + query * push.mask_row +
                   key * push.mask_item;
-  if (kMask == 1) return score + Floats(ADDRESS(2)).at[at];
+  if (kMask == 1) return score + float(Reals(ADDRESS(2)).at[at]);
   return ((Words(ADDRESS(2)).at[at / 4] >> (8 * (at % 4))) & 0xff) != 0 ? score : -INFINITY;
 }
 
 void main() {
-  Floats result = Floats(ADDRESS(0));
+  Reals result = Reals(ADDRESS(0));
   Row row = row_of(push.rows, push.n, 1);
   const uint number = min(row_number(), push.rows - 1);
   float peak = -INFINITY;
@@ -46,6 +47,6 @@ void main() {
   if (!row.valid) return;
   for (uint i = row.first; i < push.n; i += row.next) {
     const float e = exponential(score_at(row, number, i) - peak) * scale;
-    result.at[row.base + i] = hidden ? (kMaskedRowsAreZero == 1 ? 0.0 : NAN) : e;
+    result.at[row.base + i] = REAL(hidden ? (kMaskedRowsAreZero == 1 ? 0.0 : NAN) : e);
   }
 }

@@ -5,6 +5,7 @@
 // variant wide: -DROWS=8 -DCOLUMNS=4
 // variant narrow: -DROWS=8 -DCOLUMNS=1
 // variant depthwise: -DROWS=1 -DCOLUMNS=4
+// float16
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "common/base.glsl"
@@ -26,8 +27,8 @@ void main() {
   const uint row0 = gl_WorkGroupID.y % push.row_blocks * ROWS;
   const uint pixel0 = gl_WorkGroupID.x * GROUP * COLUMNS + gl_LocalInvocationID.x;
   if (pixel0 >= pixels) return;
-  Floats x = Floats(ADDRESS(1));
-  Floats w = Floats(ADDRESS(2));
+  Reals x = Reals(ADDRESS(1));
+  Reals w = Reals(ADDRESS(2));
   const uint taps = kHeight * kWidth, row_weights = push.in_group * taps;
   const uint x0 = (gl_WorkGroupID.z * push.groups + group) * push.in_group * in_pixels;
   const uint channel0 = group * push.out_group + row0;
@@ -58,11 +59,11 @@ void main() {
       for (uint c = 0; c < push.in_group; ++c) {
         float xv[COLUMNS];
         [[unroll]] for (uint j = 0; j < COLUMNS; ++j) {
-          const float value = x.at[at[j] + c * in_pixels];
+          const float value = float(x.at[at[j] + c * in_pixels]);
           xv[j] = inside[j] ? value : 0.0;
         }
         [[unroll]] for (uint i = 0; i < ROWS; ++i) {
-          const float wv = w.at[rows[i] + c * taps + tap];
+          const float wv = float(w.at[rows[i] + c * taps + tap]);
           [[unroll]] for (uint j = 0; j < COLUMNS; ++j) sums[i][j] = fma(wv, xv[j], sums[i][j]);
         }
       }
@@ -75,8 +76,8 @@ void main() {
       const uint pixel = pixel0 + GROUP * j;
       if (pixel >= pixels) continue;
       const uint element = (y0 + channel0 + i) * pixels + pixel;
-      Floats(ADDRESS(0)).at[element] = epilogue(sums[i][j], Floats(ADDRESS(3)), channel0 + i, pixel, element,
-                                                Floats(ADDRESS(4)), 1.0, 1.0, push.act_a, push.act_b);
+      Reals(ADDRESS(0)).at[element] = REAL(epilogue(sums[i][j], Reals(ADDRESS(3)), channel0 + i, pixel, element,
+                                                     Reals(ADDRESS(4)), 1.0, 1.0, push.act_a, push.act_b));
     }
   }
 }

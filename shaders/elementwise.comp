@@ -4,6 +4,7 @@
 // variant 1: -DSTEPS=1
 // variant 4: -DSTEPS=4
 // variant 16: -DSTEPS=16
+// float16
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "common/base.glsl"
@@ -80,7 +81,7 @@ void main() {
     const uint element = begin + k;
     if (element >= push.count) return;
     [[unroll]] for (uint n = 0; n < 8; ++n) {
-      if (n < kInputs) values[8 + n] = Floats(ADDRESS(2 + n)).at[offset_of(table, n, element)];
+      if (n < kInputs) values[8 + n] = float(Reals(ADDRESS(2 + n)).at[offset_of(table, n, element)]);
     }
     float result = 0.0;
     STEP(0)
@@ -103,6 +104,6 @@ void main() {
     STEP(14)
     STEP(15)
 #endif
-    Floats(ADDRESS(0)).at[element] = result;
+    Reals(ADDRESS(0)).at[element] = REAL(result);
   }
 }

@@ -7,6 +7,7 @@
 // variant tile: -DTILE
 // variant direct: -DROWS=8 -DCOLUMNS=4
 // variant narrow: -DROWS=8 -DCOLUMNS=1
+// float16
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "common/base.glsl"
@@ -17,8 +18,8 @@ PUSH(uint m; uint n; uint k; uint a_row; uint a_step; uint b_step; uint b_column
 
 void finish(uint row, uint column, uint c_offset, float sum) {
   const uint element = c_offset + row * push.c_row + column;
-  Floats(ADDRESS(0)).at[element] = epilogue(sum, Floats(ADDRESS(3)), row, column, element, Floats(ADDRESS(4)),
-                                            push.alpha, push.beta, push.act_a, push.act_b);
+  Reals(ADDRESS(0)).at[element] = REAL(epilogue(sum, Reals(ADDRESS(3)), row, column, element, Reals(ADDRESS(4)),
+                                                 push.alpha, push.beta, push.act_a, push.act_b));
 }
 
 #ifdef TILE
@@ -30,8 +31,8 @@ shared float b_tile[kDepth][kTile];
 
 void main() {
   Words offsets = Words(ADDRESS(5));
-  Floats a = Floats(ADDRESS(1));
-  Floats b = Floats(ADDRESS(2));
+  Reals a = Reals(ADDRESS(1));
+  Reals b = Reals(ADDRESS(2));
   const uint a_offset = offsets.at[3 * gl_WorkGroupID.z], b_offset = offsets.at[3 * gl_WorkGroupID.z + 1],
              c_offset = offsets.at[3 * gl_WorkGroupID.z + 2];
   const uint row0 = gl_WorkGroupID.y * kTile, column0 = gl_WorkGroupID.x * kTile;
@@ -45,12 +46,12 @@ void main() {
     for (uint t = id; t < kTile * kDepth; t += 128) {
       const uint r = push.a_step == 1 ? t / kDepth : t % kTile, d = push.a_step == 1 ? t % kDepth : t / kTile;
       const uint row = row0 + r, k = k0 + d;
-      a_tile[d][r] = row < push.m && k < push.k ? a.at[a_offset + row * push.a_row + k * push.a_step] : 0.0;
+      a_tile[d][r] = row < push.m && k < push.k ? float(a.at[a_offset + row * push.a_row + k * push.a_step]) : 0.0;
     }
     for (uint t = id; t < kTile * kDepth; t += 128) {
       const uint c = push.b_column == 1 ? t % kTile : t / kDepth, d = push.b_column == 1 ? t / kTile : t % kDepth;
       const uint column = column0 + c, k = k0 + d;
-      b_tile[d][c] = column < push.n && k < push.k ? b.at[b_offset + k * push.b_step + column * push.b_column] : 0.0;
+      b_tile[d][c] = column < push.n && k < push.k ? float(b.at[b_offset + k * push.b_step + column * push.b_column]) : 0.0;
     }
     barrier();
     for (uint d = 0; d < kDepth; ++d) {
@@ -76,8 +77,8 @@ layout(local_size_x = GROUP) in;
 
 void main() {
   Words offsets = Words(ADDRESS(5));
-  Floats a = Floats(ADDRESS(1));
-  Floats b = Floats(ADDRESS(2));
+  Reals a = Reals(ADDRESS(1));
+  Reals b = Reals(ADDRESS(2));
   const uint a_offset = offsets.at[3 * gl_WorkGroupID.z], b_offset = offsets.at[3 * gl_WorkGroupID.z + 1],
              c_offset = offsets.at[3 * gl_WorkGroupID.z + 2];
   const uint row0 = gl_WorkGroupID.y * ROWS, column0 = gl_WorkGroupID.x * GROUP * COLUMNS + gl_LocalInvocationID.x;
@@ -92,9 +93,9 @@ void main() {
     [[unroll]] for (uint j = 0; j < COLUMNS; ++j) sums[i][j] = 0.0;
   for (uint k = 0; k < push.k; ++k) {
     float bv[COLUMNS];
-    [[unroll]] for (uint j = 0; j < COLUMNS; ++j) bv[j] = b.at[columns[j] + k * push.b_step];
+    [[unroll]] for (uint j = 0; j < COLUMNS; ++j) bv[j] = float(b.at[columns[j] + k * push.b_step]);
     [[unroll]] for (uint i = 0; i < ROWS; ++i) {
-      const float av = a.at[rows[i] + k * push.a_step];
+      const float av = float(a.at[rows[i] + k * push.a_step]);
       [[unroll]] for (uint j = 0; j < COLUMNS; ++j) sums[i][j] = fma(av, bv[j], sums[i][j]);
     }
   }

@@ -1,5 +1,6 @@
 // Maximum and average over windows of up to three spatial dimensions, float32, N C D H W. NaN wins a maximum.
 // operands: Y, X
+// float16
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "common/base.glsl"
@@ -15,7 +16,7 @@ PUSH(uint count; uint in_d; uint in_h; uint in_w; uint out_d; uint out_h; uint o
 void main() {
   const uint item = item_number();
   if (item >= push.count) return;
-  Floats x = Floats(ADDRESS(1));
+  Reals x = Reals(ADDRESS(1));
   const uint w = item % push.out_w, h = item / push.out_w % push.out_h;
   const uint d = item / (push.out_w * push.out_h) % push.out_d, plane = item / (push.out_w * push.out_h * push.out_d);
   const uint base = plane * push.in_d * push.in_h * push.in_w;
@@ -36,12 +37,12 @@ void main() {
         if (z < 0 || z >= int(push.in_d) || y < 0 || y >= int(push.in_h) || column < 0 || column >= int(push.in_w))
           continue;
         ++inside;
-        const float value = x.at[base + (uint(z) * push.in_h + uint(y)) * push.in_w + uint(column)];
+        const float value = float(x.at[base + (uint(z) * push.in_h + uint(y)) * push.in_w + uint(column)]);
         result = kKind == 0 ? larger(value, result) : result + value;
       }
     }
   }
   if (kKind == 1) result /= float(inside);
   if (kKind == 2) result /= float(padded);
-  Floats(ADDRESS(0)).at[item] = result;
+  Reals(ADDRESS(0)).at[item] = REAL(result);
 }

@@ -1,5 +1,6 @@
 // Reductions of float32 over one run of dimensions: [outer, n, inner] to [outer, inner].
 // operands: result, source
+// float16
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "common/math.glsl"
@@ -16,18 +17,18 @@ const uint kSum = 0, kMean = 1, kMax = 2, kMin = 3, kProd = 4, kL1 = 5, kL2 = 6,
 float multiply(float x, float y) { return x * y; }
 
 void main() {
-  Floats source = Floats(ADDRESS(1));
+  Reals source = Reals(ADDRESS(1));
   Row row = row_of(push.rows, push.n, push.inner);
   float peak = 0.0;
   if (kOp == kLogSumExp) {
     peak = -INFINITY;
-    for (uint i = row.first; i < push.n; i += row.next) peak = larger(source.at[row.base + i * row.step], peak);
+    for (uint i = row.first; i < push.n; i += row.next) peak = larger(float(source.at[row.base + i * row.step]), peak);
     ACROSS_GROUP(peak, larger)
     if (isinf(peak)) peak = 0.0;
   }
   float result = kOp == kMax ? -INFINITY : kOp == kMin ? INFINITY : kOp == kProd ? 1.0 : 0.0;
   for (uint i = row.first; i < push.n; i += row.next) {
-    const float x = source.at[row.base + i * row.step];
+    const float x = float(source.at[row.base + i * row.step]);
     if (kOp == kMax)
       result = larger(x, result);
     else if (kOp == kMin)
@@ -56,5 +57,5 @@ void main() {
   if (kOp == kL2) result = sqrt(result);
   if (kOp == kLogSum) result = logarithm(result);
   if (kOp == kLogSumExp) result = logarithm(result) + peak;
-  if (writes(row)) Floats(ADDRESS(0)).at[row_number()] = result;
+  if (writes(row)) Reals(ADDRESS(0)).at[row_number()] = REAL(result);
 }

@@ -54,6 +54,8 @@ if [ "$with_tests" = ON ]; then
   need clang-format-16 command -v clang-format-16
   # Vulkan on the CPU, which the tests of the GPU provider run on. A machine that lacks it skips them.
   need libvulkan1 library libvulkan.so.1
+  # They watch what the provider asks of Vulkan; the test that wants them silent skips where they are absent.
+  need vulkan-validationlayers test -e /usr/share/vulkan/explicit_layer.d/VkLayer_khronos_validation.json
 fi
 
 if [ ${#missing[@]} -gt 0 ]; then

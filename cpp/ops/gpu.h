@@ -65,6 +65,7 @@ struct GpuConstant {
   std::function<void(std::byte*)> fill;
   const Tensor* source = nullptr;
   std::string format;
+  bool words = false;
 };
 
 // All that a node asks of the GPU, in order.
@@ -83,6 +84,8 @@ class GpuWork {
   GpuOperand table(std::vector<uint32_t> words);
   GpuOperand constant(GpuConstant constant);
   GpuDispatch& dispatch(std::string_view shader);
+  // Whether all constants are tables of words, which mean the same whatever type the tensors have.
+  bool constants_are_words() const;
 
   std::vector<GpuDispatch> dispatches;
   std::vector<size_t> scratch_bytes;

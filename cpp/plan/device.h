@@ -81,6 +81,9 @@ class DeviceProvider {
   virtual ~DeviceProvider() = default;
   virtual std::string_view name() const = 0;
   virtual const GpuTraits& traits() const = 0;
+  // Whether float32 models keep their weights and intermediates as float16.
+  virtual bool half_storage() const = 0;
+  virtual bool has_shader(std::string_view name) const = 0;
   // Whether a node that could run on the CPU alone is an error.
   virtual bool strict() const = 0;
   // One kernel for each segment. They share one state, which the first one makes.

@@ -1,5 +1,7 @@
 #include "plan/emit_device.h"
 
+#include "plan/float16.h"
+
 namespace fastort {
 
 void DeviceEmitter::segment(std::span<const int> nodes) {
@@ -8,25 +10,35 @@ void DeviceEmitter::segment(std::span<const int> nodes) {
   for (const int index : nodes) {
     DeviceNode& placed = draft_.device_nodes[static_cast<size_t>(index)];
     const Node& node = draft_.graph.nodes[static_cast<size_t>(placed.node)];
+    const std::string label = describe(draft_.graph, node);
     std::vector<DeviceOperand> inputs, outputs;
     for (size_t i = 0; i < placed.inputs.size(); ++i) {
       inputs.emplace_back();
-      if (node.inputs[i] != kNoValue) inputs.back() = device_input(node.inputs[i], placed.inputs[i], fed);
+      if (node.inputs[i] == kNoValue) continue;
+      const TensorDesc& desc = placed.inputs[i];
+      if (desc.constant)
+        inputs.back() = device_.add_tensor_constant(constant_as(*desc.constant, placed.form.inputs[i].type));
+      else
+        inputs.back() = operand(node.inputs[i], desc, placed.form.inputs[i].type, placed.node, label, &fed);
     }
     for (size_t i = 0; i < placed.outputs.size(); ++i) {
       outputs.emplace_back();
       if (node.outputs[i] == kNoValue) continue;
-      outputs.back() = device_.add_tensor(physical_bytes(placed.outputs[i], Layout::Plain));
-      device_values_[node.outputs[i]] = outputs.back();
+      const TensorDesc& desc = placed.form.outputs[i];
+      outputs.back() = device_.add_tensor(physical_bytes(desc, Layout::Plain));
+      forms_of(node.outputs[i]).of(desc.type) = outputs.back();
     }
-    device_.add_work(placed.node, describe(draft_.graph, node), std::move(placed.work), inputs, outputs);
+    device_.add_work(placed.node, label, std::move(placed.form.work), inputs, outputs);
     for (ValueId id : node.inputs)
       if (id != kNoValue) --draft_.uses[at(draft_.known(id).root)];
-    draft_.plan->decisions.push_back(
-        {placed.node, "shader", draft_.services.device->name(), Layout::Plain, Layout::Plain, {}, {}, {}, {}});
+    Decision& decision = draft_.plan->decisions.emplace_back();
+    decision.node = placed.node;
+    const bool half = !placed.form.outputs.empty() && placed.form.outputs.front().type == DataType::Float16;
+    decision.candidate = half ? "shader, float16" : "shader";
+    decision.provider = draft_.services.device->name();
     if (!draft_.services.keep_types) continue;
-    draft_.plan->decisions.back().inputs = placed.inputs;
-    draft_.plan->decisions.back().outputs = placed.outputs;
+    decision.inputs = placed.inputs;
+    decision.outputs = placed.outputs;
   }
   for (const int index : nodes) {
     const DeviceNode& placed = draft_.device_nodes[static_cast<size_t>(index)];
@@ -34,8 +46,9 @@ void DeviceEmitter::segment(std::span<const int> nodes) {
     for (size_t i = 0; i < placed.outputs.size(); ++i) {
       const ValueId id = node.outputs[i];
       if (id == kNoValue || !draft_.host_reads.contains(id)) continue;
-      device_.download(device_values_.at(id));
-      made.push_back(host_storage(id, placed.outputs[i]));
+      const TensorDesc& desc = placed.outputs[i];
+      device_.download(operand(id, desc, desc.type, placed.node, describe(draft_.graph, node), nullptr));
+      made.push_back(host_storage(id, desc));
     }
   }
   device_.end_segment();
@@ -47,14 +60,37 @@ void DeviceEmitter::segment(std::span<const int> nodes) {
   draft_.plan->steps.push_back(step);
 }
 
-DeviceOperand DeviceEmitter::device_input(ValueId id, const TensorDesc& desc, std::vector<int>& fed) {
-  const ValueId root = draft_.known(id).root;
-  if (desc.constant) return device_.add_tensor_constant(std::make_shared<Tensor>(*desc.constant));
-  if (const auto found = device_values_.find(root); found != device_values_.end()) return found->second;
-  const DeviceOperand tensor = device_.add_tensor(physical_bytes(desc, Layout::Plain));
-  device_.upload(tensor);
-  fed.push_back(steps_.storage_of(id, Layout::Plain));
-  return device_values_[root] = tensor;
+std::shared_ptr<Tensor> DeviceEmitter::constant_as(const Tensor& tensor, DataType type) {
+  if (tensor.type() == type) return std::make_shared<Tensor>(tensor);
+  auto& converted = converted_[{tensor.identity(), type}];
+  if (!converted) converted = std::make_shared<Tensor>(as_float_type(tensor, type));
+  return converted;
+}
+
+// The tensor that holds a value as numbers of a type: made by an earlier node, fetched from the host (which adds to
+// `fed`), or converted from either.
+DeviceOperand DeviceEmitter::operand(ValueId id, const TensorDesc& desc, DataType type, int node,
+                                     const std::string& label, std::vector<int>* fed) {
+  Forms& forms = forms_of(draft_.known(id).root);
+  if (forms.of(type).kind != DeviceOperand::Kind::None) return forms.of(type);
+  const bool is_float = desc.type == DataType::Float || desc.type == DataType::Float16;
+  const DataType other = type == DataType::Float ? DataType::Float16 : DataType::Float;
+  if (fed && (!is_float || forms.of(other).kind == DeviceOperand::Kind::None)) {
+    DeviceOperand& tensor = forms.of(desc.type);
+    tensor = device_.add_tensor(physical_bytes(desc, Layout::Plain));
+    device_.upload(tensor);
+    fed->push_back(steps_.storage_of(id, Layout::Plain));
+    if (desc.type == type) return tensor;
+  }
+  TensorDesc changed = desc;
+  changed.type = type;
+  const DeviceOperand result = device_.add_tensor(physical_bytes(changed, Layout::Plain));
+  const DeviceOperand inputs[] = {forms.of(other)}, outputs[] = {result};
+  if (desc.shape.count() != 0)
+    device_.add_work(node, label,
+                     conversion(desc.shape.count(), type == DataType::Float16, draft_.services.device->traits()),
+                     inputs, outputs);
+  return forms.of(type) = result;
 }
 
 // Where the host reads what the device made.

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <map>
+#include <string>
 #include <unordered_map>
 
 #include "plan/device_part.h"
@@ -20,14 +22,23 @@ class DeviceEmitter {
   void find_uses();
 
  private:
-  DeviceOperand device_input(ValueId id, const TensorDesc& desc, std::vector<int>& fed);
+  // A value's memory on the device, as float16 and as anything else.
+  struct Forms {
+    DeviceOperand half, plain;
+    DeviceOperand& of(DataType type) { return type == DataType::Float16 ? half : plain; }
+  };
+  Forms& forms_of(ValueId root) { return device_values_[root]; }
+  std::shared_ptr<Tensor> constant_as(const Tensor& tensor, DataType type);
+  DeviceOperand operand(ValueId id, const TensorDesc& desc, DataType type, int node, const std::string& label,
+                        std::vector<int>* fed);
   int host_storage(ValueId id, const TensorDesc& desc);
 
   Draft& draft_;
   StepList& steps_;
   DevicePart device_;
   std::vector<int> device_steps_;
-  std::unordered_map<ValueId, DeviceOperand> device_values_;  // by root
+  std::unordered_map<ValueId, Forms> device_values_;  // by root
+  std::map<std::pair<const void*, DataType>, std::shared_ptr<Tensor>> converted_;
 };
 
 }  // namespace fastort

@@ -3,33 +3,113 @@
 #include <limits>
 #include <set>
 
+#include "plan/float16.h"
+
 namespace fastort {
 namespace {
 
 // Shaders count elements in 32 bits, signed.
 constexpr int64_t kMaxElements = std::numeric_limits<int32_t>::max() / 2;
 
-}  // namespace
-
-Refusal place_on_device(const DeviceProvider& provider, const OpDef& op, const OpContext& context, GpuWork& work) {
-  if (!op.gpu) return "the operator has no shader";
+// Asks the recipe about operands of these types.
+Refusal ask(const DeviceProvider& provider, const OpDef& op, const OpContext& from, const DeviceForm& form,
+            GpuWork& work) {
+  const OpContext context{from.node, form.inputs, form.outputs, from.options, from.packs, from.compile_body};
   bool reads_nothing = false, makes_nothing = true;
-  for (const TensorDesc& desc : context.inputs) {
-    if (desc.type == DataType::Undefined) continue;
-    if (desc.type == DataType::String) return "strings";
-    if (desc.shape.count() > kMaxElements) return "a tensor of more than 2^30 elements";
-    reads_nothing |= desc.shape.count() == 0;
+  for (const auto& descs : {context.inputs, context.outputs}) {
+    for (const TensorDesc& desc : descs) {
+      if (desc.type == DataType::Undefined) continue;
+      if (desc.type == DataType::String) return "strings";
+      if (desc.shape.count() > kMaxElements) return "a tensor of more than 2^30 elements";
+    }
   }
-  for (const TensorDesc& desc : context.outputs) {
-    if (desc.type == DataType::Undefined) continue;
-    if (desc.shape.count() > kMaxElements) return "a tensor of more than 2^30 elements";
-    makes_nothing &= desc.shape.count() == 0;
-  }
+  for (const TensorDesc& desc : context.inputs)
+    reads_nothing |= desc.type != DataType::Undefined && !desc.shape.count();
+  for (const TensorDesc& desc : context.outputs)
+    makes_nothing &= desc.type == DataType::Undefined || !desc.shape.count();
   if (!context.inputs.empty() && !op.gpu->types.has(context.type(0)))
     return "no shader for " + std::string(name(context.type(0)));
   if (makes_nothing) return std::nullopt;
   if (reads_nothing) return "an empty input";
   return op.gpu->work(context, provider.traits(), work);
+}
+
+// The node's operands with all numbers of one floating-point type. Inputs whose contents a recipe looks at (shapes,
+// axes, scales) stay what they are.
+DeviceForm with_floats_as(const OpDef& op, const OpContext& context, DataType type,
+                          std::vector<std::shared_ptr<Tensor>>* constants) {
+  DeviceForm form{{context.inputs.begin(), context.inputs.end()}, {context.outputs.begin(), context.outputs.end()}, {}};
+  auto change = [&](TensorDesc& desc) {
+    if (desc.type != DataType::Float && desc.type != DataType::Float16) return;
+    if (desc.constant && desc.type != type && constants)
+      desc.constant = constants->emplace_back(std::make_shared<Tensor>(as_float_type(*desc.constant, type))).get();
+    desc.type = type;
+  };
+  for (size_t i = 0; i < form.inputs.size(); ++i)
+    if (i >= 32 || !(op.value_inputs >> i & 1u)) change(form.inputs[i]);
+  for (TensorDesc& desc : form.outputs) change(desc);
+  return form;
+}
+
+bool has_type(const OpContext& context, DataType type) {
+  for (const auto& descs : {context.inputs, context.outputs})
+    for (const TensorDesc& desc : descs)
+      if (desc.type == type) return true;
+  return false;
+}
+
+// A node of float16 numbers alone, by a recipe that knows only float32: the same work with the shaders' forms for
+// float16, where each has one.
+bool halve(const DeviceProvider& provider, const DeviceForm& form, GpuWork& work) {
+  bool other_words = false;  // that a copy of 4-byte elements could be meant for
+  for (const auto* descs : {&form.inputs, &form.outputs})
+    for (const TensorDesc& desc : *descs)
+      other_words |= desc.type != DataType::Undefined && desc.type != DataType::Float16 && element_size(desc.type) == 4;
+  for (GpuDispatch& dispatch : work.dispatches) {
+    if (dispatch.half) return false;
+    if (dispatch.shader == "strided.4" && !other_words) {
+      dispatch.shader = "strided.2";
+    } else if (provider.has_shader(std::string(dispatch.shader) + ".f16")) {
+      dispatch.half = true;
+    } else {
+      return false;
+    }
+  }
+  return work.constants_are_words();
+}
+
+}  // namespace
+
+Refusal place_on_device(const DeviceProvider& provider, const OpDef& op, const OpContext& context, DeviceForm& form,
+                        std::vector<std::shared_ptr<Tensor>>& constants) {
+  if (!op.gpu) return "the operator has no shader";
+  form =
+      DeviceForm{{context.inputs.begin(), context.inputs.end()}, {context.outputs.begin(), context.outputs.end()}, {}};
+  const bool wanted = provider.half_storage() && has_type(context, DataType::Float);
+  const bool given = has_type(context, DataType::Float16);
+  if (!wanted && !given) return ask(provider, op, context, form, form.work);
+  if (!provider.traits().storage16) {
+    if (given) return "16-bit numbers, which the device's shaders cannot store";
+    return ask(provider, op, context, form, form.work);
+  }
+  // As it stands, where the recipe knows float16.
+  if (given && !wanted && !ask(provider, op, context, form, form.work)) return std::nullopt;
+  const bool mixed = given && has_type(context, DataType::Float);
+  if (!mixed) {
+    const DeviceForm native = with_floats_as(op, context, DataType::Float16, &constants);
+    form = native;
+    if (!given && !ask(provider, op, context, form, form.work)) return std::nullopt;
+    DeviceForm plain = with_floats_as(op, context, DataType::Float, &constants);
+    GpuWork work;
+    if (!ask(provider, op, context, plain, work) && halve(provider, native, work)) {
+      form = native;
+      form.work = std::move(work);
+      return std::nullopt;
+    }
+  }
+  // In float32, with conversions around it.
+  form = with_floats_as(op, context, DataType::Float, &constants);
+  return ask(provider, op, context, form, form.work);
 }
 
 std::vector<int> order_by_place(std::span<const PlacedNode> nodes) {

@@ -7,8 +7,17 @@
 
 namespace fastort {
 
-// The provider's work for a node with concrete, plain inputs and outputs, or why the node stays on the CPU.
-Refusal place_on_device(const DeviceProvider& provider, const OpDef& op, const OpContext& context, GpuWork& work);
+// A node as the device runs it: its operands with the types that they have there, which may be float16 in place of
+// float32 and the other way round, and the work.
+struct DeviceForm {
+  std::vector<TensorDesc> inputs, outputs;
+  GpuWork work;
+};
+
+// The provider's form of a node with concrete, plain inputs and outputs, or why the node stays on the CPU.
+// Converted constants that the form's descriptions point to are added to `constants`.
+Refusal place_on_device(const DeviceProvider& provider, const OpDef& op, const OpContext& context, DeviceForm& form,
+                        std::vector<std::shared_ptr<Tensor>>& constants);
 
 // A node to be put in order.
 struct PlacedNode {

@@ -10,6 +10,7 @@
 #include "ops/gpu.h"
 #include "plan/candidates.h"
 #include "plan/instance.h"
+#include "plan/placement.h"
 
 // What the planner keeps while it makes a plan: each stage (walk, builder, emit) reads what the ones before it found
 // out.
@@ -47,7 +48,7 @@ struct Item {
 struct DeviceNode {
   int node = -1;
   std::vector<TensorDesc> inputs, outputs;
-  GpuWork work;
+  DeviceForm form;
 };
 
 // What is noted of values, found by their small numbers.

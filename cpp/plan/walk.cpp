@@ -175,7 +175,7 @@ class Walk {
     DeviceNode placed;
     try {
       refusal = place_on_device(*draft_.services.device, *planned.op,
-                                draft_.context(node, planned.inputs, planned.outputs), placed.work);
+                                draft_.context(node, planned.inputs, planned.outputs), placed.form, draft_.holders);
     } catch (const Error& error) {
       throw name_error(error, draft_.graph, node);
     }

@@ -3,6 +3,7 @@
 #ifndef COMMON_EPILOGUE
 #define COMMON_EPILOGUE
 
+#include "common/base.glsl"
 #include "common/math.glsl"
 #include "functions.glsl"
 
@@ -12,14 +13,14 @@ layout(constant_id = 1) const uint kResidual = 0;
 // The activation's number among the unary functions; 0xffff for none.
 layout(constant_id = 2) const uint kActivation = 0xffff;
 
-float epilogue(float sum, Floats addend, uint row, uint column, uint element, Floats residual, float alpha, float beta,
+float epilogue(float sum, Reals addend, uint row, uint column, uint element, Reals residual, float alpha, float beta,
                float act_a, float act_b) {
   float y = alpha * sum;
-  if (kAddend == 1) y += beta * addend.at[0];
-  if (kAddend == 2) y += beta * addend.at[column];
-  if (kAddend == 3) y += beta * addend.at[row];
-  if (kAddend == 4) y += beta * addend.at[element];
-  if (kResidual != 0) y += residual.at[element];
+  if (kAddend == 1) y += beta * float(addend.at[0]);
+  if (kAddend == 2) y += beta * float(addend.at[column]);
+  if (kAddend == 3) y += beta * float(addend.at[row]);
+  if (kAddend == 4) y += beta * float(addend.at[element]);
+  if (kResidual != 0) y += float(residual.at[element]);
   return kActivation == 0xffff ? y : unary(kActivation, y, act_a, act_b);
 }
 

@@ -29,3 +29,18 @@ def test_runs_on_the_device_alone(name: str) -> None:
         feeds, want = export.sample_of(name, batch)
         (got,) = session.run(None, feeds)
         np.testing.assert_allclose(got, want, rtol=RTOL, atol=ATOL, err_msg=f"batch {batch}")
+
+
+# float16 has 11 significant bits, and some fifty layers round.
+HALF_OF_LARGEST = 0.02
+
+
+def test_a_float32_model_in_float16() -> None:
+    provider = ("VulkanExecutionProvider", {**DEVICE, "strict_placement": "1", "enable_fp16": "storage"})
+    session = fastort.InferenceSession(export.path_of("mobilenet_v3_large"), providers=[provider])
+    feeds, want = export.sample_of("mobilenet_v3_large", 1)
+    (got,) = session.run(None, feeds)
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got, want, rtol=0, atol=HALF_OF_LARGEST * np.abs(want).max())
+    explanation = session.explain()
+    assert explanation.count("shader, float16") == explanation.count("VulkanExecutionProvider, ")

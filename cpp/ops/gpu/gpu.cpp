@@ -1,5 +1,6 @@
 #include "ops/gpu.h"
 
+#include <algorithm>
 #include <bit>
 #include <limits>
 
@@ -39,7 +40,12 @@ GpuOperand GpuWork::table(std::vector<uint32_t> words) {
   constant.fill = [words = std::move(words)](std::byte* into) {
     std::copy_n(reinterpret_cast<const std::byte*>(words.data()), words.size() * sizeof(uint32_t), into);
   };
+  constant.words = true;
   return this->constant(std::move(constant));
+}
+
+bool GpuWork::constants_are_words() const {
+  return std::all_of(constants.begin(), constants.end(), [](const GpuConstant& constant) { return constant.words; });
 }
 
 GpuDispatch& GpuWork::dispatch(std::string_view shader) {

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "providers/vulkan/pipelines.h"
+#include "providers/vulkan/shaders.h"
 #include "providers/vulkan/weights.h"
 #include "tensor/buffer.h"
 
@@ -13,6 +14,14 @@ namespace {
 // What an access to memory, and an invocation, count for beside a multiplication.
 constexpr double kWorkPerByte = 4;
 constexpr double kWorkPerGroup = 1024;
+
+// A shader for float16 tensors that may also multiply in float16, where there is such a form.
+std::string form_of(const std::string& shader, const Options& options) {
+  if (options.half != Half::Arithmetic || !shader.ends_with(".f16")) return shader;
+  const std::string other = shader + "a";
+  const auto table = shaders();
+  return std::any_of(table.begin(), table.end(), [&](const Shader& s) { return s.name == other; }) ? other : shader;
+}
 
 }  // namespace
 
@@ -39,7 +48,7 @@ CompiledPlan::CompiledPlan(std::shared_ptr<Device> device, DevicePlan plan, cons
     copies(from.uploads, segment.uploads, segment.upload_bytes);
     for (DeviceCall& call : from.calls) {
       Call& made = segment.calls.emplace_back();
-      made.pipeline = pipelines.get(call.shader, call.constants);
+      made.pipeline = pipelines.get(form_of(call.shader, options), call.constants);
       made.first = entries_;
       made.node = call.node;
       made.work = work_of(call);

@@ -71,6 +71,7 @@ Device::Device(std::shared_ptr<Instance> instance, const DeviceInfo& info)
   features12.scalarBlockLayout = VK_TRUE;
   features12.storageBuffer8BitAccess = info_.traits.storage8;
   features12.shaderInt8 = info_.traits.storage8;
+  features12.shaderFloat16 = info_.traits.arithmetic16;
   VkPhysicalDeviceFeatures2 features{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, &features12};
   features.features.shaderInt16 = info_.traits.storage16;
   VkDeviceCreateInfo create{VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, &features};

@@ -15,6 +15,13 @@ bool read_flag(const std::string& key, const std::string& value) {
   invalid_argument("VulkanExecutionProvider: the option '" + key + "' is 0 or 1, not '" + value + "'");
 }
 
+Half read_half(const std::string& value) {
+  if (value == "off" || value == "0" || value.empty()) return Half::Off;
+  if (value == "storage" || value == "1") return Half::Storage;
+  if (value == "arithmetic") return Half::Arithmetic;
+  invalid_argument("VulkanExecutionProvider: enable_fp16 is 'off', 'storage' or 'arithmetic', not '" + value + "'");
+}
+
 int read_number(const std::string& key, const std::string& value) {
   char* end = nullptr;
   const long number = std::strtol(value.c_str(), &end, 10);
@@ -70,8 +77,7 @@ Options Options::parse(const std::map<std::string, std::string>& entries) {
     } else if (key == "cache_dir") {
       options.cache_dir = value;
     } else if (key == "enable_fp16") {
-      if (value != "off" && value != "0" && value != "")
-        not_implemented("VulkanExecutionProvider: enable_fp16='" + value + "'; only 'off' (float32) is there");
+      options.half = read_half(value);
     } else {
       invalid_argument("VulkanExecutionProvider has no option '" + key +
                        "'; it has device_id, device_name, allow_cpu, strict_placement, always_stage, profile, "
@@ -163,6 +169,7 @@ DeviceInfo Instance::describe(VkPhysicalDevice handle) const {
   info.traits.subgroup = subgroup.subgroupSize;
   info.traits.storage8 = features12.storageBuffer8BitAccess && features12.shaderInt8;
   info.traits.storage16 = features11.storageBuffer16BitAccess && features.features.shaderInt16;
+  info.traits.arithmetic16 = info.traits.storage16 && features12.shaderFloat16;
   info.traits.slow_shared = info.is_cpu;
   return info;
 }

@@ -10,6 +10,9 @@
 
 namespace fastort::vulkan {
 
+// What is done in float16: nothing, the weights and intermediates of float32 models, or their products too.
+enum class Half : uint8_t { Off, Storage, Arithmetic };
+
 // Options of the provider, as the user gives them.
 struct Options {
   int device_id = -1;       // a number among the devices with that name; -1 for the best one
@@ -18,6 +21,7 @@ struct Options {
   bool strict_placement = false;
   bool always_stage = false;  // copy through the staging ring also where host and device share memory
   bool profile = false;
+  Half half = Half::Off;
   std::string cache_dir;  // of compiled pipelines; empty for the user's cache folder, "off" for none
 
   // Throws Error(InvalidArgument) for an option that there is not, and for a value that makes no sense.

@@ -1,7 +1,10 @@
 #include "providers/vulkan/provider.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "providers/vulkan/segment.h"
+#include "providers/vulkan/shaders.h"
 #include "providers/vulkan/values.h"
 
 namespace fastort::vulkan {
@@ -9,10 +12,22 @@ namespace {
 
 class VulkanProvider final : public DeviceProvider {
  public:
-  explicit VulkanProvider(const Options& options) : options_(options), device_(Device::open(options)) {}
+  explicit VulkanProvider(const Options& options)
+      : options_(options), device_(Device::open(options)), traits_(device_->info().traits) {
+    const std::string device = device_->info().properties.deviceName;
+    if (options_.half != Half::Off && !traits_.storage16)
+      fail(ErrorCode::Fail, "enable_fp16 is set, and the shaders of " + device + " cannot store 16-bit numbers");
+    if (options_.half == Half::Arithmetic && !traits_.arithmetic16)
+      fail(ErrorCode::Fail, "enable_fp16 is 'arithmetic', and " + device + " has no float16 arithmetic: use 'storage'");
+    traits_.arithmetic16 = options_.half == Half::Arithmetic;
+  }
 
   std::string_view name() const override { return "VulkanExecutionProvider"; }
-  const GpuTraits& traits() const override { return device_->info().traits; }
+  const GpuTraits& traits() const override { return traits_; }
+  bool half_storage() const override { return options_.half != Half::Off; }
+  bool has_shader(std::string_view name) const override {
+    return std::any_of(shaders().begin(), shaders().end(), [&](const Shader& shader) { return shader.name == name; });
+  }
   bool strict() const override { return options_.strict_placement; }
 
   std::vector<std::unique_ptr<Kernel>> compile(DevicePlan plan) const override {
@@ -32,6 +47,7 @@ class VulkanProvider final : public DeviceProvider {
  private:
   Options options_;
   std::shared_ptr<Device> device_;
+  GpuTraits traits_;
 };
 
 }  // namespace

@@ -1,0 +1,239 @@
+"""What holds on every device and in every mode: widths of subgroups, float16, silent validation layers, no growth."""
+
+from __future__ import annotations
+
+import gc
+import os
+import pickle
+import re
+import resource
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+import fastort
+from fastort import _engine
+
+from . import test_cases, test_vulkan
+from .case import Case
+
+VULKAN = test_vulkan.VULKAN
+IS_LAVAPIPE = "llvmpipe" in test_vulkan.DEVICE
+ROOT = Path(__file__).resolve().parents[2]
+
+pytestmark = test_vulkan.pytestmark
+
+# Operators whose shaders go about things in different ways: rows across a group, tiles, windows, strides, chains.
+SLICE = ("Softmax", "ReduceSum", "ReduceMax", "LayerNormalization", "MatMul", "Gemm", "Conv", "Transpose", "Attention",
+         "GlobalAveragePool", "MaxPool", "Gelu")  # fmt: skip
+
+
+def cases_of(operators: Iterable[str], each: int) -> list[Case]:
+    """The first float32 cases of each operator, spread over its table."""
+    chosen: list[Case] = []
+    for op in operators:
+        rows = [
+            row.values[0]
+            for row in test_vulkan.rows()
+            if row.values[0].op == op
+            and row.id not in test_vulkan.gaps()
+            and test_cases.as_array(row.values[0].inputs[0]).dtype == np.float32
+        ]
+        chosen += rows[:: max(1, len(rows) // each)][:each]
+    return chosen
+
+
+def model_of(case: Case) -> tuple[bytes, dict[str, Any]]:
+    values, expected = test_cases.inputs_of(case), test_cases.expected_of(case)
+    outputs = [
+        onnx.helper.make_empty_tensor_value_info(f"y{i}") if value is None else test_cases.output_info(f"y{i}", value)
+        for i, value in enumerate(expected)
+    ]
+    model = test_cases.one_node_model(case, values, "shapes", outputs).SerializeToString()
+    return model, {f"x{i}": value for i, value in enumerate(values) if value is not None}
+
+
+def run_elsewhere(
+    cases: list[Case], options: list[dict[str, str]], environment: dict[str, str], folder: Path
+) -> tuple[list[Any], str]:
+    """The results of each case with each of the options, and what the process printed."""
+    work = [(*model_of(case), {**VULKAN[1], **extra}) for case in cases for extra in options]
+    source, target = folder / "work", folder / "results"
+    source.write_bytes(pickle.dumps(work))
+    run = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("vulkan_child.py")), str(source), str(target)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environment},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    printed = run.stdout + run.stderr
+    assert run.returncode == 0, printed[-4000:]
+    return pickle.loads(target.read_bytes()), printed
+
+
+def compare(case: Case, results: list[Any], what: str) -> None:
+    for i, (actual, wanted) in enumerate(zip(results, test_cases.expected_of(case), strict=True)):
+        if wanted is not None:
+            test_cases.assert_close(actual, wanted, test_vulkan.close(case), f"{case.op} output {i}, {what}")
+
+
+@pytest.mark.skipif(not IS_LAVAPIPE, reason="the width of subgroups can be chosen on lavapipe alone")
+@pytest.mark.parametrize("width", [128, 512])  # subgroups of 4 and 16; 8 is what the other tests run with
+def test_widths_of_subgroups(width: int, tmp_path: Path) -> None:
+    cases = cases_of(SLICE, 2)
+    environment = {"LP_NATIVE_VECTOR_WIDTH": str(width), "MESA_SHADER_CACHE_DISABLE": "1"}
+    results, _ = run_elsewhere(cases, [{"cache_dir": "off"}], environment, tmp_path)
+    for case, (outputs, explanation) in zip(cases, results, strict=True):
+        assert "CPUExecutionProvider" not in explanation
+        compare(case, outputs, f"subgroups of {width // 32}")
+
+
+def has_validation_layer() -> bool:
+    folders = ["/usr/share/vulkan/explicit_layer.d", "/etc/vulkan/explicit_layer.d"]
+    folders += os.environ.get("VK_LAYER_PATH", "").split(os.pathsep)
+    return any((Path(folder) / "VkLayer_khronos_validation.json").exists() for folder in folders if folder)
+
+
+@pytest.mark.skipif(not has_validation_layer(), reason="no validation layers (Debian: vulkan-validationlayers)")
+def test_validation_layers_say_nothing(tmp_path: Path) -> None:
+    cases = cases_of(SLICE, 1)
+    modes = [{}, {"always_stage": "1"}, {"enable_fp16": "storage"}]
+    environment = {"VK_INSTANCE_LAYERS": "VK_LAYER_KHRONOS_validation", "VK_LOADER_DEBUG": "layer"}
+    results, printed = run_elsewhere(cases, modes, environment, tmp_path)
+    assert re.search(r"VK_LAYER_KHRONOS_validation", printed), "the layer was not loaded"
+    messages = [line for line in printed.splitlines() if re.search(r"VUID|UNASSIGNED|Validation (Error|Warning)", line)]
+    assert not messages, "\n".join(messages[:20])
+    for number, (outputs, _) in enumerate(results):
+        case, mode = cases[number // len(modes)], modes[number % len(modes)]
+        if "enable_fp16" not in mode:
+            compare(case, outputs, str(mode))
+
+
+# ---- float16 ---------------------------------------------------------------------------------------------------------
+
+# Numbers with 11 significant bits; a sum of them errs by the largest of its terms.
+HALF_RTOL = 4e-3
+HALF_ATOL = 4e-3
+LARGEST_HALF = 6e4
+
+
+def holds(array: Any) -> bool:
+    """Whether float16 can hold the numbers."""
+    if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
+        return True
+    finite = np.abs(array[np.isfinite(array)])
+    return finite.size == 0 or bool(finite.max() <= LARGEST_HALF)
+
+
+def half_bounds(case: Case, expected: list[Any]) -> Case:
+    scale = 1.0
+    for array in (*test_cases.inputs_of(case), *expected):
+        if isinstance(array, np.ndarray) and array.dtype.kind == "f" and array.size:
+            finite = np.abs(array.astype(np.float64)[np.isfinite(array.astype(np.float64))])
+            scale = max(scale, float(finite.max()) if finite.size else 0.0)
+    fields = {name: getattr(case, name) for name in Case.__dataclass_fields__}
+    return Case(**{**fields, "rtol": HALF_RTOL, "atol": HALF_ATOL * scale})
+
+
+def storage_rows() -> list[Any]:
+    operators = ("Conv", "MatMul", "Gemm", "Softmax", "LogSoftmax", "ReduceMean", "ReduceL2", "LayerNormalization",
+                 "InstanceNormalization", "BatchNormalization", "Add", "Mul", "Sigmoid", "Tanh", "Gelu", "MaxPool",
+                 "AveragePool", "Concat", "Transpose", "Slice", "Where", "Gather", "Attention", "Clip")  # fmt: skip
+    return [
+        pytest.param(case, id=f"{case.op}-{case.id or number}") for number, case in enumerate(cases_of(operators, 3))
+    ]
+
+
+@pytest.mark.parametrize("mode", ["storage", "arithmetic"])
+@pytest.mark.parametrize("case", storage_rows())
+def test_float32_models_in_float16(case: Case, mode: str) -> None:
+    expected = test_cases.expected_of(case)
+    if not all(map(holds, (*test_cases.inputs_of(case), *expected))):
+        pytest.skip("numbers that float16 does not hold")
+    model, feeds = model_of(case)
+    session = fastort.InferenceSession(model, providers=[(VULKAN[0], {**VULKAN[1], "enable_fp16": mode})])
+    bounds = half_bounds(case, expected)
+    for _ in range(2):
+        for i, (actual, wanted) in enumerate(zip(session.run(None, feeds), expected, strict=True)):
+            if wanted is not None:
+                test_cases.assert_close(actual, wanted, bounds, f"{case.op} output {i}")
+    assert "CPUExecutionProvider" not in session.explain()
+
+
+def half_rows() -> list[Any]:
+    """The cases of float16 numbers whose operators have shaders for float32."""
+    rows, seen = [], set()
+    for row in test_cases.tables():
+        case = row.values[0]
+        first = case.inputs[0] if case.inputs else None
+        if first is None or isinstance(first, list) or test_cases.as_array(first).dtype != np.float16:
+            continue
+        domain = "" if case.domain == "ai.onnx" else case.domain
+        if "float" not in test_vulkan.gpu_types().get((domain, case.op), set()):
+            continue
+        rows.append(row if case.op not in seen else pytest.param(case, id=row.id, marks=pytest.mark.full))
+        seen.add(case.op)
+    return rows
+
+
+@pytest.mark.parametrize("case", half_rows())
+def test_float16_models(case: Case) -> None:
+    model, feeds = model_of(case)
+    expected = test_cases.expected_of(case)
+    session = fastort.InferenceSession(model, providers=[VULKAN])
+    results = session.run(None, feeds)
+    fields = {name: getattr(case, name) for name in Case.__dataclass_fields__}
+    exact = not (case.rtol or case.atol)
+    bounds = Case(**{**fields, "rtol": max(case.rtol, 2e-3), "atol": max(case.atol, 2e-3)}) if not exact else case
+    for i, (actual, wanted) in enumerate(zip(results, expected, strict=True)):
+        if wanted is not None:
+            test_cases.assert_close(actual, wanted, bounds, f"{case.op} output {i}")
+    assert "no shader for float16" not in session.explain()
+
+
+def test_an_unknown_mode_is_refused() -> None:
+    with pytest.raises(_engine.InvalidArgument, match="'off', 'storage' or 'arithmetic', not 'fast'"):
+        _engine.vulkan_refusal({**VULKAN[1], "enable_fp16": "fast"})
+
+
+# ---- memory ----------------------------------------------------------------------------------------------------------
+
+
+def test_changing_shapes_do_not_grow() -> None:
+    node = [onnx.helper.make_node("MatMul", ["x", "w"], ["h"]), onnx.helper.make_node("Softmax", ["h"], ["y"])]
+    weight = onnx.numpy_helper.from_array(np.ones((16, 16), np.float32), "w")
+    info = [onnx.helper.make_tensor_value_info(name, 1, ["n", 16]) for name in ("x", "y")]
+    model = onnx.helper.make_model(
+        onnx.helper.make_graph(node, "g", info[:1], info[1:], [weight]),
+        opset_imports=[onnx.helper.make_opsetid("", 20)],
+        ir_version=9,
+    )
+    gc.collect()
+    before = _engine.device_memory()["allocations"]
+    session = fastort.InferenceSession(model.SerializeToString(), providers=[VULKAN])
+
+    def peak() -> int:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+    def runs(session: fastort.InferenceSession, count: int) -> None:
+        for i in range(count):
+            session.run(None, {"x": np.ones((1 + i * 7 % 61, 16), np.float32)})
+
+    runs(session, 200)
+    allocations, mebibytes = _engine.device_memory()["allocations"], peak()
+    runs(session, 1000)
+    assert _engine.device_memory()["allocations"] <= allocations + 2
+    assert peak() - mebibytes < 8
+    session.close()
+    del session
+    gc.collect()
+    assert _engine.device_memory()["allocations"] == before
