@@ -28,47 +28,34 @@ HWY_INLINE int64_t VectorOffset(int v, int64_t block_stride) {
   return v * kLanes<kBlock> / kBlock * block_stride + v * kLanes<kBlock> % kBlock;
 }
 
-// Applies an activation that costs a few instructions to sums in registers; false where it is none of these.
-template <class D, int kRows, int kColumns, class V = hn::Vec<D>>
-HWY_INLINE bool ActivateSums(D d, const ActivationSpec& spec, V (&sums)[kRows][kColumns]) {
-  const V zero = hn::Zero(d);
+// Calls `finish` with the activation, where that costs a few instructions (the others follow when many sums are stored,
+// which hides their latency), and with whether there is a residual. Each call has code of its own that reads the sums
+// last: where paths with arrays meet, the compiler would keep them in memory.
+template <class Finish>
+HWY_INLINE void WithActivation(const ActivationSpec& spec, bool residual, Finish finish) {
+  const auto call = [&]<Activation kKind>(std::integral_constant<Activation, kKind> kind)
+                        HWY_ATTR { residual ? finish(kind, std::true_type()) : finish(kind, std::false_type()); };
   switch (spec.kind) {
-    case Activation::None:
-      return true;
     case Activation::Relu:
-#pragma GCC unroll 12
-      for (int i = 0; i < kRows; ++i)
-#pragma GCC unroll 4
-        for (int v = 0; v < kColumns; ++v) sums[i][v] = hn::Max(zero, sums[i][v]);
-      return true;
-    case Activation::Clip: {
-      const V low = hn::Set(d, spec.alpha), high = hn::Set(d, spec.beta);
-#pragma GCC unroll 12
-      for (int i = 0; i < kRows; ++i)
-#pragma GCC unroll 4
-        for (int v = 0; v < kColumns; ++v) sums[i][v] = activate<Activation::Clip>(d, sums[i][v], low, high);
-      return true;
-    }
+      return call(std::integral_constant<Activation, Activation::Relu>());
+    case Activation::Clip:
+      return call(std::integral_constant<Activation, Activation::Clip>());
     case Activation::HardSwish:
-#pragma GCC unroll 12
-      for (int i = 0; i < kRows; ++i)
-#pragma GCC unroll 4
-        for (int v = 0; v < kColumns; ++v) sums[i][v] = activate<Activation::HardSwish>(d, sums[i][v], zero, zero);
-      return true;
+      return call(std::integral_constant<Activation, Activation::HardSwish>());
     default:
-      return false;
+      return call(std::integral_constant<Activation, Activation::None>());
   }
 }
 
-// x -> 1 / (1 + e^-x), times x for Silu; errors and special values are those of Sigmoid in math-inl.h. Several vectors
-// side by side: one alone would wait for its own results.
+// x -> 1 / (1 + e^-x), or x / (1 + e^-x) for Silu; errors and special values are those of Sigmoid in math-inl.h, but
+// that Silu of minus infinity is nearly zero. Several vectors side by side: one alone would wait for its own results.
 template <bool kTimesX, int kCount, class D, class V = hn::Vec<D>>
 HWY_INLINE void Logistic(D d, V (&x)[kCount]) {
   const hn::RebindToUnsigned<D> du;
-  // e^-r - 1 + r = r^2 (c0 - c1 r + ...), the polynomial of ReduceExp.
-  const V c0 = hn::Set(d, 0.4999999325f), c1 = hn::Set(d, -0.1666651777f), c2 = hn::Set(d, 0.04166842141f);
-  const V c3 = hn::Set(d, -0.008369063298f), c4 = hn::Set(d, 0.001381390805f), one = hn::Set(d, 1.0f);
-  const V magic = hn::Set(d, 12582912.0f);
+  // e^-r, the polynomial of ReduceExp.
+  static constexpr float kP[] = {1.0f,           -1.0f, 0.4999999325f, -0.1666651777f, 0.04166842141f, -0.008369063298f,
+                                 0.001381390805f};
+  const V one = hn::Set(d, 1.0f), magic = hn::Set(d, 12582912.0f);
   V shifted[kCount], r[kCount], y[kCount];
 #pragma GCC unroll 4
   for (int i = 0; i < kCount; ++i) {
@@ -76,22 +63,20 @@ HWY_INLINE void Logistic(D d, V (&x)[kCount]) {
     shifted[i] = hn::NegMulAdd(t, hn::Set(d, 1.44269504f), magic);
     const V n = hn::Sub(shifted[i], magic);
     r[i] = hn::MulAdd(n, hn::Set(d, -2.12194440e-4f), hn::MulAdd(n, hn::Set(d, 0.693359375f), t));
+    y[i] = hn::Set(d, kP[6]);
   }
+#pragma GCC unroll 6
+  for (int k = 5; k >= 0; --k)
 #pragma GCC unroll 4
-  for (int i = 0; i < kCount; ++i) y[i] = hn::MulAdd(hn::MulAdd(c4, r[i], c3), r[i], c2);
-#pragma GCC unroll 4
-  for (int i = 0; i < kCount; ++i) y[i] = hn::MulAdd(hn::MulAdd(y[i], r[i], c1), r[i], c0);
-#pragma GCC unroll 4
-  for (int i = 0; i < kCount; ++i) y[i] = hn::MulAdd(hn::Mul(r[i], r[i]), y[i], hn::Sub(one, r[i]));
+    for (int i = 0; i < kCount; ++i) y[i] = hn::MulAdd(y[i], r[i], hn::Set(d, kP[k]));
 #pragma GCC unroll 4
   for (int i = 0; i < kCount; ++i) {
     const auto scaled = hn::Add(hn::BitCast(du, y[i]), hn::ShiftLeft<23>(hn::BitCast(du, shifted[i])));
-    y[i] = hn::Div(one, hn::Add(one, hn::BitCast(d, scaled)));
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < kCount; ++i) {
-    const V s = hn::IfThenZeroElse(hn::Lt(x[i], hn::Set(d, -87.3f)), y[i]);
-    x[i] = kTimesX ? hn::Mul(x[i], s) : s;
+    const V divisor = hn::Add(one, hn::BitCast(d, scaled));
+    if constexpr (kTimesX)
+      x[i] = hn::Div(AtLeast(d, x[i], -87.3f), divisor);
+    else
+      x[i] = hn::IfThenZeroElse(hn::Lt(x[i], hn::Set(d, -87.3f)), hn::Div(one, divisor));
   }
 }
 
@@ -153,7 +138,7 @@ HWY_NOINLINE void ActivateFloats(const ActivationSpec& activation, float* data, 
                  [=](int64_t i) { return data + i * kLanes<kBlock>; });
 }
 
-// Whether ActivateSums does it; the others are applied to many sums at once, which hides their latency.
+// Whether WithActivation does it.
 bool InRegisters(const ActivationSpec& spec) {
   return spec.kind == Activation::None || spec.kind == Activation::Relu || spec.kind == Activation::Clip ||
          spec.kind == Activation::HardSwish;
@@ -161,83 +146,82 @@ bool InRegisters(const ActivationSpec& spec) {
 
 // ---- 1x1 -----------------------------------------------------------------------------------------------------------
 
+// Tiles of `kPixels` adjacent pixels each, the first of them at `begin`. Each tile fetches `lines` cache lines of what
+// `next` points to, a line for every block of channels, and so does the next one behind them.
 template <int kBlock, int kVectors, int kPixels>
-void PointwiseTile(const PointwiseRun& run, const float* HWY_RESTRICT src, const int32_t* offsets,
-                   const float* HWY_RESTRICT prefetched) {
+void PointwiseTiles(const PointwiseRun& run, int64_t begin, int64_t tiles, const float* next, const float* next_end) {
   const Tag<kBlock> d;
   using V = hn::Vec<Tag<kBlock>>;
   constexpr int kWidth = kVectors * kLanes<kBlock>;
-  V sums[kPixels][kVectors];
-  if (run.bias) {
+  const float* HWY_RESTRICT first = run.src + begin * kBlock;
+  const int32_t* offsets = run.offsets + begin;
+  // The unroller's first pass, before which arrays are in memory, leaves loops alone that are in no other.
+  for (; tiles > 0; --tiles, first += kPixels * kBlock, offsets += kPixels) {
+    const auto place = [&](int t, int v) HWY_ATTR { return offsets[t] + VectorOffset<kBlock>(v, run.dst_block); };
+    V sums[kPixels][kVectors];
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) {
       const V bias = hn::LoadU(d, run.bias + v * kLanes<kBlock>);
 #pragma GCC unroll 12
       for (int t = 0; t < kPixels; ++t) sums[t][v] = bias;
     }
-  } else {
+    const float* HWY_RESTRICT weights = run.weights;
+    const float* HWY_RESTRICT src = first;
+    const auto step = [&](int i) HWY_ATTR {
+      V w[kVectors];
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) w[v] = hn::LoadU(d, weights + i * kWidth + v * kLanes<kBlock>);
 #pragma GCC unroll 12
-    for (int t = 0; t < kPixels; ++t)
+      for (int t = 0; t < kPixels; ++t) {
+        const V x = hn::Set(d, src[t * kBlock + i]);
 #pragma GCC unroll 4
-      for (int v = 0; v < kVectors; ++v)
-        sums[t][v] = hn::LoadU(d, run.dst + offsets[t] + VectorOffset<kBlock>(v, run.dst_block));
-  }
-  const float* HWY_RESTRICT weights = run.weights;
-  const auto step = [&](int i) HWY_ATTR {
-    V w[kVectors];
+        for (int v = 0; v < kVectors; ++v) sums[t][v] = hn::MulAdd(w[v], x, sums[t][v]);
+      }
+    };
+    int64_t c = run.channels;
+    for (; c >= kBlock; c -= kBlock) {
+      // GCC keeps more sums in registers over four channels than over eight.
+#pragma GCC unroll 1
+      for (int some = 0; some < kBlock; some += 4)
 #pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) w[v] = hn::LoadU(d, weights + i * kWidth + v * kLanes<kBlock>);
-#pragma GCC unroll 12
-    for (int t = 0; t < kPixels; ++t) {
-      const V x = hn::Set(d, src[t * kBlock + i]);
-#pragma GCC unroll 4
-      for (int v = 0; v < kVectors; ++v) sums[t][v] = hn::MulAdd(w[v], x, sums[t][v]);
+        for (int i = 0; i < 4; ++i) step(some + i);
+      weights += kBlock * kWidth;
+      src += run.src_block;
+      hwy::Prefetch(next);
+      next += 64 / sizeof(float);
     }
-  };
-  int64_t c = run.channels;
-  for (; c >= kBlock; c -= kBlock) {
-#pragma GCC unroll 8
-    for (int i = 0; i < kBlock; ++i) step(i);
-    weights += kBlock * kWidth;
-    src += run.src_block;
-    hwy::Prefetch(prefetched);
-    prefetched += 64 / sizeof(float);
-  }
-  for (int i = 0; i < c; ++i) step(i);
-  if (run.last && run.residual) {
+    next = std::min(next, next_end);
+    for (int i = 0; i < c; ++i) step(i);
+    WithActivation(run.activation, run.residual, [&]<class Kind, class Residual>(Kind, Residual) HWY_ATTR {
+      const V alpha = hn::Set(d, run.activation.alpha), beta = hn::Set(d, run.activation.beta);
 #pragma GCC unroll 12
-    for (int t = 0; t < kPixels; ++t)
+      for (int t = 0; t < kPixels; ++t)
 #pragma GCC unroll 4
-      for (int v = 0; v < kVectors; ++v)
-        sums[t][v] =
-            hn::Add(sums[t][v], hn::LoadU(d, run.residual + offsets[t] + VectorOffset<kBlock>(v, run.dst_block)));
+        for (int v = 0; v < kVectors; ++v) {
+          V y = sums[t][v];
+          if constexpr (Residual::value) y = hn::Add(y, hn::LoadU(d, run.residual + place(t, v)));
+          hn::StoreU(activate<Kind::value>(d, y, alpha, beta), d, run.dst + place(t, v));
+        }
+    });
   }
-  if (run.last) ActivateSums(d, run.activation, sums);
-#pragma GCC unroll 12
-  for (int t = 0; t < kPixels; ++t)
-#pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v)
-      hn::StoreU(sums[t][v], d, run.dst + offsets[t] + VectorOffset<kBlock>(v, run.dst_block));
 }
 
-using PointwiseFn = void (*)(const PointwiseRun&, const float*, const int32_t*, const float*);
+using PointwiseFn = void (*)(const PointwiseRun&, int64_t, int64_t, const float*, const float*);
 
 template <int kBlock, int kVectors, int... kCounts>
-HWY_INLINE void PointwiseTiles(const PointwiseRun& run, std::integer_sequence<int, kCounts...>) {
-  static constexpr PointwiseFn kTiles[] = {PointwiseTile<kBlock, kVectors, kCounts + 1>...};
+HWY_INLINE void PointwisePixels(const PointwiseRun& run, std::integer_sequence<int, kCounts...>) {
+  static constexpr PointwiseFn kTiles[] = {PointwiseTiles<kBlock, kVectors, kCounts + 1>...};
   constexpr int64_t kMost = sizeof...(kCounts);
-  // Tiles of nearly the same size, so that none is too small to hide the latency of its sums.
+  // Tiles of nearly the same size, so that none is too small to hide the latency of its sums: the first ones have a
+  // pixel more.
   const int64_t tiles = (run.pixels + kMost - 1) / kMost;
-  // Each tile fetches a part of the weights that come next, a line for every block of channels.
+  if (tiles == 0) return;
+  const int64_t least = run.pixels / tiles, larger = run.pixels % tiles;
+  const int64_t lines = run.channels / kBlock, floats = run.channels * run.width;
   const float* next = run.next_weights ? run.next_weights : run.weights;
-  const int64_t lines = run.channels / kBlock, all = run.channels * run.width * 4 / 64;
-  int64_t begin = 0;
-  for (int64_t i = 0; i < tiles; ++i) {
-    const int64_t end = run.pixels * (i + 1) / tiles;
-    const int64_t line = run.next_weights ? std::min(i * lines, std::max<int64_t>(all - lines, 0)) : 0;
-    kTiles[end - begin - 1](run, run.src + begin * kBlock, run.offsets + begin, next + line * 16);
-    begin = end;
-  }
+  const float* end = run.next_weights ? next + std::max<int64_t>(floats - lines * 16, 0) : next;
+  if (larger > 0) kTiles[least](run, 0, larger, next, end);
+  kTiles[least - 1](run, larger * (least + 1), tiles - larger, std::min(next + larger * lines * 16, end), end);
 }
 
 // Applies the activation to stretches of adjacent pixels.
@@ -257,12 +241,12 @@ template <int kBlock>
 HWY_INLINE void PointwiseBlocked(const PointwiseRun& run) {
   constexpr int kFull = kBlockedPanel / kLanes<kBlock>;
   if (run.width == kBlockedPanel) {
-    PointwiseTiles<kBlock, kFull>(run, std::make_integer_sequence<int, kSums / kFull>());
+    PointwisePixels<kBlock, kFull>(run, std::make_integer_sequence<int, kSums / kFull>());
   } else if constexpr (kBlock == 8) {
     constexpr int kHalf = kBlock / kLanes<kBlock>;
-    PointwiseTiles<kBlock, kHalf>(run, std::make_integer_sequence<int, kSums / kHalf>());
+    PointwisePixels<kBlock, kHalf>(run, std::make_integer_sequence<int, kSums / kHalf>());
   }
-  if (run.last && !InRegisters(run.activation)) ActivateRun<kBlock>(run);
+  if (!InRegisters(run.activation)) ActivateRun<kBlock>(run);
 }
 
 void Pointwise(const PointwiseRun& run, int block) {
@@ -274,105 +258,171 @@ void Pointwise(const PointwiseRun& run, int block) {
 
 // ---- depthwise -----------------------------------------------------------------------------------------------------
 
-// `kTaps` columns of the kernel, which are adjacent; 0: as many as it has.
-template <int kBlock, int kWidth, int kStride, int kTaps, int kPixels>
-void DepthwiseTile(const DepthwiseRow& row, int64_t x, int v) {
-  const Tag<kBlock> d;
-  using V = hn::Vec<Tag<kBlock>>;
-  V sums[kPixels][1];
-  const V bias = hn::LoadU(d, row.bias + v * kLanes<kBlock>);
-#pragma GCC unroll 8
-  for (int t = 0; t < kPixels; ++t) sums[t][0] = bias;
-  const float* HWY_RESTRICT weights = row.weights + v * kLanes<kBlock>;
-  const int64_t first = x * kStride * kWidth + v * kLanes<kBlock>, step = row.dilation * kWidth;
-  const auto add = [&](const float* HWY_RESTRICT src) HWY_ATTR {
-    const V w = hn::LoadU(d, weights);
-    weights += kWidth;
-#pragma GCC unroll 8
-    for (int t = 0; t < kPixels; ++t) sums[t][0] = hn::MulAdd(w, hn::LoadU(d, src + t * kStride * kWidth), sums[t][0]);
-  };
-  for (int64_t ky = 0; ky < row.kernel_height; ++ky) {
-    const float* HWY_RESTRICT src = row.rows[ky] + first;
-    if constexpr (kTaps > 0) {
-#pragma GCC unroll 5
-      for (int kx = 0; kx < kTaps; ++kx) add(src + kx * kWidth);
-    } else {
-      for (int64_t kx = 0; kx < row.kernel_width; ++kx) add(src + kx * step);
-    }
-  }
-  const int64_t at = VectorOffset<kBlock>(v, row.dst_block) + x * kBlock;
-  if (row.residual) {
-#pragma GCC unroll 8
-    for (int t = 0; t < kPixels; ++t) sums[t][0] = hn::Add(sums[t][0], hn::LoadU(d, row.residual + at + t * kBlock));
-  }
-  const bool done = ActivateSums(d, row.activation, sums);
-  float* dst = row.dst + at;
-#pragma GCC unroll 8
-  for (int t = 0; t < kPixels; ++t) hn::StoreU(sums[t][0], d, dst + t * kBlock);
-  if (!row.sums || !done) return;
-#pragma GCC unroll 8
-  for (int t = 2; t < kPixels; ++t) sums[t % 2][0] = hn::Add(sums[t % 2][0], sums[t][0]);
-  float* total = row.sums + v * kLanes<kBlock>;
-  hn::StoreU(hn::Add(hn::LoadU(d, total), kPixels > 1 ? hn::Add(sums[0][0], sums[1 % kPixels][0]) : sums[0][0]), d,
-             total);
+// What was loaded through a pointer before is loaded again: weights that stay in registers displace sums.
+HWY_INLINE const float* Reloaded(const float* at) {
+#if HWY_COMPILER_GCC || HWY_COMPILER_CLANG
+  __asm__("" : "+r"(at));
+#endif
+  return at;
 }
 
-using DepthwiseFn = void (*)(const DepthwiseRow&, int64_t, int);
-
-template <int kBlock, int kWidth, int kStride, int kTaps, int... kCounts>
-HWY_INLINE void DepthwiseTiles(const DepthwiseRow& row, std::integer_sequence<int, kCounts...>) {
-  static constexpr DepthwiseFn kTiles[] = {DepthwiseTile<kBlock, kWidth, kStride, kTaps, kCounts + 1>...};
-  constexpr int64_t kMost = sizeof...(kCounts);
-  const int64_t tiles = (row.pixels + kMost - 1) / kMost;
-  for (int v = 0; v < kWidth / kLanes<kBlock>; ++v) {
-    for (int64_t i = 0, begin = 0; i < tiles; ++i) {
-      const int64_t end = row.pixels * (i + 1) / tiles;
-      kTiles[end - begin - 1](row, begin, v);
-      begin = end;
+// Of vector `v` of the channels: tiles of `kPixels` outputs of one row, or of two rows that share the inputs between
+// them, the first of them at column `x`. `kTaps` columns of the kernel, which are adjacent, and as many rows where
+// there are two rows of outputs; 0: as many as it has.
+template <int kBlock, int kWidth, int kStride, int kTaps, int kRows, int kPixels>
+void DepthwiseTiles(const DepthwiseRows& run, int64_t x, int64_t tiles, int v) {
+  const Tag<kBlock> d;
+  using V = hn::Vec<Tag<kBlock>>;
+  const V bias = hn::LoadU(d, run.bias + v * kLanes<kBlock>);
+  int64_t at = VectorOffset<kBlock>(v, run.dst_block) + x * kBlock;
+  int64_t first = x * kStride * kWidth + v * kLanes<kBlock>;
+  const bool own_sums = run.sums && InRegisters(run.activation);
+  // The unroller's first pass, before which arrays are in memory, leaves loops alone that are in no other.
+  for (; tiles > 0; --tiles, at += kPixels * kBlock, first += kPixels * kStride * kWidth) {
+    const float* HWY_RESTRICT weights = run.weights + v * kLanes<kBlock>;
+    V sums[kRows][kPixels];
+#pragma GCC unroll 2
+    for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 8
+      for (int t = 0; t < kPixels; ++t) sums[r][t] = bias;
+    if constexpr (kRows == 1) {
+      const int64_t step = run.dilation * kWidth;
+      const auto add = [&](const float* HWY_RESTRICT src) HWY_ATTR {
+        const V w = hn::LoadU(d, weights);
+        weights += kWidth;
+#pragma GCC unroll 8
+        for (int t = 0; t < kPixels; ++t)
+          sums[0][t] = hn::MulAdd(w, hn::LoadU(d, src + t * kStride * kWidth), sums[0][t]);
+      };
+      for (int64_t ky = 0; ky < run.kernel_height; ++ky) {
+        const float* HWY_RESTRICT src = run.rows[ky] + first;
+        if constexpr (kTaps > 0) {
+#pragma GCC unroll 5
+          for (int kx = 0; kx < kTaps; ++kx) add(src + kx * kWidth);
+        } else {
+          for (int64_t kx = 0; kx < run.kernel_width; ++kx) add(src + kx * step);
+        }
+      }
+    } else {
+      constexpr int64_t kRowWeights = kTaps * kWidth;
+      const auto add = [&](V(&row)[kPixels], const float* HWY_RESTRICT src, const float* HWY_RESTRICT w) HWY_ATTR {
+#pragma GCC unroll 5
+        for (int kx = 0; kx < kTaps; ++kx) {
+          const V factor = hn::LoadU(d, w + kx * kWidth);
+#pragma GCC unroll 8
+          for (int t = 0; t < kPixels; ++t)
+            row[t] = hn::MulAdd(factor, hn::LoadU(d, src + (t * kStride + kx) * kWidth), row[t]);
+        }
+      };
+      for (int iy = 0; iy < kStride; ++iy) add(sums[0], run.rows[iy] + first, weights + iy * kRowWeights);
+      for (int iy = kStride; iy < kTaps; ++iy) {
+        const float* HWY_RESTRICT src = run.rows[iy] + first;
+        const float* HWY_RESTRICT w = weights + iy * kRowWeights;
+        const float* HWY_RESTRICT before = Reloaded(w - kStride * kRowWeights);
+#pragma GCC unroll 5
+        for (int kx = 0; kx < kTaps; ++kx) {
+          const V upper = hn::LoadU(d, w + kx * kWidth), lower = hn::LoadU(d, before + kx * kWidth);
+#pragma GCC unroll 8
+          for (int t = 0; t < kPixels; ++t) {
+            const V in = hn::LoadU(d, src + (t * kStride + kx) * kWidth);
+            sums[0][t] = hn::MulAdd(upper, in, sums[0][t]);
+            sums[1][t] = hn::MulAdd(lower, in, sums[1][t]);
+          }
+        }
+      }
+      for (int iy = kTaps; iy < kTaps + kStride; ++iy)
+        add(sums[1], run.rows[iy] + first, weights + (iy - kStride) * kRowWeights);
     }
+    WithActivation(run.activation, run.residual, [&]<class Kind, class Residual>(Kind, Residual) HWY_ATTR {
+      const V alpha = hn::Set(d, run.activation.alpha), beta = hn::Set(d, run.activation.beta);
+      V totals[2] = {hn::Zero(d), hn::Zero(d)};
+#pragma GCC unroll 2
+      for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 8
+        for (int t = 0; t < kPixels; ++t) {
+          const int64_t place = at + r * run.dst_row + t * kBlock;
+          V y = sums[r][t];
+          if constexpr (Residual::value) y = hn::Add(y, hn::LoadU(d, run.residual + place));
+          y = activate<Kind::value>(d, y, alpha, beta);
+          hn::StoreU(y, d, run.dst + place);
+          totals[t % 2] = hn::Add(totals[t % 2], y);
+        }
+      if (!own_sums) return;
+      float* total = run.sums + v * kLanes<kBlock>;
+      hn::StoreU(hn::Add(hn::LoadU(d, total), hn::Add(totals[0], totals[1])), d, total);
+    });
   }
-  if (!InRegisters(row.activation)) {
-    const Tag<kBlock> d;
+}
+
+// Activates the outputs where WithActivation did not, and adds them to the sums.
+template <int kBlock, int kWidth>
+void FinishDepthwise(const DepthwiseRows& run) {
+  const Tag<kBlock> d;
+  for (int64_t r = 0; r < run.out_rows; ++r)
     for (int v = 0; v < kWidth / kLanes<kBlock>; ++v) {
-      float* dst = row.dst + VectorOffset<kBlock>(v, row.dst_block);
-      if (v * kLanes<kBlock> % kBlock == 0) ActivateFloats<kBlock>(row.activation, dst, row.pixels * kBlock);
-      if (!row.sums) continue;
+      float* dst = run.dst + r * run.dst_row + VectorOffset<kBlock>(v, run.dst_block);
+      if (v * kLanes<kBlock> % kBlock == 0) ActivateFloats<kBlock>(run.activation, dst, run.pixels * kBlock);
+      if (!run.sums) continue;
       auto even = hn::Zero(d), odd = hn::Zero(d);
       int64_t x = 0;
-      for (; x + 2 <= row.pixels; x += 2) {
+      for (; x + 2 <= run.pixels; x += 2) {
         even = hn::Add(even, hn::LoadU(d, dst + x * kBlock));
         odd = hn::Add(odd, hn::LoadU(d, dst + (x + 1) * kBlock));
       }
-      if (x < row.pixels) even = hn::Add(even, hn::LoadU(d, dst + x * kBlock));
-      float* total = row.sums + v * kLanes<kBlock>;
+      if (x < run.pixels) even = hn::Add(even, hn::LoadU(d, dst + x * kBlock));
+      float* total = run.sums + v * kLanes<kBlock>;
       hn::StoreU(hn::Add(hn::LoadU(d, total), hn::Add(even, odd)), d, total);
     }
+}
+
+using DepthwiseFn = void (*)(const DepthwiseRows&, int64_t, int64_t, int);
+
+template <int kBlock, int kWidth, int kStride, int kTaps, int kRows, int... kCounts>
+HWY_INLINE void DepthwisePixels(const DepthwiseRows& run, std::integer_sequence<int, kCounts...>) {
+  static constexpr DepthwiseFn kTiles[] = {DepthwiseTiles<kBlock, kWidth, kStride, kTaps, kRows, kCounts + 1>...};
+  constexpr int64_t kMost = sizeof...(kCounts);
+  const int64_t tiles = (run.pixels + kMost - 1) / kMost;
+  if (tiles == 0) return;
+  const int64_t least = run.pixels / tiles, larger = run.pixels % tiles;
+  for (int v = 0; v < kWidth / kLanes<kBlock>; ++v) {
+    if (larger > 0) kTiles[least](run, 0, larger, v);
+    kTiles[least - 1](run, larger * (least + 1), tiles - larger, v);
   }
+  if (!InRegisters(run.activation)) FinishDepthwise<kBlock, kWidth>(run);
   // Channels behind the last one stay zero whatever the activation makes of zero.
-  for (int64_t c = row.channels; c < kWidth; ++c) {
-    for (int64_t x = 0; x < row.pixels; ++x) row.dst[c / kBlock * row.dst_block + x * kBlock + c % kBlock] = 0;
-    if (row.sums) row.sums[c] = 0;
+  for (int64_t c = run.channels; c < kWidth; ++c) {
+    float* dst = run.dst + c / kBlock * run.dst_block + c % kBlock;
+    for (int64_t r = 0; r < run.out_rows; ++r)
+      for (int64_t x = 0; x < run.pixels; ++x) dst[r * run.dst_row + x * kBlock] = 0;
+    if (run.sums) run.sums[c] = 0;
   }
 }
 
 template <int kBlock, int kWidth>
-HWY_INLINE void DepthwiseBlocked(const DepthwiseRow& row) {
-  const std::make_integer_sequence<int, 8> counts;
-  const int64_t taps = row.dilation == 1 ? row.kernel_width : 0;
-  if (row.stride == 1 && taps == 3) return DepthwiseTiles<kBlock, kWidth, 1, 3>(row, counts);
-  if (row.stride == 1 && taps == 5) return DepthwiseTiles<kBlock, kWidth, 1, 5>(row, counts);
-  if (row.stride == 1) return DepthwiseTiles<kBlock, kWidth, 1, 0>(row, counts);
-  if (taps == 3) return DepthwiseTiles<kBlock, kWidth, 2, 3>(row, counts);
-  DepthwiseTiles<kBlock, kWidth, 2, 0>(row, counts);
+HWY_INLINE void DepthwiseBlocked(const DepthwiseRows& run) {
+  const std::make_integer_sequence<int, 8> eight;
+  // Sums of two rows, two weights and the inputs that adjacent taps share fit in sixteen registers.
+  const std::make_integer_sequence<int, 5> five;
+  const std::make_integer_sequence<int, 4> four;
+  const int64_t taps = run.dilation == 1 ? run.kernel_width : 0;
+  const bool small = run.stride == 1;
+  if (run.out_rows == 2 && taps == 3) return DepthwisePixels<kBlock, kWidth, 1, 3, 2>(run, five);
+  if (run.out_rows == 2 && small) return DepthwisePixels<kBlock, kWidth, 1, 5, 2>(run, four);
+  if (run.out_rows == 2) return DepthwisePixels<kBlock, kWidth, 2, 5, 2>(run, four);
+  if (small && taps == 3) return DepthwisePixels<kBlock, kWidth, 1, 3, 1>(run, eight);
+  if (small && taps == 5) return DepthwisePixels<kBlock, kWidth, 1, 5, 1>(run, eight);
+  if (small) return DepthwisePixels<kBlock, kWidth, 1, 0, 1>(run, eight);
+  if (taps == 3) return DepthwisePixels<kBlock, kWidth, 2, 3, 1>(run, eight);
+  DepthwisePixels<kBlock, kWidth, 2, 0, 1>(run, eight);
 }
 
-void Depthwise(const DepthwiseRow& row, int block) {
+void Depthwise(const DepthwiseRows& run, int block) {
   if (block == 16)
-    DepthwiseBlocked<16, 16>(row);
-  else if (row.width == 16)
-    DepthwiseBlocked<8, 16>(row);
+    DepthwiseBlocked<16, 16>(run);
+  else if (run.width == 16)
+    DepthwiseBlocked<8, 16>(run);
   else
-    DepthwiseBlocked<8, 8>(row);
+    DepthwiseBlocked<8, 8>(run);
 }
 
 template <int kBlock>
@@ -419,7 +469,7 @@ HWY_EXPORT(Spread);
 
 void pointwise_run(const PointwiseRun& run, int block) { HWY_DYNAMIC_DISPATCH(Pointwise)(run, block); }
 
-void depthwise_row(const DepthwiseRow& row, int block) { HWY_DYNAMIC_DISPATCH(Depthwise)(row, block); }
+void depthwise_rows(const DepthwiseRows& run, int block) { HWY_DYNAMIC_DISPATCH(Depthwise)(run, block); }
 
 void scale_pixels(const float* src, const float* scale, int64_t pixels, int block, float* dst) {
   HWY_DYNAMIC_DISPATCH(Scale)(src, scale, pixels, block, dst);

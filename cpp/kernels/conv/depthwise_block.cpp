@@ -40,7 +40,11 @@ DepthwiseBlock::DepthwiseBlock(const ConvShape& shape, const ConvEpilogue& epilo
   const int64_t columns = (shape.out[1] - 1) * shape.stride[1] + (shape.kernel[1] - 1) * shape.dilation[1] + 1;
   pitch_ = std::max(columns, shape.pad_begin[1] + shape.in[1]);
   const int64_t row_bytes = pitch_ * kBlockedPanel * static_cast<int64_t>(sizeof(float));
-  ring_ = std::max(std::min(kRingBytes / row_bytes, shape.in[0]), reach);
+  pair_rows_ = depthwise_pairs(shape.kernel[0], shape.kernel[1], shape.stride[0], shape.stride[1], shape.dilation[0],
+                               shape.dilation[1])
+                   ? 2
+                   : 1;
+  ring_ = std::max(std::min(kRingBytes / row_bytes, shape.in[0]), reach + (pair_rows_ - 1) * shape.stride[0]);
   if (parts.expand)
     for (size_t full = 0; full < 2; ++full) {
       const int64_t width = full ? kBlockedPanel : block;
@@ -76,9 +80,14 @@ void DepthwiseBlock::pack_weights(const float* weights, float* dst) const {
   }
 }
 
+// Room for pointers to the rows that a pass reads, in floats.
+int64_t DepthwiseBlock::row_pointers() const {
+  return round_up(2 * (shape_.kernel[0] + (pair_rows_ - 1) * shape_.stride[0]), 16);
+}
+
 size_t DepthwiseBlock::workspace_bytes() const {
   const int64_t row = pitch_ * kBlockedPanel;
-  const int64_t slot = (ring_ + 1) * row + round_up(2 * shape_.kernel[0], 16);
+  const int64_t slot = (ring_ + 1) * row + row_pointers();
   const int64_t sums = parts_.mean ? shape_.batch * panels_ * kBlockedPanel * shape_.out[0] : 0;
   return static_cast<size_t>(threads_ * slot + sums + 2 * round_up(padded_, 16)) * sizeof(float);
 }
@@ -118,7 +127,7 @@ void DepthwiseBlock::run_band(const Slot& slot, const float* src, const Weights&
                               float* dst, float* sums, int64_t panel, int64_t begin, int64_t end) const {
   const int64_t channel = panel * kBlockedPanel, height = shape_.in[0];
   const int64_t plane = shape_.out_pixels() * block_;
-  DepthwiseRow row;
+  DepthwiseRows row;
   row.width = blocked_panel_width(shape_.out_channels, panel, block_);
   row.rows = slot.rows;
   row.kernel_height = shape_.kernel[0], row.kernel_width = shape_.kernel[1];
@@ -126,6 +135,7 @@ void DepthwiseBlock::run_band(const Slot& slot, const float* src, const Weights&
   row.weights = weights.depthwise + channel * shape_.taps();
   row.bias = weights.bias + channel;
   row.dst_block = plane;
+  row.dst_row = shape_.out[1] * block_;
   row.pixels = shape_.out[1];
   row.channels = shape_.out_channels - channel;
   row.activation = epilogue_.activation;
@@ -138,9 +148,11 @@ void DepthwiseBlock::run_band(const Slot& slot, const float* src, const Weights&
   }
   std::fill_n(slot.zeros, pitch, 0.0f);
   int64_t made = -1;  // rows before it were produced or are not needed
-  for (int64_t y = begin; y < end; ++y) {
+  for (int64_t y = begin; y < end; y += row.out_rows) {
+    row.out_rows = std::min(pair_rows_, end - y);
+    const int64_t reach = (shape_.kernel[0] - 1) * shape_.dilation[0] + (row.out_rows - 1) * shape_.stride[0] + 1;
     const int64_t top = y * shape_.stride[0] - shape_.pad_begin[0];
-    const int64_t bottom = std::min(top + (shape_.kernel[0] - 1) * shape_.dilation[0] + 1, height);
+    const int64_t bottom = std::min(top + reach, height);
     const int64_t first = std::max<int64_t>(top, 0);
     made = std::max(made, first);
     if (bottom > made) {
@@ -151,7 +163,8 @@ void DepthwiseBlock::run_band(const Slot& slot, const float* src, const Weights&
       produce(slot, src, weights, panel, made, to);
       made = to;
     }
-    for (int64_t ky = 0; ky < shape_.kernel[0]; ++ky) {
+    // Where there are two rows of outputs, the dilation is 1.
+    for (int64_t ky = 0; ky < shape_.kernel[0] + (row.out_rows - 1) * shape_.stride[0]; ++ky) {
       const int64_t at = top + ky * shape_.dilation[0];
       slot.rows[ky] = at < 0 || at >= height ? slot.zeros : slot.ring + at % ring_ * pitch;
     }
@@ -160,7 +173,7 @@ void DepthwiseBlock::run_band(const Slot& slot, const float* src, const Weights&
     row.residual = residual ? residual + out : nullptr;
     std::array<float, kBlockedPanel> row_sums{};
     if (sums) row.sums = row_sums.data();
-    depthwise_row(row, block_);
+    depthwise_rows(row, block_);
     if (!sums) continue;
     float* to = bands_ == 1 ? sums : sums + y * kBlockedPanel;
     for (size_t i = 0; i < kBlockedPanel; ++i) to[i] = bands_ == 1 ? to[i] + row_sums[i] : row_sums[i];
@@ -170,7 +183,7 @@ void DepthwiseBlock::run_band(const Slot& slot, const float* src, const Weights&
 void DepthwiseBlock::run(const float* src, const Weights& weights, const float* residual, float* dst, float* mean,
                          std::byte* workspace, const Parallel& parallel) const {
   const int64_t row = pitch_ * kBlockedPanel;
-  const int64_t slot_size = (ring_ + 1) * row + round_up(2 * shape_.kernel[0], 16);
+  const int64_t slot_size = (ring_ + 1) * row + row_pointers();
   const auto padded = [&](const float* bias, float* to) {
     std::memset(to, 0, static_cast<size_t>(padded_) * sizeof(float));
     if (bias) std::memcpy(to, bias, static_cast<size_t>(shape_.out_channels) * sizeof(float));
@@ -191,6 +204,10 @@ void DepthwiseBlock::run(const float* src, const Weights& weights, const float* 
     for (int64_t i = 0; i < std::min<int64_t>(kBlockedPanel, padded_ - channel); ++i)
       mean[n * padded_ + channel + i] = sum[i] * scale;
   };
+  // Bands begin at even rows, so that the sums do not depend on them.
+  const auto band_begin = [&](int64_t band) {
+    return band == bands_ ? out_rows : band * out_rows / bands_ / pair_rows_ * pair_rows_;
+  };
   std::atomic<int64_t> next{0};
   parallel.chunks(static_cast<int>(std::min<int64_t>(threads_, items)), [&](int index) {
     Slot slot;
@@ -203,8 +220,7 @@ void DepthwiseBlock::run(const float* src, const Weights& weights, const float* 
       float* own = !parts_.mean ? nullptr : bands_ == 1 ? total.data() : sums + which * sums_size;
       run_band(slot, src + n * in_padded_ * shape_.in_pixels(), own_weights,
                residual ? residual + n * padded_ * shape_.out_pixels() : nullptr,
-               dst + n * padded_ * shape_.out_pixels(), own, panel, band * out_rows / bands_,
-               (band + 1) * out_rows / bands_);
+               dst + n * padded_ * shape_.out_pixels(), own, panel, band_begin(band), band_begin(band + 1));
       if (own && bands_ == 1) write_mean(which, own);
     }
   });
@@ -212,7 +228,7 @@ void DepthwiseBlock::run(const float* src, const Weights& weights, const float* 
   // In the order of the rows, so that the sum does not depend on the number of bands.
   for (int64_t which = 0; which < shape_.batch * panels_; ++which) {
     std::array<float, kBlockedPanel> total{};
-    for (int64_t y = 0; y < out_rows; ++y)
+    for (int64_t y = 0; y < out_rows; y += pair_rows_)
       for (size_t i = 0; i < kBlockedPanel; ++i)
         total[i] += sums[which * sums_size + y * kBlockedPanel + static_cast<int64_t>(i)];
     write_mean(which, total.data());

@@ -41,6 +41,7 @@ class DepthwiseBlock {
 
  private:
   struct Slot;
+  int64_t row_pointers() const;
   void run_band(const Slot& slot, const float* src, const Weights& weights, const float* residual, float* dst,
                 float* sums, int64_t panel, int64_t begin, int64_t end) const;
   void produce(const Slot& slot, const float* src, const Weights& weights, int64_t panel, int64_t begin,
@@ -53,6 +54,7 @@ class DepthwiseBlock {
   int64_t padded_, in_padded_, panels_;  // channels
   int64_t pitch_;                        // pixels of a row with its padding
   int64_t ring_;                         // rows that are held
+  int64_t pair_rows_;                    // of the output, that are made at once
   std::vector<int32_t> offsets_[2];      // of the ring's pixels, for half and for whole panels
   int64_t bands_;                        // of rows of the output, which threads may take
 };

@@ -16,6 +16,8 @@ constexpr int64_t kPartBytes = 200 << 10;
 // Weights beyond this are better read by one thread alone.
 constexpr int64_t kSharedWeights = 200 << 10;
 
+constexpr float kZeros[kBlockedPanel] = {};
+
 constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 constexpr int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 
@@ -100,14 +102,12 @@ void PointwiseConv::run(const float* src, const float* weights, const float* bia
       run.offsets = offsets_.data();
       run.dst_block = plane;
       run.pixels = count;
-      run.activation = epilogue_.activation;
       const int64_t last_panel = (panel_part + 1) * panels_ / panel_parts_;
       for (int64_t panel = panel_part * panels_ / panel_parts_; panel < last_panel; ++panel) {
         const int64_t channel = panel * kBlockedPanel;
         const int64_t at = (n * out_padded_ + channel) * pixels_ + begin * block_;
         run.width = blocked_panel_width(out_channels_, panel, block_);
         run.dst = dst + at;
-        run.residual = residual ? residual + at : nullptr;
         for (int64_t c = 0; c < channels_; c += depth_) {
           run.src = from + c / block_ * run.src_block;
           run.channels = std::min(depth_, channels_ - c);
@@ -116,8 +116,10 @@ void PointwiseConv::run(const float* src, const float* weights, const float* bia
           run.next_weights = !last_chunk           ? run.weights + run.channels * run.width
                              : panel + 1 < panels_ ? weights + (channel + kBlockedPanel) * channels_
                                                    : nullptr;
-          run.bias = c == 0 ? padded_bias + channel : nullptr;
-          run.last = last_chunk;
+          // The first chunk of channels takes bias and residual, the others continue its sums.
+          run.bias = c == 0 ? padded_bias + channel : kZeros;
+          run.residual = c > 0 ? run.dst : residual ? residual + at : nullptr;
+          run.activation = last_chunk ? epilogue_.activation : ActivationSpec{};
           pointwise_run(run, block_);
         }
         // Channels behind the last one stay zero whatever the activation makes of zero.
