@@ -3,6 +3,7 @@
 #include "kernels/move/segments.h"
 #include "ops/core/move.h"
 #include "ops/gpu/move.h"
+#include "ops/parts.h"
 
 namespace fastort {
 namespace {
@@ -81,9 +82,12 @@ std::unique_ptr<Kernel> prepare_concat(const OpContext& context) {
   const TensorDesc& dst = context.out(0);
   const int axis = normalize_axis(context.node, context.attributes().get_int("axis"), dst.shape.rank());
   auto segments = segments_of(dst, context.inputs.first(static_cast<size_t>(context.num_inputs())), axis);
-  return make_kernel([segments = std::move(segments)](const KernelArgs& args) {
+  std::vector<int64_t> offsets = segments.offsets();
+  const auto run = [segments = std::move(segments)](const KernelArgs& args) {
     segments.join(args.pointers, args.pointers[args.num_inputs], args.parallel);
-  });
+  };
+  if (offsets.empty()) return make_kernel(run);
+  return make_parts_kernel(PartsKernel::Kind::Join, std::move(offsets), run);
 }
 
 // ---- Split ---------------------------------------------------------------------------------------------------------
@@ -158,9 +162,12 @@ std::unique_ptr<Kernel> prepare_split(const OpContext& context) {
   const TensorDesc& src = context.in(0);
   const int axis = normalize_axis(context.node, context.attributes().get_int("axis", 0), src.shape.rank());
   auto segments = segments_of(src, split_parts(context, axis), axis);
-  return make_kernel([segments = std::move(segments)](const KernelArgs& args) {
+  std::vector<int64_t> offsets = segments.offsets();
+  const auto run = [segments = std::move(segments)](const KernelArgs& args) {
     segments.split(args.pointers[0], args.pointers + args.num_inputs, args.parallel);
-  });
+  };
+  if (offsets.empty()) return make_kernel(run);
+  return make_parts_kernel(PartsKernel::Kind::Split, std::move(offsets), run);
 }
 
 // ---- the GPU ------------------------------------------------------------------------------------------------------

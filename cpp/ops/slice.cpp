@@ -4,6 +4,7 @@
 #include "kernels/move/pad.h"
 #include "ops/core/move.h"
 #include "ops/gpu/move.h"
+#include "ops/parts.h"
 
 namespace fastort {
 namespace {
@@ -133,6 +134,23 @@ kernels::StridedCopy slice(const OpContext& context) {
   }
   const Shape& dst = context.out(0).shape;
   return kernels::StridedCopy(context.type(0), dst, from, kernels::strides_of(dst), offset);
+}
+
+// A contiguous piece of the input, or a copy of what it picks.
+std::unique_ptr<Kernel> prepare_slice(const OpContext& context) {
+  kernels::StridedCopy copy = slice(context);
+  const auto run = [copy](const KernelArgs& args) {
+    copy.run(args.pointers[0], args.pointers[args.num_inputs], args.parallel);
+  };
+  const int64_t count = context.out(0).shape.count();
+  const Shape& dims = copy.dims();
+  int64_t packed = 1;
+  bool contiguous = context.type(0) != DataType::String && count > 0;
+  for (size_t i = dims.size(); i-- > 0; packed *= dims[i])
+    contiguous &= dims[i] == 1 || copy.src_strides()[i] == packed;
+  if (!contiguous) return make_kernel(run);
+  const auto offset = copy.src_offset() * static_cast<int64_t>(copy.element_bytes());
+  return make_parts_kernel(PartsKernel::Kind::Split, {offset}, run);
 }
 
 // ---- Pad -----------------------------------------------------------------------------------------------------------
@@ -312,7 +330,7 @@ std::unique_ptr<Kernel> prepare_reverse_sequence(const OpContext& context) {
   return kernels::with_element(context.type(0), typed);
 }
 
-constexpr Candidate kSlice[] = {{"strided_copy", nullptr, prepare_copy<slice>}};
+constexpr Candidate kSlice[] = {{"strided_copy", nullptr, prepare_slice}};
 constexpr Candidate kPad[] = {{"pad", nullptr, prepare_pad}};
 constexpr Candidate kTile[] = {{"strided_copy", nullptr, prepare_copy<tile>}};
 constexpr Candidate kTrilu[] = {{"trilu", nullptr, prepare_trilu}};

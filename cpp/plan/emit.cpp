@@ -20,7 +20,8 @@ std::unique_ptr<Kernel> prepare(const Draft& draft, const Candidate& candidate, 
   }
 }
 
-Emitter::Emitter(Draft& draft) : draft_(draft), steps_(draft), device_(draft, steps_) {}
+Emitter::Emitter(Draft& draft)
+    : draft_(draft), steps_(draft), device_(draft, steps_), homes_(draft), wholes_(draft.planned.size(), -1) {}
 
 void Emitter::run() {
   for (size_t i = 0; i < draft_.order.size(); ++i) {
@@ -54,15 +55,16 @@ void Emitter::emit_compute(PlannedNode& planned) {
     const bool read = node.inputs[i] != kNoValue && !(i < 32 && (unread >> i) & 1u);
     storages.push_back(read ? steps_.storage_of(node.inputs[i], planned.inputs[i].layout) : -1);
   }
-  for (size_t i = 0; i < planned.outputs.size(); ++i) {
+  const bool in_place = drop_parts(planned, *kernel, storages);
+  for (size_t i = 0; i < planned.outputs.size() && !in_place; ++i) {
     storages.push_back(node.outputs[i] == kNoValue ? -1 : output_storage(planned, i, storages));
   }
   for (ValueId id : node.inputs) {
     if (id != kNoValue) --draft_.uses[at(draft_.known(id).root)];
   }
-  steps_.add_step(std::move(kernel), planned.node, storages, planned.inputs.size());
+  if (!in_place) steps_.add_step(std::move(kernel), planned.node, storages, planned.inputs.size());
   draft_.plan->decisions.push_back({planned.node,
-                                    option.candidate->name,
+                                    in_place ? "in place" : option.candidate->name,
                                     kCpu,
                                     option.variant.in,
                                     option.variant.out,
@@ -73,6 +75,93 @@ void Emitter::emit_compute(PlannedNode& planned) {
   if (!draft_.services.keep_types) return;
   draft_.plan->decisions.back().inputs = planned.inputs;
   draft_.plan->decisions.back().outputs = planned.outputs;
+}
+
+// Whether everything that the node joins or splits lies in its place already; its outputs are then placed.
+bool Emitter::drop_parts(const PlannedNode& planned, const Kernel& kernel, std::span<const int> input_storages) {
+  const PartsKernel* parts = parts_kernel(&kernel);
+  if (!parts) return false;
+  if (parts->kind() == PartsKernel::Kind::Join) return join_in_place(planned, *parts, input_storages);
+  return split_in_place(planned, *parts, input_storages[0]);
+}
+
+bool Emitter::join_in_place(const PlannedNode& planned, const PartsKernel& kernel,
+                            std::span<const int> input_storages) {
+  const ValueId id = draft_.graph.nodes[at(planned.node)].outputs[0];
+  const TensorDesc& desc = planned.outputs[0];
+  if (draft_.written_as.contains(at(id))) return false;
+  const Storage& first = steps_.storage(input_storages[0]);
+  const int64_t begin = first.offset - kernel.offsets()[0];
+  for (size_t k = 0; k < kernel.offsets().size(); ++k) {
+    const Storage& part = steps_.storage(input_storages[k]);
+    if (part.whole < 0 || part.whole != first.whole || part.offset != begin + kernel.offsets()[k]) return false;
+  }
+  const int own = wholes_[static_cast<size_t>(&planned - draft_.planned.data())];
+  if (own >= 0) {
+    const Storage& whole = steps_.storage(own);
+    if ((whole.whole >= 0 ? whole.whole : own) != first.whole || whole.offset != begin) return false;
+  } else if (homes_.of(id).join >= 0) {
+    return false;
+  }
+  steps_.set_made_as(id, desc.layout);
+  steps_.place(id, desc.layout) = own >= 0 ? own : add_part(id, first.whole, begin, physical_bytes(desc, desc.layout));
+  return true;
+}
+
+bool Emitter::split_in_place(const PlannedNode& planned, const PartsKernel& kernel, int whole) {
+  const Node& node = draft_.graph.nodes[at(planned.node)];
+  if (steps_.storage(whole).loc != Loc::Arena) return false;
+  for (size_t i = 0; i < kernel.offsets().size(); ++i) {
+    const ValueId id = node.outputs[i];
+    if (id == kNoValue) continue;
+    const TensorDesc& desc = planned.outputs[i];
+    const int64_t offset = steps_.storage(whole).offset + kernel.offsets()[i];
+    if (draft_.written_as.contains(at(id)) || homes_.of(id).join >= 0) return false;
+    if (offset % static_cast<int64_t>(kAlignment) != 0 || physical_bytes(desc, desc.layout) == 0) return false;
+  }
+  for (size_t i = 0; i < kernel.offsets().size(); ++i) {
+    const ValueId id = node.outputs[i];
+    if (id == kNoValue) continue;
+    const TensorDesc& desc = planned.outputs[i];
+    steps_.set_made_as(id, desc.layout);
+    steps_.place(id, desc.layout) = add_part(id, whole, kernel.offsets()[i], physical_bytes(desc, desc.layout));
+  }
+  // Who still reads the whole must not find it overwritten by a reader of a part, nor the other way round.
+  const Storage& outer = steps_.storage(whole);
+  shared_[outer.whole >= 0 ? outer.whole : whole].push_back(draft_.known(node.inputs[0]).root);
+  return true;
+}
+
+int Emitter::add_part(ValueId id, int whole, int64_t offset, size_t bytes) {
+  const int part = steps_.add_part(whole, offset, bytes);
+  shared_[steps_.storage(part).whole].push_back(id);
+  return part;
+}
+
+// The output of a join, from the first of its parts on.
+int Emitter::whole_of(int join) {
+  if (const int made = wholes_[static_cast<size_t>(join)]; made >= 0) return made;
+  const PlannedNode& planned = draft_.planned[static_cast<size_t>(join)];
+  const ValueId id = draft_.graph.nodes[at(planned.node)].outputs[0];
+  const size_t bytes = physical_bytes(planned.outputs[0], planned.outputs[0].layout);
+  int whole = -1;
+  if (const PartHomes::Home& home = homes_.of(id); home.join >= 0) {
+    whole = add_part(id, whole_of(home.join), home.offset, bytes);
+  } else {
+    Storage storage;
+    storage.bytes = bytes;
+    whole = steps_.add_storage(storage);
+    shared_[whole].push_back(id);
+  }
+  return wholes_[static_cast<size_t>(join)] = whole;
+}
+
+// Whether nobody will read what lies in the same storage, beside `root`.
+bool Emitter::others_done(int storage, ValueId root) {
+  const auto found = shared_.find(storage);
+  if (found == shared_.end()) return true;
+  return std::all_of(found->second.begin(), found->second.end(),
+                     [&](ValueId id) { return id == root || draft_.uses[at(id)] == 0; });
 }
 
 int Emitter::output_storage(const PlannedNode& planned, size_t i, std::span<const int> input_storages) {
@@ -97,11 +186,15 @@ int Emitter::output_storage(const PlannedNode& planned, size_t i, std::span<cons
     return place = steps_.add_storage(storage);
   }
   const size_t bytes = physical_bytes(desc, desc.layout);
+  if (const int own = wholes_[static_cast<size_t>(&planned - draft_.planned.data())]; own >= 0) return place = own;
+  if (const PartHomes::Home& home = homes_.of(id); home.join >= 0)
+    return place = add_part(id, whole_of(home.join), home.offset, bytes);
   if (i == 0 && (planned.op->flags & kInPlace)) {
     for (size_t k = 0; k < planned.inputs.size() && k < input_storages.size(); ++k) {
       const int storage = input_storages[k];
-      if (storage < 0 || steps_.storage(storage).loc != Loc::Arena) continue;
+      if (storage < 0 || steps_.storage(storage).loc != Loc::Arena || steps_.storage(storage).whole >= 0) continue;
       const ValueId root = draft_.known(node.inputs[k]).root;
+      if (!others_done(storage, root)) continue;
       const Layout made = steps_.made_as(root);
       const bool only_reader = draft_.uses[at(root)] == 1 && steps_.place(root, made) == storage;
       if (only_reader && steps_.storage(storage).bytes == bytes && planned.inputs[k].layout == desc.layout &&

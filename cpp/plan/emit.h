@@ -1,6 +1,7 @@
 #pragma once
 
 #include "plan/emit_device.h"
+#include "plan/parts.h"
 
 namespace fastort {
 
@@ -16,6 +17,12 @@ class Emitter {
 
  private:
   void emit_compute(PlannedNode& planned);
+  bool drop_parts(const PlannedNode& planned, const Kernel& kernel, std::span<const int> input_storages);
+  bool join_in_place(const PlannedNode& planned, const PartsKernel& kernel, std::span<const int> input_storages);
+  bool split_in_place(const PlannedNode& planned, const PartsKernel& kernel, int whole);
+  int whole_of(int join);
+  int add_part(ValueId id, int whole, int64_t offset, size_t bytes);
+  bool others_done(int storage, ValueId root);
   int output_storage(const PlannedNode& planned, size_t i, std::span<const int> input_storages);
   void emit_dynamic(int index);
   void emit_leaving();
@@ -23,6 +30,9 @@ class Emitter {
   Draft& draft_;
   StepList steps_;
   DeviceEmitter device_;
+  PartHomes homes_;
+  std::vector<int> wholes_;                               // of planned joins -> the storage of their output, or -1
+  std::unordered_map<int, std::vector<ValueId>> shared_;  // storage -> the roots whose memory is a part of it
 };
 
 }  // namespace fastort

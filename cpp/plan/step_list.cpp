@@ -20,6 +20,21 @@ int StepList::add_storage(Storage storage) {
   return static_cast<int>(storages_.size() - 1);
 }
 
+int StepList::add_part(int whole, int64_t offset, size_t bytes) {
+  Storage part;
+  part.bytes = bytes;
+  const Storage& outer = storage(whole);
+  part.whole = outer.whole >= 0 ? outer.whole : whole;
+  part.offset = outer.offset + offset;
+  return add_storage(part);
+}
+
+void StepList::used_now(int storage) {
+  Storage& used = storages_[static_cast<size_t>(storage)];
+  used.last = step_index();
+  if (used.whole >= 0) storages_[static_cast<size_t>(used.whole)].last = step_index();
+}
+
 int StepList::storage_of(ValueId id, Layout layout) {
   Known& entry = draft_.known(id);
   const ValueId root = entry.root;
@@ -115,7 +130,7 @@ void StepList::place_operands(Step& step, std::span<const int> storages, size_t 
   step.num_outputs = static_cast<uint16_t>(storages.size() - num_inputs);
   for (int storage : storages) {
     slot_storages_.push_back(storage);
-    if (storage >= 0) storages_[static_cast<size_t>(storage)].last = step_index();
+    if (storage >= 0) used_now(storage);
   }
 }
 
@@ -123,12 +138,16 @@ void StepList::finish() {
   std::vector<Lifetime> pieces;
   std::vector<int> piece_of(storages_.size(), -1);
   for (size_t i = 0; i < storages_.size(); ++i) {
-    if (storages_[i].loc != Loc::Arena) continue;
+    if (storages_[i].loc != Loc::Arena || storages_[i].whole >= 0) continue;
     piece_of[i] = static_cast<int>(pieces.size());
     pieces.push_back({storages_[i].bytes, storages_[i].first, storages_[i].last, -1});
   }
   draft_.plan->arena_bytes = plan_memory(pieces);
-  auto offset = [&](int storage) { return pieces[static_cast<size_t>(piece_of[static_cast<size_t>(storage)])].offset; };
+  auto offset = [&](int index) {
+    const Storage& part = storage(index);
+    const int whole = part.whole >= 0 ? part.whole : index;
+    return pieces[static_cast<size_t>(piece_of[static_cast<size_t>(whole)])].offset + part.offset;
+  };
   draft_.plan->slots.reserve(slot_storages_.size());
   for (int index : slot_storages_) {
     Slot slot;

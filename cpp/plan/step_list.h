@@ -21,6 +21,8 @@ struct Storage {
   size_t bytes = 0;
   int first = 0;
   int last = 0;
+  int whole = -1;      // the storage of which this one is a part, itself no part of another
+  int64_t offset = 0;  // in it
 };
 
 // The steps of a plan while they are written, with the places of the data that they read and write.
@@ -38,6 +40,8 @@ class StepList {
 
   // A storage that is in use from the next step on.
   int add_storage(Storage storage);
+  // A piece of a storage of the arena, which is in use while the piece is.
+  int add_part(int whole, int64_t offset, size_t bytes);
   const Storage& storage(int index) const { return storages_[static_cast<size_t>(index)]; }
   // The storage that holds a value in a layout; adds a reorder where it lies in another one.
   int storage_of(ValueId id, Layout layout);
@@ -55,6 +59,7 @@ class StepList {
 
  private:
   static size_t place_key(ValueId root, Layout layout) { return at(root) * kLayouts + static_cast<size_t>(layout); }
+  void used_now(int storage);
   int blocked_view(ValueId id, Layout layout);
 
   Draft& draft_;

@@ -37,10 +37,17 @@ void Segments::walk(const Parallel& parallel, F&& copy) const {
       });
 }
 
+std::vector<int64_t> Segments::offsets() const {
+  if (strings_ || rows_ != 1) return {};
+  return {starts_.begin(), starts_.end() - 1};
+}
+
 void Segments::join(const std::byte* const* parts, std::byte* whole, const Parallel& parallel) const {
   auto typed = [&]<class T>(std::type_identity<T>) {
     walk(parallel, [&](size_t part, int64_t part_at, int64_t whole_at, int64_t count) {
-      copy_run(reinterpret_cast<const T*>(parts[part]) + part_at, reinterpret_cast<T*>(whole) + whole_at, count);
+      const T* from = reinterpret_cast<const T*>(parts[part]) + part_at;
+      T* to = reinterpret_cast<T*>(whole) + whole_at;
+      if (from != to) copy_run(from, to, count);
     });
   };
   strings_ ? typed(std::type_identity<std::string>{}) : typed(std::type_identity<uint8_t>{});
@@ -50,7 +57,9 @@ void Segments::split(const std::byte* whole, std::byte* const* parts, const Para
   auto typed = [&]<class T>(std::type_identity<T>) {
     walk(parallel, [&](size_t part, int64_t part_at, int64_t whole_at, int64_t count) {
       if (!parts[part]) return;
-      copy_run(reinterpret_cast<const T*>(whole) + whole_at, reinterpret_cast<T*>(parts[part]) + part_at, count);
+      const T* from = reinterpret_cast<const T*>(whole) + whole_at;
+      T* to = reinterpret_cast<T*>(parts[part]) + part_at;
+      if (from != to) copy_run(from, to, count);
     });
   };
   strings_ ? typed(std::type_identity<std::string>{}) : typed(std::type_identity<uint8_t>{});

@@ -14,8 +14,11 @@ class Segments {
  public:
   // `widths` are the parts' elements of one row.
   Segments(DataType type, int64_t rows, std::span<const int64_t> widths);
+  // Where each part begins in the whole, in bytes; empty where parts are not contiguous in it.
+  std::vector<int64_t> offsets() const;
+  // Parts that lie in the whole already are left alone.
   void join(const std::byte* const* parts, std::byte* whole, const Parallel& parallel) const;
-  // A part of nullptr is skipped.
+  // The same, and a part of nullptr is skipped.
   void split(const std::byte* whole, std::byte* const* parts, const Parallel& parallel) const;
 
  private:
