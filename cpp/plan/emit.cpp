@@ -53,6 +53,7 @@ void Emitter::emit_compute(PlannedNode& planned) {
   for (size_t i = 0; i < planned.inputs.size(); ++i) {
     // The plain form of a packed weight stays out of memory.
     const bool read = node.inputs[i] != kNoValue && !(i < 32 && (unread >> i) & 1u);
+    if (read) reorder_into_join(planned, *kernel, i);
     storages.push_back(read ? steps_.storage_of(node.inputs[i], planned.inputs[i].layout) : -1);
   }
   const bool in_place = drop_parts(planned, *kernel, storages);
@@ -75,6 +76,24 @@ void Emitter::emit_compute(PlannedNode& planned) {
   if (!draft_.services.keep_types) return;
   draft_.plan->decisions.back().inputs = planned.inputs;
   draft_.plan->decisions.back().outputs = planned.outputs;
+}
+
+// Where part `i` of a join lies in another layout, its reorder writes it where it belongs.
+void Emitter::reorder_into_join(const PlannedNode& planned, const Kernel& kernel, size_t i) {
+  const PartsKernel* join = parts_kernel(&kernel);
+  if (!join || join->kind() != PartsKernel::Kind::Join) return;
+  const Node& node = draft_.graph.nodes[at(planned.node)];
+  const ValueId id = node.inputs[i];
+  const TensorDesc& desc = planned.inputs[i];
+  const size_t bytes = physical_bytes(desc, desc.layout);
+  const int64_t offset = join->offsets()[i];
+  if (draft_.known(id).root != id || !steps_.is_made(id) || steps_.is_placed(id, desc.layout)) return;
+  if (draft_.written_as.contains(at(node.outputs[0])) || bytes == 0) return;
+  const Layout made = steps_.made_as(id);
+  if (same_memory(desc.shape, made, desc.layout) || offset % static_cast<int64_t>(kAlignment) != 0) return;
+  const int part = add_part(id, whole_of(static_cast<int>(&planned - draft_.planned.data())), offset, bytes);
+  steps_.add_reorder(steps_.place(id, made), made, part, desc.layout, desc);
+  steps_.place(id, desc.layout) = part;
 }
 
 // Whether everything that the node joins or splits lies in its place already; its outputs are then placed.

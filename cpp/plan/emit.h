@@ -17,6 +17,7 @@ class Emitter {
 
  private:
   void emit_compute(PlannedNode& planned);
+  void reorder_into_join(const PlannedNode& planned, const Kernel& kernel, size_t i);
   bool drop_parts(const PlannedNode& planned, const Kernel& kernel, std::span<const int> input_storages);
   bool join_in_place(const PlannedNode& planned, const PartsKernel& kernel, std::span<const int> input_storages);
   bool split_in_place(const PlannedNode& planned, const PartsKernel& kernel, int whole);

@@ -135,6 +135,23 @@ def test_blocks_of_channels(axis: int) -> None:
         assert (kernels(session, "Concat") == ["in place"]) == contiguous
 
 
+def test_a_reorder_writes_a_part_where_it_belongs() -> None:
+    # 12 channels do not fill blocks of 8 or 16, so the parts are joined row-major, whatever made them.
+    rng = np.random.default_rng(1)
+    weights = {f"w{i}": rng.standard_normal((12, 12, 3, 3)).astype(FLOAT) for i in range(2)}
+    nodes = [NODE("Conv", ["x", f"w{i}"], [f"c{i}"], pads=[1, 1, 1, 1]) for i in range(2)]
+    nodes += [NODE("Concat", ["c0", "c1"], ["c"], axis=1), NODE("Neg", ["c"], ["y"]), NODE("Neg", ["c0"], ["z"])]
+    session = session_of(nodes, {"x": (1, 12, 32, 32)}, ["y", "z"], weights)
+    feeds = feeds_of(session)
+    padded = np.pad(feeds["x"], ((0, 0), (0, 0), (1, 1), (1, 1)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (2, 3))
+    parts = [np.einsum("nchwyx,mcyx->nmhw", windows, w) for w in weights.values()]
+    y, z = session.run(None, feeds)
+    np.testing.assert_allclose(y, -np.concatenate(parts, 1), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(z, -parts[0], rtol=1e-4, atol=1e-4)
+    assert kernels(session, "Concat") == ["in place"]
+
+
 @pytest.mark.parametrize(
     ("what", "nodes", "inputs", "outputs", "constants"),
     [
