@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/file_ranges.h"
 
 namespace fastort {
 namespace {
@@ -35,7 +36,11 @@ std::function<void()> unmap(void* data, size_t bytes) {
 
 class MappedFile final : public Buffer {
  public:
-  MappedFile(void* data, size_t bytes) : Buffer(static_cast<std::byte*>(data), bytes, unmap(data, bytes)) {}
+  MappedFile(void* data, size_t bytes, const struct stat& status)
+      : Buffer(static_cast<std::byte*>(data), bytes, unmap(data, bytes)) {
+    if (is_settled(status)) note_file_range(data, bytes, file_identity(status));
+  }
+  ~MappedFile() override { forget_file_range(data()); }
   void forget(const std::byte* begin, size_t bytes) noexcept override {
     // The system maps whole windows of pages around the one that is touched, so whole windows go back; what a
     // neighbour needs of them comes again when it is touched.
@@ -67,7 +72,7 @@ std::shared_ptr<Buffer> map_file(const std::string& path) {
   void* data = ::mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE, file.get(), 0);
   if (data == MAP_FAILED)
     fail(ErrorCode::Fail, "Load model " + path + " failed. Cannot map it: " + std::strerror(errno));
-  return std::make_shared<MappedFile>(data, bytes);
+  return std::make_shared<MappedFile>(data, bytes, status);
 }
 
 std::shared_ptr<Buffer> zero_pages(size_t bytes) {

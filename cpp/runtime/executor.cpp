@@ -5,6 +5,7 @@
 
 #include "base/fork.h"
 #include "ops/core/infer.h"
+#include "runtime/pack_store.h"
 #include "tensor/device_buffer.h"
 
 namespace fastort {
@@ -242,6 +243,7 @@ std::shared_ptr<const Instance> Executor::plan_for(const Activation& activation,
                               choice_};
   auto plan = make_instance(*program_, begin, inputs, services);
   plans_.insert(activation.key, plan);
+  if (auto* const cached = dynamic_cast<CachedPackStore*>(&packs_)) cached->settle();
   return plan;
 }
 

@@ -33,6 +33,10 @@ struct Head {
 };
 constexpr char kMagic[8] = {'f', 'o', 'r', 't', 'p', 'k', '0', '1'};
 constexpr size_t kHeadBytes = 4096;
+constexpr size_t kKnownBytes = size_t{1} << 20;
+// The time of the latest use decides what is deleted first. A file's own time, by which its sum is known to be right,
+// is changed only where it is older than this (seconds).
+constexpr time_t kFresh = 3600;
 constexpr std::string_view kSuffix = ".packed";
 // What a writer that was killed leaves behind is deleted when it is this old.
 constexpr auto kStale = std::chrono::hours(1);
@@ -48,6 +52,19 @@ Digest digest_of_key(std::string_view key) {
   digest.add(std::string_view("\0", 1));
   digest.add(key);
   return digest;
+}
+
+// Of a packed weight whose sum was right.
+std::string key_of_sum(std::string_view key, const struct stat& status) {
+  Digest digest = digest_of_key(key);
+  digest.add("; its sum is right: " + file_identity(status));
+  return digest.bytes();
+}
+
+std::string key_of_place(const FilePlace& place, size_t bytes) {
+  Digest digest;
+  digest.add("place " + place.file + std::to_string(place.offset) + ' ' + std::to_string(bytes));
+  return digest.bytes();
 }
 
 std::string sum_of(const std::byte* data, size_t bytes) {
@@ -71,14 +88,48 @@ std::shared_ptr<PackCache> PackCache::of(const std::string& folder, size_t max_b
   return cache;
 }
 
-PackCache::PackCache(std::string folder, size_t max_bytes) : folder_(std::move(folder)), max_bytes_(max_bytes) {}
+PackCache::PackCache(std::string folder, size_t max_bytes)
+    : folder_(std::move(folder)),
+      max_bytes_(max_bytes),
+      known_((fs::path(folder_) / ("files" + std::string(RecordFile::kSuffix))).string(), kKnownBytes) {}
+
+std::optional<std::string> PackCache::digest_at(const FilePlace& place, size_t bytes) {
+  auto digest = known_.find(key_of_place(place, bytes));
+  return digest && digest->size() == sizeof(Head::key) ? digest : std::nullopt;
+}
+
+void PackCache::note_digest(const FilePlace& place, size_t bytes, std::string digest) {
+  known_.put(key_of_place(place, bytes), std::move(digest));
+}
+
+void PackCache::note_sum(std::string key) {
+  const std::lock_guard lock(mutex_);
+  right_.push_back(std::move(key));
+}
+
+void PackCache::used_now(const std::string& path) {
+  const std::lock_guard lock(mutex_);
+  uses_[path] = fs::file_time_type::clock::now();
+}
+
+void PackCache::settle() {
+  const ForkGuard guard;
+  std::vector<std::string> right;
+  {
+    const std::lock_guard lock(mutex_);
+    right.swap(right_);
+  }
+  for (const std::string& key : right) known_.put(key, "");
+  known_.save();
+}
 
 std::string PackCache::path_of(std::string_view key) const {
   return (fs::path(folder_) / (digest_of_key(key).hex() + std::string(kSuffix))).string();
 }
 
 std::shared_ptr<Buffer> PackCache::load(std::string_view key, size_t bytes) {
-  const Descriptor file(path_of(key), O_RDONLY);
+  const std::string path = path_of(key);
+  const Descriptor file(path, O_RDONLY);
   if (file.get() < 0) return nullptr;
   struct stat status = {};
   if (::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode) ||
@@ -93,12 +144,17 @@ std::shared_ptr<Buffer> PackCache::load(std::string_view key, size_t bytes) {
   std::memcpy(&head, data, sizeof(head));
   std::byte* const packed = whole->data() + kHeadBytes;
   if (std::memcmp(head.magic, kMagic, sizeof(kMagic)) != 0 || head.bytes != bytes ||
-      std::memcmp(head.key, digest_of_key(key).bytes().data(), sizeof(head.key)) != 0 ||
-      std::memcmp(head.sum, sum_of(packed, bytes).data(), sizeof(head.sum)) != 0)
+      std::memcmp(head.key, digest_of_key(key).bytes().data(), sizeof(head.key)) != 0)
     return nullptr;
-  // The time of the latest use decides what is deleted first.
-  const timespec times[2] = {{0, UTIME_NOW}, {0, UTIME_NOW}};
-  ::futimens(file.get(), times);
+  if (!known_.find(key_of_sum(key, status))) {
+    if (std::memcmp(head.sum, sum_of(packed, bytes).data(), sizeof(head.sum)) != 0) return nullptr;
+    note_sum(key_of_sum(key, status));
+  }
+  used_now(path);
+  if (status.st_mtim.tv_sec + kFresh < ::time(nullptr)) {
+    const timespec times[2] = {{0, UTIME_NOW}, {0, UTIME_NOW}};
+    if (::futimens(file.get(), times) == 0 && ::fstat(file.get(), &status) == 0) note_sum(key_of_sum(key, status));
+  }
   return Buffer::wrap(packed, bytes, [whole] {});
 }
 
@@ -115,7 +171,13 @@ void PackCache::store(std::string_view key, std::span<const std::byte> packed) {
   std::memcpy(head.sum, sum_of(packed.data(), packed.size()).data(), sizeof(head.sum));
   std::vector<std::byte> first(kHeadBytes);
   std::memcpy(first.data(), &head, sizeof(head));
-  if (replace_file(path_of(key), {first, packed})) return;
+  const std::string path = path_of(key);
+  if (replace_file(path, {first, packed})) {
+    struct stat status = {};
+    if (::stat(path.c_str(), &status) == 0) note_sum(key_of_sum(key, status));
+    used_now(path);
+    return;
+  }
   if (!complained_.exchange(true))
     log(Severity::Warning, "packed weights cannot be written to the cache folder '" + folder_ +
                                "': " + std::strerror(errno) + "; they are packed again by every process");
@@ -148,7 +210,8 @@ void PackCache::make_room(size_t bytes) {
     } else if (path.extension() == kSuffix) {
       const auto size = entry->file_size(gone);
       if (gone) continue;
-      files.push_back({path, time, static_cast<size_t>(size)});
+      const auto use = uses_.find(path.string());
+      files.push_back({path, use == uses_.end() ? time : std::max(time, use->second), static_cast<size_t>(size)});
       used_ += files.back().bytes;
     }
   }
@@ -161,6 +224,7 @@ void PackCache::make_room(size_t bytes) {
       if (used_ + bytes <= limit) break;
       std::error_code gone;
       fs::remove(file.path, gone);
+      uses_.erase(file.path.string());
       used_ -= file.bytes;
     }
   }

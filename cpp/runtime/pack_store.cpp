@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/file_ranges.h"
 #include "base/fork.h"
 #include "runtime/digest.h"
 #include "tensor/deferred.h"
@@ -12,7 +13,11 @@ namespace {
 // Smaller ones are packed faster than a file is opened.
 constexpr size_t kMinCached = size_t{32} << 10;
 
-std::string digest_of(const Tensor& weight) {
+std::string digest_of(const Tensor& weight, PackCache* cache) {
+  const std::optional<FilePlace> place =
+      cache && weight.bytes() >= kMinCached ? file_place(weight.source(), weight.bytes()) : std::nullopt;
+  if (place)
+    if (auto known = cache->digest_at(*place, weight.bytes())) return *known;
   // Of large weights the pages that were read go back to the file, so that they never add up to the whole weight.
   constexpr size_t kPiece = size_t{8} << 20;
   const std::byte* const data = weight.source();
@@ -23,6 +28,7 @@ std::string digest_of(const Tensor& weight) {
     digest.add(data + at, piece);
     if (bytes > kPiece && weight.buffer()) weight.buffer()->forget(data + at, piece);
   }
+  if (place) cache->note_digest(*place, bytes, digest.bytes());
   return digest.bytes();
 }
 
@@ -33,7 +39,7 @@ SharedPackStore& SharedPackStore::instance() {
   return *store;
 }
 
-std::string SharedPackStore::digest(const Tensor& weight) {
+std::string SharedPackStore::digest(const Tensor& weight, PackCache* cache) {
   const ForkGuard guard;
   // A constant never changes while its buffer lives; another buffer at the same address is another constant.
   const auto fits = [&](const Known& known) {
@@ -44,7 +50,7 @@ std::string SharedPackStore::digest(const Tensor& weight) {
     const auto found = digests_.find(weight.identity());
     if (found != digests_.end() && fits(found->second)) return found->second.digest;
   }
-  const std::string digest = digest_of(weight);
+  const std::string digest = digest_of(weight, cache);
   std::lock_guard lock(mutex_);
   std::erase_if(digests_, [](const auto& item) { return item.second.buffer.expired(); });
   digests_[weight.identity()] = {weight.buffer(), weight.bytes(), digest};
@@ -59,7 +65,7 @@ std::shared_ptr<Buffer> SharedPackStore::get(const Tensor& weight, std::string_v
     const Tensor& weight;
     ~GiveUp() { weight.give_up(); }
   } const give_up{weight};
-  std::string key = digest(weight);
+  std::string key = digest(weight, cache);
   key += to_string(weight.shape());
   key += name(weight.type());
   key += format;

@@ -33,8 +33,8 @@ class SharedPackStore final : public PackStore {
     size_t bytes = 0;
     std::string digest;
   };
-  // Reads the contents once for as long as their buffer lives.
-  std::string digest(const Tensor& weight);
+  // Reads the contents once for as long as their buffer lives, and not at all where the folder tells what they are.
+  std::string digest(const Tensor& weight, PackCache* cache);
 
   mutable std::mutex mutex_;
   std::unordered_map<const void*, Known> digests_;  // by Tensor::identity
@@ -49,6 +49,8 @@ class CachedPackStore final : public PackStore {
                               FnRef<void(std::byte*)> fill) override {
     return SharedPackStore::instance().get(weight, format, bytes, fill, cache_.get());
   }
+  // What was learnt of files is written to the folder.
+  void settle() { cache_->settle(); }
 
  private:
   std::shared_ptr<PackCache> cache_;

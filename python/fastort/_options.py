@@ -192,6 +192,8 @@ class SessionOptions:
         - ``"fastort.cache_dir"``: A folder where packed weights are kept, so that the next process maps them instead of
           packing them again. Off by default. Several processes may share a folder; a damaged file, or one of another
           build of fastort or another processor, is ignored and written anew. Do not cut files off that are in use.
+          What was once read, the model's weights included, is known from then on by its file's identity, size and
+          times.
         - ``"fastort.cache_max_bytes"``: The size that the folder may reach (default: 4 GiB); the files that were used
           longest ago are deleted above it.
         - ``"fastort.kernel_choice"``: Where an operator has several kernels, ``"rule"`` chooses by estimated costs,

@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/file_ranges.h"
 #include "runtime/pack_store.h"
 #include "tensor/tensor.h"
 
@@ -201,6 +202,79 @@ TEST_CASE("The pack store takes packed weights from the cache instead of packing
   weight.data<float>()[5] = 6;
   pack();
   CHECK(fills == 2);
+}
+
+TEST_CASE("Weights that lie where they lay in an unchanged file are not read to be found again") {
+  const Folder folder;
+  // Contents that stand for a mapped file; where they are changed behind the identity's back, nobody notices.
+  const auto get = [&](const std::string& identity, int seed, int& fills) {
+    PackCache cache(folder.path.string(), kRoomy);
+    SharedPackStore store;  // one each, as processes have
+    auto file = contents(200'000, seed);
+    note_file_range(file.data(), file.size(), identity);
+    const Tensor weight(DataType::Float, Shape{10'000}, Buffer::wrap(file.data() + 64'000, 40'000, [] {}));
+    const auto packed = store.get(
+        weight, "copy", weight.bytes(),
+        [&](std::byte* dst) {
+          ++fills;
+          std::memcpy(dst, weight.raw(), weight.bytes());
+        },
+        &cache);
+    const bool own = std::memcmp(packed->data(), file.data() + 64'000, 40'000) == 0;
+    forget_file_range(file.data());
+    cache.settle();
+    return own;
+  };
+  int fills = 0;
+  CHECK(get("one", 0, fills));
+  CHECK(fills == 1);
+  CHECK_FALSE(get("one", 5, fills));  // the same packed weight, without a look
+  CHECK(fills == 1);
+  CHECK(get("two", 5, fills));
+  CHECK(fills == 2);
+  CHECK(get("", 0, fills));
+  CHECK(fills == 2);
+}
+
+TEST_CASE("A packed weight that changed after its sum was right is found out") {
+  const Folder folder;
+  const auto data = contents(90'000);
+  {
+    PackCache cache(folder.path.string(), kRoomy);
+    cache.store("key", data);
+    cache.settle();
+  }
+  const auto files = folder.files();
+  const auto packed =
+      *std::find_if(files.begin(), files.end(), [](const fs::path& p) { return p.extension() == ".packed"; });
+  for (int run = 0; run < 3; ++run) {
+    PackCache cache(folder.path.string(), kRoomy);
+    CHECK(holds(cache.load("key", data.size()), data));
+    cache.settle();
+  }
+  const auto time = fs::last_write_time(packed);
+  std::this_thread::sleep_for(std::chrono::milliseconds(30));
+  {
+    std::fstream stream(packed, std::ios::in | std::ios::out | std::ios::binary);
+    stream.seekp(80'000);
+    stream.put('x');
+  }
+  fs::last_write_time(packed, time);
+  CHECK(PackCache(folder.path.string(), kRoomy).load("key", data.size()) == nullptr);
+}
+
+TEST_CASE("Places in files are found while they are noted") {
+  std::vector<std::byte> memory(1000);
+  CHECK_FALSE(file_place(memory.data(), 10));
+  note_file_range(memory.data(), 900, "file");
+  CHECK(file_place(memory.data(), 900)->offset == 0);
+  CHECK(file_place(memory.data() + 100, 800)->offset == 100);
+  CHECK(file_place(memory.data() + 100, 800)->file == "file");
+  CHECK_FALSE(file_place(memory.data() + 100, 801));
+  CHECK_FALSE(file_place(memory.data() + 950, 1));
+  CHECK_FALSE(file_place(memory.data() - 1, 1));
+  forget_file_range(memory.data());
+  CHECK_FALSE(file_place(memory.data(), 10));
 }
 
 }  // namespace
