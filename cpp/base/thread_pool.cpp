@@ -13,6 +13,9 @@
 #include <pthread.h>
 #include <signal.h>
 #endif
+#if defined(__linux__)
+#include <sched.h>
+#endif
 
 namespace fastort {
 namespace {
@@ -21,6 +24,8 @@ namespace {
 constexpr std::chrono::microseconds kSpin{40};
 // A caller that has run out of chunks waits for its helpers: it spins, then yields, then sleeps.
 constexpr std::chrono::microseconds kYield{200};
+// A worker leaves its caller's processor at most this often.
+constexpr std::chrono::milliseconds kMovePause{1};
 constexpr int kPausesPerClock = 32;
 constexpr int kSlots = 64;
 
@@ -47,6 +52,31 @@ bool spin(std::chrono::microseconds limit, F&& done) noexcept {
     }
   } while (std::chrono::steady_clock::now() < end);
   return done();
+}
+
+// The processor that the thread runs on; -1 where that is not known.
+int current_cpu() noexcept {
+#if defined(__linux__)
+  return sched_getcpu();
+#else
+  return -1;
+#endif
+}
+
+// Moves the thread to any other processor that it may use. Linux looks for an idle one when it wakes a thread only
+// where there is much idle time, so that a worker may share its caller's processor for many milliseconds while another
+// idles.
+void leave_cpu(int cpu) noexcept {
+#if defined(__linux__)
+  cpu_set_t allowed;
+  if (cpu < 0 || cpu >= CPU_SETSIZE || sched_getaffinity(0, sizeof(allowed), &allowed) != 0) return;
+  cpu_set_t others = allowed;
+  CPU_CLR(static_cast<size_t>(cpu), &others);
+  if (CPU_COUNT(&others) == 0 || sched_setaffinity(0, sizeof(others), &others) != 0) return;
+  sched_setaffinity(0, sizeof(allowed), &allowed);
+#else
+  (void)cpu;
+#endif
 }
 
 class InParallel {
@@ -98,6 +128,7 @@ struct Region {
 struct alignas(64) Slot {
   std::atomic<Region*> region{nullptr};
   std::atomic<int> entrants{0};
+  std::atomic<int> cpu{-1};  // that the caller was on
 };
 
 std::atomic<ThreadPool*> g_pool{nullptr};
@@ -127,6 +158,8 @@ struct ThreadPool::Impl {
   void start();
   void worker_loop() noexcept;
   bool help() noexcept;
+  bool only_caller() const noexcept { return std::popcount(claimed.load(std::memory_order_relaxed)) == 1; }
+  void step_aside(const Slot& slot) const noexcept;
   int claim() noexcept;
   void wake(int workers_wanted) noexcept;
   void finish(Slot& slot) noexcept;
@@ -169,12 +202,24 @@ void ThreadPool::Impl::worker_loop() noexcept {
   }
 }
 
+// Leaves the processor to the only caller, where both are on it.
+void ThreadPool::Impl::step_aside(const Slot& slot) const noexcept {
+  thread_local std::chrono::steady_clock::time_point moved;
+  const int cpu = slot.cpu.load(std::memory_order_relaxed);
+  if (cpu < 0 || cpu != current_cpu() || !only_caller()) return;
+  const auto now = std::chrono::steady_clock::now();
+  if (now - moved < kMovePause) return;
+  moved = now;
+  leave_cpu(cpu);
+}
+
 // Works on the regions that want help; false where there was none.
 bool ThreadPool::Impl::help() noexcept {
   bool helped = false;
   for (uint64_t left = claimed.load(std::memory_order_acquire); left != 0; left &= left - 1) {
     Slot& slot = slots[std::countr_zero(left)];
     if (slot.region.load(std::memory_order_relaxed) == nullptr) continue;
+    step_aside(slot);
     slot.entrants.fetch_add(1, std::memory_order_seq_cst);
     Region* region = slot.region.load(std::memory_order_seq_cst);
     if (region != nullptr && region->join()) {
@@ -200,8 +245,12 @@ void ThreadPool::Impl::wake(int workers_wanted) noexcept {
   epoch.fetch_add(1, std::memory_order_seq_cst);
   const int asleep = sleepers.load(std::memory_order_seq_cst);
   if (asleep == 0) return;
-  if (workers_wanted >= asleep) return epoch.notify_all();
-  for (int i = 0; i < workers_wanted; ++i) epoch.notify_one();
+  if (workers_wanted >= asleep)
+    epoch.notify_all();
+  else
+    for (int i = 0; i < workers_wanted; ++i) epoch.notify_one();
+  // A worker that was put behind this thread on its processor gets to run, and leaves it.
+  if (only_caller()) std::this_thread::yield();
 }
 
 void ThreadPool::Impl::finish(Slot& slot) noexcept {
@@ -250,6 +299,7 @@ void ThreadPool::parallel_for(int chunks, int max_threads, FnRef<void(int)> chun
   }
   Region region(chunk, chunks, threads - 1);
   Slot& slot = impl_->slots[index];
+  slot.cpu.store(current_cpu(), std::memory_order_relaxed);
   slot.region.store(&region, std::memory_order_seq_cst);
   impl_->wake(threads - 1);
   region.work();

@@ -18,6 +18,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #endif
+#if defined(__linux__)
+#include <sched.h>
+#endif
 
 namespace fastort {
 namespace {
@@ -41,6 +44,38 @@ TEST_CASE("every chunk runs exactly once") {
     }
   }
 }
+
+#if defined(__linux__)
+TEST_CASE("workers that share their caller's processor leave it, and may come back") {
+  cpu_set_t before;
+  REQUIRE(sched_getaffinity(0, sizeof(before), &before) == 0);
+  if (CPU_COUNT(&before) < 2) return;
+  ThreadPool pool(2);
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(static_cast<size_t>(sched_getcpu()), &one);
+  REQUIRE(sched_setaffinity(0, sizeof(one), &one) == 0);
+  const auto caller = std::this_thread::get_id();
+  std::atomic<int> done{0}, kept{0}, narrowed{0};
+  for (int round = 0; round < 50; ++round) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));  // the worker sleeps
+    pool.parallel_for(64, 2, [&](int) {
+      done.fetch_add(1);
+      const auto end = std::chrono::steady_clock::now() + std::chrono::microseconds(20);
+      while (std::chrono::steady_clock::now() < end) {
+      }
+      if (std::this_thread::get_id() == caller) return;
+      cpu_set_t own;
+      if (sched_getaffinity(0, sizeof(own), &own) != 0) return;
+      (CPU_EQUAL(&own, &before) ? kept : narrowed).fetch_add(1);
+    });
+  }
+  CHECK(sched_setaffinity(0, sizeof(before), &before) == 0);
+  CHECK(done.load() == 50 * 64);
+  CHECK(kept.load() > 0);
+  CHECK(narrowed.load() == 0);
+}
+#endif
 
 TEST_CASE("no more threads than asked for take part") {
   ThreadPool pool(8);
