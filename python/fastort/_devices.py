@@ -141,6 +141,9 @@ class OrtDevice:
             device_id: Its number among those of its kind.
             vendor_id: The vendor; -1 for what the name says.
 
+        Returns:
+            The device, whether or not the machine has it.
+
         Raises:
             Exception: If there is no such kind of device.
         """
@@ -228,6 +231,9 @@ class OrtMemoryInfo:
             device_mem_type: Whether the CPU reaches the memory.
             alignment: Bytes to which it is aligned; 0 for the default.
             allocator_type: How memory is taken.
+
+        Returns:
+            The description.
         """
         info = OrtMemoryInfo("Cpu", allocator_type, device_id, OrtMemType.DEFAULT)
         info.name = name
@@ -346,7 +352,14 @@ class OrtEpDevice:
         return info
 
     def create_sync_stream(self) -> Any:
-        """Always raises RuntimeError: a CPU has no streams."""
+        """Refuses: a CPU has no streams.
+
+        Returns:
+            Nothing, for it never returns.
+
+        Raises:
+            RuntimeError: Always.
+        """
         raise RuntimeError(f"{self.ep_name} has no streams: its work is done when a run returns")
 
 

@@ -371,6 +371,9 @@ class SessionOptions:
         Args:
             path: The file.
 
+        Returns:
+            The options of the file; what it does not name has its default.
+
         Raises:
             OSError: If the file cannot be read.
             ValueError: If it holds no options, or one that does not exist.

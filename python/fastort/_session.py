@@ -436,6 +436,10 @@ class InferenceSession:
         """Returns, for each node, where it runs, with which kernel, and why not with another.
 
         Kernels are chosen when a run shows the shapes, so that the text is complete after the first run.
+
+        Returns:
+            A text: the rewrites that changed the model, then for each plan its nodes with the provider and the kernel,
+            indented under them what was fused into a node and the kernels that stood in front, each with its reason.
         """
         return self._sess.explain()
 

@@ -156,15 +156,28 @@ class SparseTensor:
         return self._csr
 
     def as_blocksparse_view(self) -> SparseCooView:
-        """Raises RuntimeError: no tensor here is made of blocks."""
+        """Refuses: no tensor here is made of blocks.
+
+        Returns:
+            Nothing, for it never returns.
+
+        Raises:
+            RuntimeError: Always.
+        """
         self._check_format(OrtSparseFormat.ORT_SPARSE_BLOCK_SPARSE)
         raise AssertionError
 
     def to_cuda(self, ort_device: OrtDevice) -> SparseTensor:
-        """Raises RuntimeError: this build has no CUDA.
+        """Refuses: this build has no CUDA.
 
         Args:
             ort_device: Ignored.
+
+        Returns:
+            Nothing, for it never returns.
+
+        Raises:
+            RuntimeError: Always.
         """
         raise RuntimeError("Cuda is not available in this build of fastort; sparse tensors stay on the CPU")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -62,6 +63,24 @@ def test_ruff_check() -> None:
 def test_mypy() -> None:
     done = call(*module("mypy"), "python/fastort")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_pyright() -> None:
+    done = call(*module("basedpyright"), "--level", "error")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_stub_and_the_engine_agree() -> None:
+    name = pinned("mypy") and "mypy.stubtest"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-m", name, "fastort._engine", "--concise"]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False, env=environment)
+    # pybind11 gives classes a metaclass, and those that Python cannot make an __init__ that refuses everything.
+    told = [
+        line for line in done.stdout.splitlines() if not re.search(r"metaclass differs|__init__ is inc.*\*args", line)
+    ]
+    assert not told, "\n".join(told)
+    assert "fastort._engine" in done.stdout, done.stdout + done.stderr
 
 
 def test_shell_scripts_parse() -> None:

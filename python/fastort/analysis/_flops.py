@@ -153,6 +153,9 @@ def count_flops(model: Model, feeds: Mapping[str, Any]) -> Count:
 
     Returns:
         The operations.
+
+    Raises:
+        RuntimeError: If the model does not run on these feeds.
     """
     loaded = load_model(model)
     nodes = list(loaded.graph.node)
