@@ -95,13 +95,25 @@ void check_heads(InferContext& context, const Heads& q, const Heads& k, const He
 }
 
 bool has_all_shapes(const InferContext& context) {
-  return context.has_shape(kQ) && context.has_shape(kK) && context.has_shape(kV);
+  const bool past = !context.has_input(kPastK) || (context.has_shape(kPastK) && context.has_shape(kPastV));
+  return past && context.has_shape(kQ) && context.has_shape(kK) && context.has_shape(kV);
 }
 
 Shape output_shape(const InferContext& context, const Heads& q, const Heads& v, bool rows_first, bool merged) {
   if (!rows_first) return {q.batch, q.heads, q.rows, v.size};
   if (!merged) return {q.batch, q.rows, q.heads, v.size};
   return {q.batch, q.rows, context.symbols.mul(q.heads, v.size)};
+}
+
+// Of the past and the new ones.
+Dim all_rows(const InferContext& context, const Heads& k, const Heads& v) {
+  if (!context.has_input(kPastK)) return k.rows;
+  const Shape &past_k = context.shape(kPastK), &past_v = context.shape(kPastV);
+  if (past_k.rank() != 4 || past_v.rank() != 4 || differ(past_k[0], k.batch) || differ(past_k[1], k.heads) ||
+      differ(past_k[3], k.size) || differ(past_v[0], v.batch) || differ(past_v[1], v.heads) ||
+      differ(past_v[3], v.size) || differ(past_k[2], past_v[2]))
+    context.fail("past_key and past_value must be [batch, heads of K, past length, head size]");
+  return context.symbols.add(past_k[2], k.rows);
 }
 
 void infer_attention(InferContext& context) {
@@ -111,22 +123,13 @@ void infer_attention(InferContext& context) {
   if (context.has_input(kPastK) != context.has_input(kPastV)) context.fail("past_key and past_value go together");
   const DataType type = context.type(kQ);
   const int outputs = context.num_outputs();
-  if (!has_all_shapes(context) ||
-      (context.has_input(kPastK) && (!context.has_shape(kPastK) || !context.has_shape(kPastV)))) {
+  if (!has_all_shapes(context)) {
     for (int i = 0; i < outputs; ++i) context.out(i, type);
     return;
   }
   const Heads q = heads_at(context, kQ), k = heads_at(context, kK), v = heads_at(context, kV);
   check_heads(context, q, k, v);
-  Dim keys = k.rows;
-  if (context.has_input(kPastK)) {
-    const Shape &past_k = context.shape(kPastK), &past_v = context.shape(kPastV);
-    if (past_k.rank() != 4 || past_v.rank() != 4 || differ(past_k[0], k.batch) || differ(past_k[1], k.heads) ||
-        differ(past_k[3], k.size) || differ(past_v[0], v.batch) || differ(past_v[1], v.heads) ||
-        differ(past_v[3], v.size) || differ(past_k[2], past_v[2]))
-      context.fail("past_key and past_value must be [batch, heads of K, past length, head size]");
-    keys = context.symbols.add(past_k[2], k.rows);
-  }
+  const Dim keys = all_rows(context, k, v);
   if (context.has_shape(kLengths) &&
       (context.shape(kLengths).rank() != 1 || differ(context.shape(kLengths)[0], q.batch)))
     context.fail("nonpad_kv_seqlen must have one length for each batch item");
@@ -140,7 +143,11 @@ void infer_fused(InferContext& context) {
   if (!context.has_input(kQ) || !context.has_input(kK) || !context.has_input(kV))
     context.fail("Q, K and V are required");
   check_types(context);
-  if (!has_all_shapes(context)) return context.out(kY, context.type(kQ));
+  if (context.has_input(kPastK) != context.has_input(kPastV)) context.fail("past_key and past_value go together");
+  if (!has_all_shapes(context)) {
+    for (int i = 0; i < context.num_outputs(); ++i) context.out(i, context.type(kQ));
+    return;
+  }
   const Heads q = heads_at(context, kQ), k = heads_at(context, kK), v = heads_at(context, kV);
   check_heads(context, q, k, v);
   const std::string layout = context.attributes().get_string("output_layout", "BSHD");
@@ -148,6 +155,10 @@ void infer_fused(InferContext& context) {
   Shape shape = output_shape(context, q, v, layout != "BHSD", true);
   if (layout == "SBHD") std::swap(shape[0], shape[1]);
   context.out(kY, context.type(kQ), std::move(shape));
+  if (context.num_outputs() <= kPresentK) return;
+  const Dim rows = all_rows(context, k, v);
+  context.out(kPresentK, context.type(kQ), {k.batch, k.heads, rows, k.size});
+  context.out(kPresentV, context.type(kQ), {v.batch, v.heads, rows, v.size});
 }
 
 // ---- kernels -----------------------------------------------------------------------------------------------------
@@ -181,10 +192,8 @@ attention::Spec read_spec(const OpContext& context) {
     spec.k_cache.past = kPastK;
     spec.v_cache.past = kPastV;
   }
-  if (standard) {
-    spec.k_cache.present = kPresentK;
-    spec.v_cache.present = kPresentV;
-  }
+  spec.k_cache.present = kPresentK;
+  spec.v_cache.present = kPresentV;
   AttentionProblem& p = spec.problem;
   p.batch = q.batch;
   p.heads = q.heads;

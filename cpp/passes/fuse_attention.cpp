@@ -3,11 +3,16 @@
 #include <optional>
 
 #include "ops/core/evaluate.h"
+#include "passes/attention_operand.h"
 #include "passes/passes.h"
 #include "passes/view.h"
 
 namespace fastort {
 namespace {
+
+using attention::find_operand;
+using attention::Role;
+using attention::set_operand;
 
 // The pattern, from the scores to the product with V. Sizes are those of the scores [B,H,S,T] and of a head.
 struct Attention {
@@ -173,110 +178,6 @@ class ScoreMatcher {
   bool scaled_ = false;
 };
 
-// ---- operands ------------------------------------------------------------------------------------------------------
-
-// An operand as FusedAttention reads it.
-struct Operand {
-  ValueId value = kNoValue;
-  std::string layout;
-  int64_t parts = 1, part = 0;
-  Shape shape;  // to give to `value`
-  float scale = 1;
-};
-
-// How the pieces of [B,H,S,D] lie in the source of the view; nothing for any other order.
-std::optional<Operand> read_layout(const View& view, const std::vector<int> (&axes)[4], const Dim (&sizes)[4],
-                                   SymbolTable& symbols) {
-  const auto& [b, h, s, d] = axes;
-  const auto [batch, heads, rows, size] = sizes;
-  const std::vector<int> order = view.order();
-  Operand operand;
-  operand.value = view.source();
-  auto joined = [](std::initializer_list<const std::vector<int>*> lists) {
-    std::vector<int> all;
-    for (const auto* list : lists) all.insert(all.end(), list->begin(), list->end());
-    return all;
-  };
-  std::vector<int> picked;
-  for (int id : order)
-    if (view.piece(id).index >= 0) picked.push_back(id);
-  if (picked.size() > 1) return std::nullopt;
-  if (picked.empty()) {
-    if (order == joined({&b, &h, &s, &d})) {
-      operand.layout = "BHSD";
-      operand.shape = {batch, heads, rows, size};
-      return operand;
-    }
-    if (order == joined({&b, &h, &d, &s})) {
-      operand.layout = "BHDS";
-      operand.shape = {batch, heads, size, rows};
-      return operand;
-    }
-  } else {
-    const View::Piece& piece = view.piece(picked[0]);
-    if (!is_known(piece.size)) return std::nullopt;
-    operand.parts = piece.size;
-    operand.part = piece.index;
-  }
-  if (!is_known(heads) || !is_known(size)) return std::nullopt;
-  const Dim columns = symbols.mul(operand.parts, heads * size);
-  if (order == joined({&b, &s, &picked, &h, &d})) {
-    operand.layout = "BSHD";
-    operand.shape = {batch, rows, columns};
-    return operand;
-  }
-  if (order == joined({&s, &b, &picked, &h, &d})) {
-    operand.layout = "SBHD";
-    operand.shape = {rows, batch, columns};
-    return operand;
-  }
-  return std::nullopt;
-}
-
-enum class Role { Query, Key, Value };
-
-// Looks through the views behind an operand for a layout that needs no copy. Factors on the way join the scale, except
-// those of V.
-Operand find_operand(Sweep& sweep, ValueId id, bool transposed, const Dim (&sizes)[4], Role role) {
-  const bool is_key = role == Role::Key, scalable = role != Role::Value;
-  SymbolTable& symbols = *sweep.graph().symbols;
-  Operand best;
-  best.value = id;
-  best.layout = transposed ? "BHDS" : "BHSD";
-  best.shape =
-      transposed ? Shape{sizes[0], sizes[1], sizes[3], sizes[2]} : Shape{sizes[0], sizes[1], sizes[2], sizes[3]};
-  const auto start = View::of(sweep, id);
-  if (!start) return best;
-  View view = *start;
-  float scale = 1;
-  bool best_is_rows = false;
-  for (;;) {
-    const auto& a = view.axes();
-    const std::vector<int> axes[4] = {a[0], a[1], transposed ? a[3] : a[2], transposed ? a[2] : a[3]};
-    if (auto operand = read_layout(view, axes, sizes, symbols)) {
-      // The nearest to the source wins, but a layout with adjacent items is better than one of rows, which only K may
-      // have.
-      const bool items_adjacent = operand->layout != "BHDS";
-      if (items_adjacent || (is_key && !best_is_rows)) {
-        best = *operand;
-        best.scale = scale;
-        best_is_rows = items_adjacent;
-      }
-    }
-    if (view.step(sweep, true)) continue;
-    const Node* maker = scalable ? sweep.producer(view.source()) : nullptr;
-    if (!maker || !maker->domain.empty() || (maker->op_type != "Mul" && maker->op_type != "Div")) return best;
-    const bool commutes = maker->op_type == "Mul";
-    const auto right = sweep.scalar(maker->inputs[1]);
-    const auto left = commutes && !right ? sweep.scalar(maker->inputs[0]) : std::nullopt;
-    const auto factor = right ? right : left;
-    const ValueId other = maker->inputs[right ? 0 : 1];
-    if (!factor || *factor == 0 || !std::isfinite(*factor) || !sweep.same_shape(other, view.source())) return best;
-    scale *= commutes ? *factor : 1 / *factor;
-    view.rename_source(other);
-  }
-}
-
 // ---- the node ------------------------------------------------------------------------------------------------------
 
 bool rank_four(Sweep& sweep, ValueId id, Shape& shape) {
@@ -318,25 +219,18 @@ bool replace(Sweep& sweep, int index, const Attention& found) {
   const Dim q_sizes[4] = {found.batch, found.heads, found.queries, found.size};
   const Dim k_sizes[4] = {found.batch, found.heads, found.keys, found.size};
   const Dim v_sizes[4] = {found.batch, found.heads, found.keys, found.value_size};
-  Operand operands[3] = {find_operand(sweep, found.q, false, q_sizes, Role::Query),
-                         find_operand(sweep, found.k, found.k_transposed, k_sizes, Role::Key),
-                         find_operand(sweep, found.v, false, v_sizes, Role::Value)};
+  const attention::Operand operands[3] = {find_operand(sweep, found.q, false, q_sizes, Role::Query),
+                                          find_operand(sweep, found.k, found.k_transposed, k_sizes, Role::Key),
+                                          find_operand(sweep, found.v, false, v_sizes, Role::Value)};
   Node fused = make_node("FusedAttention", {});
   fused.domain = "fastort";
   fused.name = sweep.node(index).name;
   float scale = found.scale;
-  static constexpr const char* kNames[] = {"q", "k", "v"};
   for (int i = 0; i < 3; ++i) {
-    const Operand& operand = operands[i];
-    const ValueId value = emit_reshape(sweep, index, operand.value, operand.shape);
+    const ValueId value = set_operand(sweep, index, fused, i, operands[i]);
     if (value == kNoValue) return false;
     fused.inputs.push_back(value);
-    fused.attributes.set(std::string(kNames[i]) + "_layout", operand.layout);
-    if (operand.parts > 1) {
-      fused.attributes.set(std::string(kNames[i]) + "_parts", operand.parts);
-      fused.attributes.set(std::string(kNames[i]) + "_part", operand.part);
-    }
-    scale *= operand.scale;
+    scale *= operands[i].scale;
   }
   const ValueId mask = found.windows != kNoValue ? found.windows : found.mask;
   if (mask != kNoValue) fused.inputs.push_back(mask);

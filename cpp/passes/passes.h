@@ -18,6 +18,7 @@ int fold_batch_normalization(Graph& graph);
 int fuse_layer_normalization(Graph& graph);
 int recognize_activations(Graph& graph);
 int fuse_attention(Graph& graph);
+int fuse_past(Graph& graph);
 int move_transposes(Graph& graph);
 int fold_scales(Graph& graph);
 int fold_pads(Graph& graph);

@@ -31,6 +31,7 @@ constexpr Pass kPasses[] = {
     {"fuse_layer_normalization", 2, fuse_layer_normalization},
     {"recognize_activations", 2, recognize_activations},
     {"fuse_attention", 2, fuse_attention, true},
+    {"fuse_past", 2, fuse_past, true, true},
     {"move_transposes", 2, move_transposes},
     {"merge_views", 1, merge_views},
     {"fold_scales", 2, fold_scales},

@@ -78,13 +78,13 @@ Buffer::~Buffer() {
 
 void Buffer::forget(const std::byte*, size_t) noexcept {}
 
-// Blocks are kept by size class, four classes to each power of two, a few blocks each. A place in a class is one atomic
+// Blocks are kept by size class, four classes to each power of two. A place in a class is one atomic
 // pointer: taking exchanges it with null and giving fills an empty one, so nobody waits and nothing can be taken twice.
 struct BufferPool::Impl {
   static constexpr int kMinLog2 = 6;
   static constexpr int kMaxLog2 = 40;
   static constexpr int kClasses = (kMaxLog2 - kMinLog2) * 4 + 1;
-  static constexpr int kPlaces = 8;
+  static constexpr int kPlaces = 64;  // a decoder has dozens of outputs of one size
 
   explicit Impl(size_t max_idle) : max_idle_bytes(max_idle) {}
 
