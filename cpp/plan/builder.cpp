@@ -13,13 +13,14 @@ class Builder {
  public:
   explicit Builder(Draft& draft) : draft_(draft) {}
 
+  // Behind a walk.
   void build() {
-    walk(draft_);
+    draft_.plan->end = draft_.end;
     mark_leaving();
     std::vector<ValueId> read_plain;
     count_uses(read_plain);
     choose_layouts(draft_.graph, draft_.planned, read_plain);
-    if (draft_.services.choice.measured && use_measured_times(draft_))
+    if (draft_.services->choice.measured && use_measured_times(draft_))
       choose_layouts(draft_.graph, draft_.planned, read_plain);
     prepare_all();
     Emitter(draft_).run();
@@ -53,29 +54,29 @@ class Builder {
 
   void count_uses(std::vector<ValueId>& read_plain) {
     for (const Item& item : draft_.order) {
-      const Node& node = draft_.graph.nodes[static_cast<size_t>(item.node)];
-      for (ValueId id : node.inputs) {
+      for (ValueId id : draft_.inputs_of(item.node)) {
         if (id == kNoValue) continue;
         if (item.kind != Item::Kind::Compute) read_plain.push_back(id);
         const Known& entry = draft_.values[at(id)];
-        if (item.kind == Item::Kind::Compute || item.kind == Item::Kind::Dynamic) draft_.host_reads.insert(entry.root);
+        const bool on_host = item.kind == Item::Kind::Compute || item.kind == Item::Kind::Dynamic;
+        if (on_host && draft_.services->device) draft_.host_reads.insert(entry.root);
         if (item.kind != Item::Kind::View && entry.root != kNoValue) ++draft_.uses[at(entry.root)];
       }
     }
     for (ValueId id : draft_.leaving) {
       ++draft_.uses[at(draft_.values[at(id)].root)];
-      draft_.host_reads.insert(draft_.values[at(id)].root);
+      if (draft_.services->device) draft_.host_reads.insert(draft_.values[at(id)].root);
       read_plain.push_back(id);
     }
   }
 
-  // Makes the kernels of all nodes, which packs their weights: the largest ones by all threads together, the others
-  // side by side.
+  // Makes the kernels that are not there yet, which packs their weights: the largest ones by all threads together, the
+  // others side by side.
   void prepare_all() {
     constexpr size_t kLarge = size_t{16} << 20;
-    draft_.kernels.resize(draft_.planned.size());
     std::vector<size_t> small;
     for (size_t n = 0; n < draft_.planned.size(); ++n) {
+      if (is_prepared(draft_.planned[n])) continue;
       const auto& inputs = draft_.planned[n].inputs;
       const bool large = std::any_of(inputs.begin(), inputs.end(), [](const TensorDesc& desc) {
         return desc.constant && desc.constant->bytes() >= kLarge;
@@ -83,18 +84,23 @@ class Builder {
       if (!large)
         small.push_back(n);
       else
-        prepare_one(n);
+        prepare_one(draft_.planned[n]);
     }
     constexpr size_t kPiece = 4;
-    const Parallel parallel(ThreadPool::instance(), draft_.services.options.threads);
+    const Parallel parallel(ThreadPool::instance(), draft_.services->options.threads);
     parallel.chunks(static_cast<int>((small.size() + kPiece - 1) / kPiece), [&](int piece) {
       const size_t begin = static_cast<size_t>(piece) * kPiece;
-      for (size_t i = begin; i < std::min(begin + kPiece, small.size()); ++i) prepare_one(small[i]);
+      for (size_t i = begin; i < std::min(begin + kPiece, small.size()); ++i) prepare_one(draft_.planned[small[i]]);
     });
   }
 
-  void prepare_one(size_t n) {
-    PlannedNode& planned = draft_.planned[n];
+  static bool is_prepared(const PlannedNode& planned) {
+    const Option& option = planned.option();
+    return planned.kernel && planned.made_by == option.candidate && planned.made_with.in == option.variant.in &&
+           planned.made_with.out == option.variant.out;
+  }
+
+  void prepare_one(PlannedNode& planned) {
     const Option& option = planned.option();
     for (size_t i = 0; i < planned.inputs.size(); ++i) {
       planned.inputs[i].layout = input_layout(planned, option, static_cast<int>(i));
@@ -102,8 +108,12 @@ class Builder {
     for (size_t i = 0; i < planned.outputs.size(); ++i) {
       planned.outputs[i].layout = output_layout(planned, option, static_cast<int>(i));
     }
-    draft_.kernels[n] = prepare(draft_, *option.candidate, draft_.graph.nodes[static_cast<size_t>(planned.node)],
-                                planned.inputs, planned.outputs);
+    planned.kernel = prepared(prepare(draft_, *option.candidate, draft_.graph.nodes[static_cast<size_t>(planned.node)],
+                                      planned.inputs, planned.outputs),
+                              planned.holders);
+    planned.decision = nullptr;
+    planned.made_by = option.candidate;
+    planned.made_with = option.variant;
   }
 
   Draft& draft_;
@@ -113,21 +123,38 @@ class Builder {
 
 size_t Instance::footprint() const {
   size_t bytes = sizeof(Instance) + steps.size() * sizeof(Step) + slots.size() * sizeof(Slot);
-  for (const Decision& decision : decisions) {
+  for (const auto& decision : decisions) {
     bytes += sizeof(Decision);
-    for (const std::string& refusal : decision.refusals) bytes += sizeof(refusal) + refusal.capacity();
-    for (const std::string& note : decision.notes) bytes += sizeof(note) + note.capacity();
+    for (const std::string& refusal : decision->refusals) bytes += sizeof(refusal) + refusal.capacity();
+    for (const std::string& note : decision->notes) bytes += sizeof(note) + note.capacity();
   }
   // A prepared kernel is a few hundred bytes to a few kilobytes (generated code is shared by oneDNN's own cache).
   return bytes + kernels.size() * 1024;
 }
 
-std::shared_ptr<const Instance> make_instance(const Program& program, int begin, std::span<const PlanInput> inputs,
-                                              const PlanServices& services) {
-  Draft draft(program, begin, inputs, services);
-  Builder(draft).build();
+Planner::Planner(const Program& program, int begin) : program_(program), begin_(begin) {}
+
+Planner::~Planner() = default;
+
+std::shared_ptr<const Instance> Planner::plan(std::span<const PlanInput> inputs, const PlanServices& services) {
+  // Held here, so that a draft that an exception leaves half done is dropped.
+  std::unique_ptr<Draft> draft = std::move(draft_);
+  if (draft) {
+    draft->services = &services;
+    if (!draft->restart(inputs) || !walk_again(*draft)) draft = nullptr;
+  }
+  if (!draft) {
+    draft = std::make_unique<Draft>(program_, begin_);
+    draft->services = &services;
+    draft->start(inputs);
+    walk(*draft);
+  }
+  Builder(*draft).build();
   if (services.choice.measured) services.choice.measured->settle();
-  return std::move(draft.plan);
+  std::shared_ptr<const Instance> plan = std::move(draft->plan);
+  // Where a node runs is decided for all of them together, and trials leave their times in place of the costs.
+  if (!services.device && !services.choice.measured) draft_ = std::move(draft);
+  return plan;
 }
 
 }  // namespace fastort

@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "ops/op.h"
+#include "plan/instance.h"
 
 namespace fastort {
 
@@ -25,6 +25,13 @@ struct PlannedNode {
   std::vector<std::string> refusals;
   std::vector<std::string> notes;  // how the choice was made, where it is not by the cost rule
   int chosen = 0;
+
+  // Made for the inputs, outputs and option above; nullptr where they are not made yet.
+  std::shared_ptr<const Prepared> kernel;
+  std::shared_ptr<const Decision> decision;
+  const Candidate* made_by = nullptr;
+  Variant made_with;
+  std::vector<std::shared_ptr<Tensor>> holders;  // of the inputs' constants
 
   const Option& option() const { return options[static_cast<size_t>(chosen)]; }
 };

@@ -46,36 +46,34 @@ void Emitter::run() {
 
 void Emitter::emit_compute(PlannedNode& planned) {
   const Node& node = draft_.graph.nodes[static_cast<size_t>(planned.node)];
-  const Option option = planned.option();
-  auto kernel = std::move(draft_.kernels[static_cast<size_t>(&planned - draft_.planned.data())]);
-  const uint32_t unread = kernel->unread_inputs();
+  const Option& option = planned.option();
+  const uint32_t unread = planned.kernel->unread_inputs;
   std::vector<int> storages;
   for (size_t i = 0; i < planned.inputs.size(); ++i) {
     // The plain form of a packed weight stays out of memory.
     const bool read = node.inputs[i] != kNoValue && !(i < 32 && (unread >> i) & 1u);
-    if (read) reorder_into_join(planned, *kernel, i);
+    if (read) reorder_into_join(planned, *planned.kernel->kernel, i);
     storages.push_back(read ? steps_.storage_of(node.inputs[i], planned.inputs[i].layout) : -1);
   }
-  const bool in_place = drop_parts(planned, *kernel, storages);
+  const bool in_place = drop_parts(planned, *planned.kernel->kernel, storages);
   for (size_t i = 0; i < planned.outputs.size() && !in_place; ++i) {
     storages.push_back(node.outputs[i] == kNoValue ? -1 : output_storage(planned, i, storages));
   }
   for (ValueId id : node.inputs) {
     if (id != kNoValue) --draft_.uses[at(draft_.known(id).root)];
   }
-  if (!in_place) steps_.add_step(std::move(kernel), planned.node, storages, planned.inputs.size());
-  draft_.plan->decisions.push_back({planned.node,
-                                    in_place ? "in place" : option.candidate->name,
-                                    kCpu,
-                                    option.variant.in,
-                                    option.variant.out,
-                                    std::move(planned.refusals),
-                                    std::move(planned.notes),
-                                    {},
-                                    {}});
-  if (!draft_.services.keep_types) return;
-  draft_.plan->decisions.back().inputs = planned.inputs;
-  draft_.plan->decisions.back().outputs = planned.outputs;
+  if (!in_place) steps_.add_step(planned.kernel, planned.node, storages, planned.inputs.size());
+  const char* const shown = in_place ? "in place" : option.candidate->name;
+  if (!planned.decision || planned.decision->candidate != shown) {
+    Decision decision{planned.node,  shown, kCpu, option.variant.in, option.variant.out, planned.refusals,
+                      planned.notes, {},    {}};
+    if (draft_.services->keep_types) {
+      decision.inputs = planned.inputs;
+      decision.outputs = planned.outputs;
+    }
+    planned.decision = std::make_shared<const Decision>(std::move(decision));
+  }
+  draft_.plan->decisions.push_back(planned.decision);
 }
 
 // Where part `i` of a join lies in another layout, its reorder writes it where it belongs.
@@ -229,40 +227,51 @@ int Emitter::output_storage(const PlannedNode& planned, size_t i, std::span<cons
 
 void Emitter::emit_dynamic(int index) {
   const Node& node = draft_.graph.nodes[static_cast<size_t>(index)];
-  FrameInfo frame;
+  const auto [found, fresh] = draft_.dynamic.try_emplace(index);
+  DynamicNode& dynamic = found->second;
+  if (fresh) prepare_dynamic(index, dynamic);
   std::vector<int> storages;
   for (ValueId id : node.inputs) {
-    frame.inputs.emplace_back();
     int storage = -1;
     if (id != kNoValue && draft_.known(id).state == Known::State::Planned) {
-      frame.inputs.back() = draft_.known(id).desc;
-      frame.inputs.back().layout = Layout::Plain;
-      if (!draft_.known(id).value.empty()) frame.inputs.back().constant = draft_.keep(draft_.known(id).value);
       storage = steps_.storage_of(id, Layout::Plain);
       --draft_.uses[at(draft_.known(id).root)];
     }
     storages.push_back(storage);
   }
+  storages.resize(node.inputs.size() + node.outputs.size(), -1);
+  Step& step = steps_.add_step(dynamic.kernel, index, storages, node.inputs.size());
+  step.frame = static_cast<int32_t>(draft_.plan->frames.size());
+  draft_.plan->frames.push_back(dynamic.frame);
+  draft_.plan->decisions.push_back(dynamic.decision);
+}
+
+void Emitter::prepare_dynamic(int index, DynamicNode& dynamic) const {
+  const Node& node = draft_.graph.nodes[static_cast<size_t>(index)];
+  std::vector<std::shared_ptr<Tensor>> holders;
+  for (ValueId id : node.inputs) {
+    TensorDesc& input = dynamic.frame.inputs.emplace_back();
+    if (id == kNoValue || draft_.known(id).state != Known::State::Planned) continue;
+    input = draft_.known(id).desc;
+    if (!draft_.known(id).value.empty() && !input.constant) input.constant = keep(draft_.known(id).value, holders);
+  }
   std::vector<TensorDesc> outputs;
   for (ValueId id : node.outputs) {
     outputs.emplace_back();
     if (id != kNoValue) outputs.back().type = draft_.graph.value(id).type.element;
-    storages.push_back(-1);
   }
   const OpDef& op = draft_.program.op(index);
   const bool hands_on = op.flags & kView;
   auto kernel = hands_on ? make_kernel([](const KernelArgs& args) { args.frame->set_output(0, args.frame->input(0)); })
-                         : prepare(draft_, op.cpu.front(), node, frame.inputs, outputs);
-  const char* candidate = hands_on ? "hand on" : op.cpu.front().name;
-  Step& step = steps_.add_step(std::move(kernel), index, storages, node.inputs.size());
-  step.frame = static_cast<int32_t>(draft_.plan->frames.size());
-  draft_.plan->frames.push_back(std::move(frame));
-  std::vector<std::string> refusals;
-  if (draft_.services.device)
-    refusals.push_back(std::string(draft_.services.device->name()) + ": shapes or values that only the run shows");
-  draft_.plan->decisions.push_back(
-      {index, candidate, kCpu, Layout::Plain, Layout::Plain, std::move(refusals), {}, {}, {}});
-  if (draft_.services.keep_types) draft_.plan->decisions.back().inputs = draft_.plan->frames.back().inputs;
+                         : prepare(draft_, op.cpu.front(), node, dynamic.frame.inputs, outputs);
+  dynamic.kernel = prepared(std::move(kernel), std::move(holders));
+  Decision decision{index, hands_on ? "hand on" : op.cpu.front().name, kCpu, Layout::Plain, Layout::Plain, {}, {}, {},
+                    {}};
+  if (draft_.services->device)
+    decision.refusals.push_back(std::string(draft_.services->device->name()) +
+                                ": shapes or values that only the run shows");
+  if (draft_.services->keep_types) decision.inputs = dynamic.frame.inputs;
+  dynamic.decision = std::make_shared<const Decision>(std::move(decision));
 }
 
 // Copies and reorders for leaving values that no step wrote in place.

@@ -26,6 +26,7 @@ class Emitter {
   bool others_done(int storage, ValueId root);
   int output_storage(const PlannedNode& planned, size_t i, std::span<const int> input_storages);
   void emit_dynamic(int index);
+  void prepare_dynamic(int index, DynamicNode& dynamic) const;
   void emit_leaving();
 
   Draft& draft_;

@@ -31,14 +31,16 @@ void DeviceEmitter::segment(std::span<const int> nodes) {
     device_.add_work(placed.node, label, std::move(placed.form.work), inputs, outputs);
     for (ValueId id : node.inputs)
       if (id != kNoValue) --draft_.uses[at(draft_.known(id).root)];
-    Decision& decision = draft_.plan->decisions.emplace_back();
+    Decision decision;
     decision.node = placed.node;
     const bool half = !placed.form.outputs.empty() && placed.form.outputs.front().type == DataType::Float16;
     decision.candidate = half ? "shader, float16" : "shader";
-    decision.provider = draft_.services.device->name();
-    if (!draft_.services.keep_types) continue;
-    decision.inputs = placed.inputs;
-    decision.outputs = placed.outputs;
+    decision.provider = draft_.services->device->name();
+    if (draft_.services->keep_types) {
+      decision.inputs = placed.inputs;
+      decision.outputs = placed.outputs;
+    }
+    draft_.plan->decisions.push_back(std::make_shared<const Decision>(std::move(decision)));
   }
   for (const int index : nodes) {
     const DeviceNode& placed = draft_.device_nodes[static_cast<size_t>(index)];
@@ -88,7 +90,7 @@ DeviceOperand DeviceEmitter::operand(ValueId id, const TensorDesc& desc, DataTyp
   const DeviceOperand inputs[] = {forms.of(other)}, outputs[] = {result};
   if (desc.shape.count() != 0)
     device_.add_work(node, label,
-                     conversion(desc.shape.count(), type == DataType::Float16, draft_.services.device->traits()),
+                     conversion(desc.shape.count(), type == DataType::Float16, draft_.services->device->traits()),
                      inputs, outputs);
   return forms.of(type) = result;
 }
@@ -107,19 +109,24 @@ int DeviceEmitter::host_storage(ValueId id, const TensorDesc& desc) {
 
 void DeviceEmitter::finish() {
   if (device_.empty()) return;
-  auto kernels = draft_.services.device->compile(device_.finish());
+  auto kernels = draft_.services->device->compile(device_.finish());
   const auto state = static_cast<int32_t>(draft_.plan->stateful.size());
   draft_.plan->stateful.push_back(kernels.front().get());
+  std::vector<std::shared_ptr<Tensor>> holders;
+  for (DeviceNode& node : draft_.device_nodes) holders.insert(holders.end(), node.holders.begin(), node.holders.end());
   for (size_t i = 0; i < kernels.size(); ++i) {
     Step& step = draft_.plan->steps[static_cast<size_t>(device_steps_[i])];
     step.kernel = kernels[i].get();
     step.state = state;
-    draft_.plan->kernels.push_back(std::move(kernels[i]));
+    auto made = std::make_shared<Prepared>();
+    made->kernel = std::move(kernels[i]);
+    made->holders = holders;
+    draft_.plan->kernels.push_back(std::move(made));
   }
 }
 
 void DeviceEmitter::find_uses() {
-  if (!device_steps_.empty()) find_device_uses(*draft_.plan, device_steps_, draft_.services.device->device());
+  if (!device_steps_.empty()) find_device_uses(*draft_.plan, device_steps_, draft_.services->device->device());
 }
 
 }  // namespace fastort

@@ -66,6 +66,15 @@ struct Decision {
   std::vector<TensorDesc> inputs, outputs;
 };
 
+// A kernel with what its plans ask of it. Plans of neighbouring shapes share those that are the same.
+struct Prepared {
+  std::unique_ptr<Kernel> kernel;
+  size_t workspace_bytes = 0;
+  uint32_t unread_inputs = 0;
+  bool stateful = false;                         // wants a state in each context
+  std::vector<std::shared_ptr<Tensor>> holders;  // tensors whose addresses the kernel or its frame keeps
+};
+
 // A plan for concrete shapes: nodes [begin, end) of a program as a flat list of steps. Immutable once built, shared by
 // the contexts that run it. A plan ends where the next node needs a shape or a value that is known only when the run
 // has come that far.
@@ -76,15 +85,14 @@ struct Instance {
   std::vector<Slot> slots;
   std::vector<External> externals;
   std::vector<FrameInfo> frames;
-  std::vector<Decision> decisions;
+  std::vector<std::shared_ptr<const Decision>> decisions;
   size_t arena_bytes = 0;
-  std::vector<std::unique_ptr<Kernel>> kernels;
+  std::vector<std::shared_ptr<const Prepared>> kernels;
   std::vector<const Kernel*> stateful;  // kernels that want a state in each context
   std::vector<DeviceUse> device_uses;
   int device_state = -1;         // among the states, of the segments' kernels
   const void* device = nullptr;  // see DeviceBuffer::device()
   std::vector<Tensor> constants;
-  std::vector<std::shared_ptr<Tensor>> holders;  // tensors whose addresses kernels and frames keep
   // Values known at planning time that a later plan or the caller reads.
   std::vector<std::pair<ValueId, Tensor>> known;
   // Bytes that the instance itself holds, for the cache's bound.
@@ -111,8 +119,21 @@ struct PlanServices {
   KernelChoice choice = {};
 };
 
-// Plans the nodes from `begin` on as far as shapes are known; at least one node, or Error.
-std::shared_ptr<const Instance> make_instance(const Program& program, int begin, std::span<const PlanInput> inputs,
-                                              const PlanServices& services);
+struct Draft;
+
+// Makes the plans that start at one node of a program. What it found out for a plan serves the next one: nodes whose
+// inputs are as they were are not looked at again, and keep their kernels. Used by one thread at a time.
+class Planner {
+ public:
+  Planner(const Program& program, int begin);
+  ~Planner();
+  // Plans the nodes as far as shapes are known; at least one node, or Error.
+  std::shared_ptr<const Instance> plan(std::span<const PlanInput> inputs, const PlanServices& services);
+
+ private:
+  const Program& program_;
+  int begin_;
+  std::unique_ptr<Draft> draft_;  // of the latest plan
+};
 
 }  // namespace fastort

@@ -24,7 +24,7 @@ PartHomes::PartHomes(const Draft& draft) : homes_(draft.graph.values.size()) {
     }
   };
   for (size_t n = draft.planned.size(); n-- > 0;) {
-    const PartsKernel* join = parts_kernel(draft.kernels[n].get());
+    const PartsKernel* join = parts_kernel(draft.planned[n].kernel->kernel.get());
     if (!join || join->kind() != PartsKernel::Kind::Join) continue;
     const PlannedNode& planned = draft.planned[n];
     const Node& node = draft.graph.nodes[at(planned.node)];
@@ -38,7 +38,7 @@ PartHomes::PartHomes(const Draft& draft) : homes_(draft.graph.values.size()) {
       const Maker& maker = makers[at(root)];
       if (maker.planned < 0 || homes_[at(root)].join >= 0 || draft.written_as.contains(at(root))) continue;
       // A split leaves its parts in its input.
-      const PartsKernel* made_by = parts_kernel(draft.kernels[static_cast<size_t>(maker.planned)].get());
+      const PartsKernel* made_by = parts_kernel(draft.planned[static_cast<size_t>(maker.planned)].kernel->kernel.get());
       if (made_by && made_by->kind() == PartsKernel::Kind::Split) continue;
       const TensorDesc& made = draft.planned[static_cast<size_t>(maker.planned)].outputs[maker.output];
       const size_t bytes = physical_bytes(part, part.layout);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <unordered_map>
@@ -26,6 +27,9 @@ struct Known {
   bool made_here = false;     // by a node of this plan
 };
 
+// Whether plans cannot tell the one from the other.
+bool same(const Known& a, const Known& b);
+
 // Takes the contents of a value; those of small integer tensors as sizes, too.
 inline void set_value(Known& known, const Tensor& tensor) {
   known.value = tensor;
@@ -44,11 +48,22 @@ struct Item {
   int planned = -1;  // index into Draft::planned for Compute, into Draft::device_nodes for Device
 };
 
+// What became of a node in the walk. `Known`: its results are known, and nothing is left to run.
+enum class Fate : uint8_t { None, Known, View, Compute, Dynamic, Device };
+
+// A node whose kernel goes through a frame.
+struct DynamicNode {
+  FrameInfo frame;
+  std::shared_ptr<const Prepared> kernel;
+  std::shared_ptr<const Decision> decision;
+};
+
 // A node that runs on the device.
 struct DeviceNode {
   int node = -1;
   std::vector<TensorDesc> inputs, outputs;
   DeviceForm form;
+  std::vector<std::shared_ptr<Tensor>> holders;  // of the constants that these point to
 };
 
 // What is noted of values, found by their small numbers.
@@ -59,6 +74,7 @@ class Notes {
   bool contains(size_t key) const { return items_[key] != none_; }
   T& operator[](size_t key) { return items_[key]; }
   const T& operator[](size_t key) const { return items_[key]; }
+  void clear() { std::fill(items_.begin(), items_.end(), none_); }
 
  private:
   T none_;
@@ -67,29 +83,42 @@ class Notes {
 
 inline size_t at(ValueId id) { return static_cast<size_t>(id); }
 
-// A plan in the making: what one stage finds out and the next ones read.
+// A plan in the making: what one stage finds out and the next ones read. It stays behind for the next plan.
 struct Draft {
-  Draft(const Program& from, int begin, std::span<const PlanInput> inputs, const PlanServices& with);
+  Draft(const Program& from, int begin);
+
+  // Takes the inputs of the first plan.
+  void start(std::span<const PlanInput> inputs);
+  // Takes those of a next one, and marks as changed what is not as it was; false where they differ in more than sizes
+  // and contents.
+  bool restart(std::span<const PlanInput> inputs);
 
   // What is known of a value; a constant of the graph is known from its first reader on.
   Known& known(ValueId id);
-  // The tensor at an address that lives as long as the plan.
-  const Tensor* keep(const Tensor& tensor);
   uint32_t add_external(External external);
   OpContext context(const Node& node, std::span<const TensorDesc> inputs, std::span<const TensorDesc> outputs) const {
-    return {node, inputs, outputs, services.options, services.packs, services.compile_body};
+    return {node, inputs, outputs, services->options, services->packs, services->compile_body};
+  }
+  std::span<const ValueId> inputs_of(int node) const {
+    const auto i = static_cast<size_t>(node);
+    return std::span(node_inputs_).subspan(first_input_[i], first_input_[i + 1] - first_input_[i]);
   }
 
   const Program& program;
   const Graph& graph;
-  const PlanServices& services;
+  const PlanServices* services = nullptr;  // of the plan that is made
   std::shared_ptr<Instance> plan;
   SymbolTable symbols;
-  std::vector<Known> values;
 
   // By the walk.
+  int end = 0;
+  std::vector<Known> values;
+  std::vector<char> changed;    // of the values: not as they were for the plan before
+  std::vector<Fate> fates;      // of the nodes
+  std::vector<int> planned_at;  // of the nodes with a kernel: index into `planned`
   std::vector<Item> order;
   std::vector<PlannedNode> planned;
+  std::unordered_map<int, DynamicNode> dynamic;  // by node
   std::vector<DeviceNode> device_nodes;
 
   // By the look at who reads what.
@@ -97,13 +126,20 @@ struct Draft {
   Notes<ValueId> written_as;               // root -> the leaving value whose external is its memory
   Notes<int> external_of;                  // index among the externals
   Notes<int> uses;                         // of a root's memory by steps not yet written
-  std::unordered_set<ValueId> host_reads;  // roots that the host or the caller reads
-
-  std::vector<std::unique_ptr<Kernel>> kernels;  // of `planned`
-  std::vector<std::shared_ptr<Tensor>> holders;
+  std::unordered_set<ValueId> host_reads;  // with a device: roots that the host or the caller reads
 
  private:
-  std::unordered_map<const void*, std::shared_ptr<Tensor>> kept_;
+  void begin_plan(std::span<const PlanInput> inputs);
+
+  int begin_;
+  std::vector<size_t> first_input_;  // of each node among node_inputs_
+  std::vector<ValueId> node_inputs_;
 };
+
+// The tensor at an address that lives as long as `holders`.
+const Tensor* keep(const Tensor& tensor, std::vector<std::shared_ptr<Tensor>>& holders);
+
+// A kernel with what is asked of it.
+std::shared_ptr<const Prepared> prepared(std::unique_ptr<Kernel> kernel, std::vector<std::shared_ptr<Tensor>> holders);
 
 }  // namespace fastort

@@ -86,7 +86,7 @@ void StepList::add_reorder(int from, Layout from_layout, int to, Layout to_layou
     kernels::reorder(args.in<std::byte>(0), from_layout, args.out<std::byte>(0), to_layout, shape, size, args.parallel);
   });
   const int storages[] = {from, to};
-  add_step(std::move(kernel), -1, storages, 1);
+  add_step(prepared(std::move(kernel), {}), -1, storages, 1);
 }
 
 void StepList::add_copy(int from, int to, const TensorDesc& desc) {
@@ -102,22 +102,23 @@ void StepList::add_copy(int from, int to, const TensorDesc& desc) {
         });
       });
   const int storages[] = {from, to};
-  add_step(std::move(kernel), -1, storages, 1);
+  add_step(prepared(std::move(kernel), {}), -1, storages, 1);
 }
 
-Step& StepList::add_step(std::unique_ptr<Kernel> kernel, int node, std::span<const int> storages, size_t num_inputs) {
+Step& StepList::add_step(std::shared_ptr<const Prepared> kernel, int node, std::span<const int> storages,
+                         size_t num_inputs) {
   Step step;
-  step.kernel = kernel.get();
+  step.kernel = kernel->kernel.get();
   step.node = node;
   place_operands(step, storages, num_inputs);
-  if (const size_t bytes = kernel->workspace_bytes()) {
+  if (kernel->workspace_bytes) {
     Storage workspace;
-    workspace.bytes = bytes;
+    workspace.bytes = kernel->workspace_bytes;
     workspaces_.emplace_back(step_index(), add_storage(workspace));
   }
-  if (kernel->make_state()) {
+  if (kernel->stateful) {
     step.state = static_cast<int32_t>(draft_.plan->stateful.size());
-    draft_.plan->stateful.push_back(kernel.get());
+    draft_.plan->stateful.push_back(step.kernel);
   }
   draft_.plan->kernels.push_back(std::move(kernel));
   draft_.plan->steps.push_back(step);
@@ -162,7 +163,6 @@ void StepList::finish() {
   for (const auto& [step, storage] : workspaces_) {
     draft_.plan->steps[static_cast<size_t>(step)].workspace_offset = offset(storage);
   }
-  draft_.plan->holders = std::move(draft_.holders);
 }
 
 }  // namespace fastort

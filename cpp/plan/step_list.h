@@ -33,7 +33,7 @@ class StepList {
   int step_index() const { return static_cast<int>(draft_.plan->steps.size()); }
 
   // `storages`: inputs, then outputs; -1 for one that is left out.
-  Step& add_step(std::unique_ptr<Kernel> kernel, int node, std::span<const int> storages, size_t num_inputs);
+  Step& add_step(std::shared_ptr<const Prepared> kernel, int node, std::span<const int> storages, size_t num_inputs);
   void add_reorder(int from, Layout from_layout, int to, Layout to_layout, const TensorDesc& desc);
   void add_copy(int from, int to, const TensorDesc& desc);
   void place_operands(Step& step, std::span<const int> storages, size_t num_inputs);

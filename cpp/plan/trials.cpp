@@ -71,8 +71,8 @@ class Trials {
  public:
   explicit Trials(Draft& draft)
       : draft_(draft),
-        times_(*draft.services.choice.measured),
-        parallel_(ThreadPool::instance(), draft.services.options.threads) {
+        times_(*draft.services->choice.measured),
+        parallel_(ThreadPool::instance(), draft.services->options.threads) {
     size_t constants = 0;
     for (const ValueInfo& value : draft.graph.values)
       if (value.constant) constants += value.constant->bytes();
@@ -141,7 +141,7 @@ class Trials {
           for (const int64_t item : to_int64s(*desc.constant)) text += std::to_string(item) + ',';
       }
     }
-    const EngineOptions& options = draft_.services.options;
+    const EngineOptions& options = draft_.services->options;
     text += " | " + std::to_string(options.threads) + (options.allow_winograd ? 'w' : '-') +
             (options.allow_blocked_layouts ? 'b' : '-') + (cold_ ? 'c' : '-');
     return text;
@@ -153,7 +153,7 @@ class Trials {
     for (size_t i = 0; i < inputs.size(); ++i) inputs[i].layout = input_layout(planned, option, static_cast<int>(i));
     for (size_t i = 0; i < outputs.size(); ++i) outputs[i].layout = output_layout(planned, option, static_cast<int>(i));
     Subject subject;
-    const OpContext context{node, inputs, outputs, draft_.services.options, packs_, draft_.services.compile_body};
+    const OpContext context{node, inputs, outputs, draft_.services->options, packs_, draft_.services->compile_body};
     subject.kernel = option.candidate->prepare(context);
     subject.state = subject.kernel->make_state();
     const auto room = [&subject](const TensorDesc& desc) {

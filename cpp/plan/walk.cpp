@@ -31,6 +31,7 @@ class Walk {
                             !draft_.graph.value(node.inputs[0]).type.is_tensor();
       if ((op.flags & kDynamic) || hands_on) {
         draft_.order.push_back({Item::Kind::Dynamic, index});
+        draft_.fates[static_cast<size_t>(index)] = Fate::Dynamic;
         for (ValueId id : node.outputs) {
           if (id == kNoValue) continue;
           Known& entry = draft_.values[at(id)];
@@ -41,14 +42,37 @@ class Walk {
         continue;
       }
       if (!ready(node, op)) break;
-      plan_node(index, node, op);
+      PlannedNode planned;
+      const Fate fate = plan_node(index, node, op, planned);
+      draft_.fates[static_cast<size_t>(index)] = fate;
+      if (fate == Fate::View) draft_.order.push_back({Item::Kind::View, index});
+      if (fate != Fate::Compute) continue;
+      draft_.planned_at[static_cast<size_t>(index)] = static_cast<int>(draft_.planned.size());
+      draft_.order.push_back({Item::Kind::Compute, index, static_cast<int>(draft_.planned.size())});
+      draft_.planned.push_back(std::move(planned));
     }
-    draft_.plan->end = index;
+    draft_.end = index;
     if (index > draft_.plan->begin) return;
     const Node& node = draft_.graph.nodes[static_cast<size_t>(index)];
     fail(ErrorCode::RuntimeException, describe(draft_.graph, node) +
                                           ": an input that it needs is a sequence, a map or an empty optional, and " +
                                           node.op_type + " takes tensors");
+  }
+
+  // The same for another plan: looks again at the nodes of which an input changed. False where one of them has another
+  // fate than it had.
+  bool walk_again() {
+    for (int index = draft_.plan->begin; index < draft_.end; ++index) {
+      bool changed = false;
+      for (ValueId id : draft_.inputs_of(index)) changed |= id != kNoValue && draft_.changed[at(id)];
+      if (!changed) continue;
+      if (draft_.fates[static_cast<size_t>(index)] == Fate::Dynamic) {
+        draft_.dynamic.erase(index);
+      } else if (!plan_again(index)) {
+        return false;
+      }
+    }
+    return true;
   }
 
   // Puts the nodes in an order with few changes between the CPU and the device.
@@ -91,7 +115,29 @@ class Walk {
     return true;
   }
 
-  void plan_node(int index, const Node& node, const OpDef& op) {
+  bool plan_again(int index) {
+    const Node& node = draft_.graph.nodes[static_cast<size_t>(index)];
+    std::vector<Known> before;
+    for (ValueId id : node.outputs) {
+      before.emplace_back();
+      if (id != kNoValue) std::swap(before.back(), draft_.values[at(id)]);
+    }
+    PlannedNode planned;
+    const Fate fate = plan_node(index, node, draft_.program.op(index), planned);
+    if (fate != draft_.fates[static_cast<size_t>(index)]) return false;
+    for (size_t i = 0; i < node.outputs.size(); ++i) {
+      const ValueId id = node.outputs[i];
+      if (id == kNoValue) continue;
+      const Known& now = draft_.values[at(id)];
+      if (now.value.empty() != before[i].value.empty() || now.root != before[i].root) return false;
+      draft_.changed[at(id)] = !same(now, before[i]);
+    }
+    if (fate == Fate::Compute)
+      draft_.planned[static_cast<size_t>(draft_.planned_at[static_cast<size_t>(index)])] = std::move(planned);
+    return true;
+  }
+
+  Fate plan_node(int index, const Node& node, const OpDef& op, PlannedNode& planned) {
     std::vector<ValueType> types(node.inputs.size());
     std::vector<KnownValue> values(node.inputs.size());
     bool foldable = !(op.flags & kImpure);
@@ -104,7 +150,6 @@ class Walk {
     }
     InferredNode inferred = infer_node(op, node, types, values, draft_.symbols);
 
-    PlannedNode planned;
     planned.node = index;
     planned.op = &op;
     size_t bytes = 0;
@@ -135,31 +180,33 @@ class Walk {
       }
       all_known &= !entry.value.empty();
     }
-    if (all_known) return;
-    if (foldable && bytes <= kMaxFoldedBytes) return fold(node, op);
+    if (all_known) return Fate::Known;
+    if (foldable && bytes <= kMaxFoldedBytes) {
+      fold(node, op);
+      return Fate::Known;
+    }
     if (op.flags & kView) {
       Known& out = draft_.values[at(node.outputs[0])];
       const Known& in = draft_.known(node.inputs[0]);
       out.root = in.root;
       if (!in.value.empty()) out.value = in.value.reshaped(out.desc.shape);
-      draft_.order.push_back({Item::Kind::View, index});
-      return;
+      return Fate::View;
     }
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       planned.inputs.emplace_back();
       if (node.inputs[i] == kNoValue) continue;
       const Known& entry = draft_.known(node.inputs[i]);
       planned.inputs.back() = entry.desc;
-      if (!entry.value.empty()) planned.inputs.back().constant = draft_.keep(entry.value);
+      if (!entry.value.empty() && !entry.desc.constant)
+        planned.inputs.back().constant = keep(entry.value, planned.holders);
     }
-    if (draft_.services.device && take_to_device(planned)) return;
+    if (draft_.services->device && take_to_device(planned)) return Fate::Device;
     {
       const ReadScope scope;  // neither `accepts` nor `cost` keeps an address
-      list_options(draft_.graph, planned, draft_.services.options, draft_.services.packs,
-                   draft_.services.choice.prefer);
+      list_options(draft_.graph, planned, draft_.services->options, draft_.services->packs,
+                   draft_.services->choice.prefer);
     }
-    draft_.order.push_back({Item::Kind::Compute, index, static_cast<int>(draft_.planned.size())});
-    draft_.planned.push_back(std::move(planned));
+    return Fate::Compute;
   }
 
   // Hands the node to the device, or notes why not.
@@ -169,19 +216,19 @@ class Walk {
     for (ValueId id : node.outputs)
       if (id != kNoValue && draft_.program.needs_value(id)) refusal = "shapes depend on its result";
     if (refusal) {
-      planned.refusals.push_back(std::string(draft_.services.device->name()) + ": " + *refusal);
+      planned.refusals.push_back(std::string(draft_.services->device->name()) + ": " + *refusal);
       return false;
     }
     DeviceNode placed;
     try {
-      refusal = place_on_device(*draft_.services.device, *planned.op,
-                                draft_.context(node, planned.inputs, planned.outputs), placed.form, draft_.holders);
+      refusal = place_on_device(*draft_.services->device, *planned.op,
+                                draft_.context(node, planned.inputs, planned.outputs), placed.form, planned.holders);
     } catch (const Error& error) {
       throw name_error(error, draft_.graph, node);
     }
     if (refusal) {
-      const std::string reason = std::string(draft_.services.device->name()) + ": " + *refusal;
-      if (draft_.services.device->strict())
+      const std::string reason = std::string(draft_.services->device->name()) + ": " + *refusal;
+      if (draft_.services->device->strict())
         fail(ErrorCode::EPFail, describe(draft_.graph, node) +
                                     ": strict_placement is set, and it does not run on the " + reason +
                                     ". Leave strict_placement away to have it run on the CPU");
@@ -191,6 +238,7 @@ class Walk {
     placed.node = planned.node;
     placed.inputs = std::move(planned.inputs);
     placed.outputs = std::move(planned.outputs);
+    placed.holders = std::move(planned.holders);
     draft_.order.push_back({Item::Kind::Device, placed.node, static_cast<int>(draft_.device_nodes.size())});
     draft_.device_nodes.push_back(std::move(placed));
     return true;
@@ -214,6 +262,8 @@ class Walk {
 };
 
 }  // namespace
+
+bool walk_again(Draft& draft) { return Walk(draft).walk_again(); }
 
 void walk(Draft& draft) {
   Walk walk(draft);

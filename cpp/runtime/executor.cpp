@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 
 #include "base/fork.h"
 #include "ops/core/infer.h"
@@ -30,15 +31,24 @@ class ExecutorBody final : public Body {
 
 }  // namespace
 
+size_t PlanCache::Hash::operator()(const Key* key) const {
+  uint64_t hash = key->size();
+  for (const int64_t word : *key) hash = (hash ^ (hash >> 29) ^ static_cast<uint64_t>(word)) * 0x9e3779b97f4a7c15;
+  return static_cast<size_t>(hash ^ (hash >> 32));
+}
+
 std::shared_ptr<const Instance> PlanCache::find(const Key& key) {
   const ForkGuard guard;
   std::lock_guard lock(mutex_);
-  for (auto entry = entries_.begin(); entry != entries_.end(); ++entry) {
-    if (entry->key != key) continue;
-    entries_.splice(entries_.begin(), entries_, entry);
-    return entries_.front().plan;
-  }
-  return nullptr;
+  const auto found = by_key_.find(&key);
+  if (found == by_key_.end()) return nullptr;
+  entries_.splice(entries_.begin(), entries_, found->second);
+  return entries_.front().plan;
+}
+
+void PlanCache::remove(std::list<Entry>::iterator entry) {
+  by_key_.erase(&entry->key);
+  entries_.erase(entry);
 }
 
 void PlanCache::insert(const Key& key, std::shared_ptr<const Instance> plan) {
@@ -46,9 +56,10 @@ void PlanCache::insert(const Key& key, std::shared_ptr<const Instance> plan) {
   std::lock_guard lock(mutex_);
   bytes_ += plan->footprint() + key.size() * sizeof(int64_t);
   entries_.push_front({key, std::move(plan)});
+  by_key_.emplace(&entries_.front().key, entries_.begin());
   while (entries_.size() > 1 && (bytes_ > max_bytes_ || entries_.size() > kMaxPlans)) {
     bytes_ -= entries_.back().plan->footprint() + entries_.back().key.size() * sizeof(int64_t);
-    entries_.pop_back();
+    remove(std::prev(entries_.end()));
   }
 }
 
@@ -67,6 +78,7 @@ size_t PlanCache::bytes() const {
 void PlanCache::clear() {
   const ForkGuard guard;
   std::lock_guard lock(mutex_);
+  by_key_.clear();
   entries_.clear();
   bytes_ = 0;
 }
@@ -85,6 +97,7 @@ size_t PlanCache::trim() {
         continue;
       }
       freed += here->plan->footprint() + here->key.size() * sizeof(int64_t);
+      by_key_.erase(&here->key);
       dropped.splice(dropped.end(), entries_, here);
     }
     bytes_ -= freed;
@@ -156,6 +169,11 @@ void Executor::give(std::unique_ptr<Activation> activation) {
 
 size_t Executor::trim() {
   size_t bytes = plans_.trim();
+  {
+    const ForkGuard guard;
+    const std::lock_guard lock(planning_);
+    planners_.clear();
+  }
   for (auto& slot : idle_) {
     const std::unique_ptr<Activation> activation(slot.exchange(nullptr, std::memory_order_acquire));
     if (activation && activation->arena) bytes += activation->arena->bytes();
@@ -241,7 +259,9 @@ std::shared_ptr<const Instance> Executor::plan_for(const Activation& activation,
                               keep_types_,
                               device_.get(),
                               choice_};
-  auto plan = make_instance(*program_, begin, inputs, services);
+  auto& planner = planners_[begin];
+  if (!planner) planner = std::make_unique<Planner>(*program_, begin);
+  auto plan = planner->plan(inputs, services);
   plans_.insert(activation.key, plan);
   if (auto* const cached = dynamic_cast<CachedPackStore*>(&packs_)) cached->settle();
   return plan;

@@ -3,8 +3,10 @@
 #include <array>
 #include <atomic>
 #include <list>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <unordered_map>
 #include <vector>
 
 #include "providers/cpu/context.h"
@@ -31,11 +33,19 @@ class PlanCache {
     Key key;
     std::shared_ptr<const Instance> plan;
   };
-  // Finding a plan compares keys one after the other.
+  struct Hash {
+    size_t operator()(const Key* key) const;
+  };
+  struct Equal {
+    bool operator()(const Key* a, const Key* b) const { return *a == *b; }
+  };
   static constexpr size_t kMaxPlans = 512;
+
+  void remove(std::list<Entry>::iterator entry);
 
   mutable std::mutex mutex_;
   std::list<Entry> entries_;  // most recently used first
+  std::unordered_map<const Key*, std::list<Entry>::iterator, Hash, Equal> by_key_;
   size_t bytes_ = 0;
   size_t max_bytes_;
 };
@@ -81,6 +91,7 @@ class Executor {
   KernelChoice choice_;
   bool keep_types_;
   std::mutex planning_;
+  std::map<int, std::unique_ptr<Planner>> planners_;  // by the node that plans start at
   std::array<std::atomic<Activation*>, 16> idle_{};
 };
 

@@ -83,7 +83,7 @@ void RunRecorder::begin(const Instance& plan, const Step& step) {
 
 const Decision* RunRecorder::decision_of(const Instance& plan, int node) {
   for (; next_decision_ < plan.decisions.size(); ++next_decision_)
-    if (plan.decisions[next_decision_].node == node) return &plan.decisions[next_decision_];
+    if (plan.decisions[next_decision_]->node == node) return plan.decisions[next_decision_].get();
   return nullptr;
 }
 

@@ -455,7 +455,8 @@ std::string Session::explain() const {
   for (const auto& plan : plans) {
     text += "plan of nodes " + std::to_string(plan->begin) + ".." + std::to_string(plan->end) + ": " +
             std::to_string(plan->steps.size()) + " steps, arena " + std::to_string(plan->arena_bytes) + " bytes\n";
-    for (const Decision& decision : plan->decisions) {
+    for (const auto& made : plan->decisions) {
+      const Decision& decision = *made;
       const Node& node = graph.nodes[static_cast<size_t>(decision.node)];
       text += "  " + describe(graph, node) + ": " + std::string(decision.provider) + ", " + decision.candidate;
       if (decision.in != Layout::Plain || decision.out != Layout::Plain) {
