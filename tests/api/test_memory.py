@@ -95,6 +95,8 @@ def test_memory_is_flat_over_random_shapes(count: int, tmp_path: Path) -> None:
         session = fastort.InferenceSession(path)
         rng = np.random.default_rng(1)
         largest = np.ones((4, 4000, 16), np.float32)
+        session.run(None, {"x": largest[:1, :1]})
+        start = rss()
         seen = []
         for i in range(count):
             n, t = int(rng.integers(1, 5)), int(rng.integers(1, 4000))
@@ -102,11 +104,16 @@ def test_memory_is_flat_over_random_shapes(count: int, tmp_path: Path) -> None:
             seen.append(rss())
         half = np.array(seen[count // 2 :])
         slope = np.polyfit(np.arange(half.size), half, 1)[0]
-        answer(growth=slope * count, last=seen[-1], **session.memory_stats())
+        stats = session.memory_stats()
+        session.trim()
+        left = session.memory_stats()["plan_count"]
+        answer(growth=slope * count, held=seen[-1] - start, kept=rss() - start, left=left, **stats)
     """
     found = measure(code, path, count)
     assert found["growth"] < 12, found
     assert found["plan_count"] <= 512
+    assert found["left"] == 1
+    assert found["kept"] < found["held"] / 2, found
 
 
 def weights_model(count: int, offset: int, transposed: bool = False) -> onnx.ModelProto:
