@@ -21,6 +21,8 @@ struct GpuTraits {
   bool storage8 = false;      // shaders may read and write single bytes
   bool storage16 = false;     // and 16-bit numbers
   bool arithmetic16 = false;  // products may multiply in float16 (the user's wish, and the device can)
+  bool int64 = false;         // shaders may compute with 64-bit integers
+  bool float64 = false;       // and with double
   bool slow_shared = false;   // work-group memory and barriers cost more than reading again (implementations on a CPU)
 };
 
@@ -99,6 +101,7 @@ using GpuFn = Refusal (*)(const OpContext&, const GpuTraits&, GpuWork&);
 struct GpuRecipe {
   TypeMask types;  // of the first input; others are the function's to check
   GpuFn work;
+  bool takes_empty = false;  // the function is asked for nodes with an empty input too
 };
 
 // Groups of `size` invocations that cover `count` of them, along x and, beyond the device's limit, along y: the shader

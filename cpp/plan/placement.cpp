@@ -30,7 +30,7 @@ Refusal ask(const DeviceProvider& provider, const OpDef& op, const OpContext& fr
   if (!context.inputs.empty() && !op.gpu->types.has(context.type(0)))
     return "no shader for " + std::string(name(context.type(0)));
   if (makes_nothing) return std::nullopt;
-  if (reads_nothing) return "an empty input";
+  if (reads_nothing && !op.gpu->takes_empty) return "an empty input";
   return op.gpu->work(context, provider.traits(), work);
 }
 

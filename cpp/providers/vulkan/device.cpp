@@ -74,6 +74,8 @@ Device::Device(std::shared_ptr<Instance> instance, const DeviceInfo& info)
   features12.shaderFloat16 = info_.traits.arithmetic16;
   VkPhysicalDeviceFeatures2 features{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, &features12};
   features.features.shaderInt16 = info_.traits.storage16;
+  features.features.shaderInt64 = info_.traits.int64;
+  features.features.shaderFloat64 = info_.traits.float64;
   VkDeviceCreateInfo create{VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, &features};
   create.queueCreateInfoCount = 1;
   create.pQueueCreateInfos = &queue;

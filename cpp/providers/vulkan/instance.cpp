@@ -170,6 +170,8 @@ DeviceInfo Instance::describe(VkPhysicalDevice handle) const {
   info.traits.storage8 = features12.storageBuffer8BitAccess && features12.shaderInt8;
   info.traits.storage16 = features11.storageBuffer16BitAccess && features.features.shaderInt16;
   info.traits.arithmetic16 = info.traits.storage16 && features12.shaderFloat16;
+  info.traits.int64 = features.features.shaderInt64;
+  info.traits.float64 = features.features.shaderFloat64;
   info.traits.slow_shared = info.is_cpu;
   return info;
 }
