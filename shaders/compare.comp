@@ -4,9 +4,19 @@
 // variant int: -DLOAD=load_int
 // variant int64: -DLOAD=load_int64
 // variant bool: -DLOAD=load_bool
+// variant i8: -DLOAD=load_typed -DNUMBERS -DT_I8
+// variant u8: -DLOAD=load_typed -DNUMBERS -DT_U8
+// variant i16: -DLOAD=load_typed -DNUMBERS -DT_I16
+// variant u16: -DLOAD=load_typed -DNUMBERS -DT_U16
+// variant u32: -DLOAD=load_typed -DNUMBERS -DT_U32
+// variant u64: -DLOAD=load_typed -DNUMBERS -DT_U64
+// variant f64: -DLOAD=load_typed -DNUMBERS -DT_F64
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "common/strided.glsl"
+#ifdef NUMBERS
+#include "common/typed.glsl"
+#endif
 
 layout(local_size_x = GROUP) in;
 // 0 equal, 1 less, 2 less or equal, 3 greater, 4 greater or equal, 5 and, 6 or, 7 exclusive or, 8 not (of x alone).
@@ -32,6 +42,13 @@ int load_bool(uint i, uint j) {
   const uint x = byte_at(Words(ADDRESS(2)), i), y = byte_at(Words(ADDRESS(3)), j);
   return int(x != 0) - int(y != 0);
 }
+
+#ifdef NUMBERS
+int load_typed(uint i, uint j) {
+  const NUMBER x = NUMBER(Elements(ADDRESS(2)).at[i]), y = NUMBER(Elements(ADDRESS(3)).at[j]);
+  return x < y ? -1 : x > y ? 1 : x == y ? 0 : 2;
+}
+#endif
 
 bool compare(uint i, uint j) {
   const int order = LOAD(i, j);

@@ -1,14 +1,14 @@
-// condition ? x : y for elements of 4 or 8 bytes, which broadcast.
+// condition ? x : y for elements of any size, which broadcast.
 // operands: result, table, condition (bytes), x, y
-// variant 4: -DELEMENT=uint -DBYTES=4
-// variant 8: -DELEMENT=uvec2 -DBYTES=8
+// variant 1: -DT_U8
+// variant 2: -DT_U16
+// variant 4: -DT_U32
+// variant 8: -DT_PAIR
+// variant 16: -DT_QUAD
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "common/strided.glsl"
-
-layout(buffer_reference, scalar, buffer_reference_align = BYTES) buffer Elements {
-  ELEMENT at[];
-};
+#include "common/typed.glsl"
 
 layout(local_size_x = GROUP) in;
 PUSH(uint count;);

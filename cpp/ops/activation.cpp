@@ -101,8 +101,8 @@ constexpr OpDef kOps[] = {
     with<UnaryOp::Shrink, shrink>("", "Shrink", kNumericTypes),
     plain<UnaryOp::Gelu>("com.microsoft", "Gelu"),
     with<UnaryOp::Silu, quick_gelu>("com.microsoft", "QuickGelu"),
-    {"com.microsoft", "BiasGelu", infer_same, kBiasGelu, kFloatTypes, kInPlace},
-    {"com.microsoft", "FastGelu", infer_same, kFastGelu, kFloatTypes, kInPlace},
+    {"com.microsoft", "BiasGelu", infer_same, kBiasGelu, kFloatTypes, kInPlace, 0, &gpu::kBiasThen<UnaryOp::Gelu>},
+    {"com.microsoft", "FastGelu", infer_same, kFastGelu, kFloatTypes, kInPlace, 0, &gpu::kBiasThen<UnaryOp::GeluTanh>},
 };
 
 }  // namespace

@@ -1,9 +1,11 @@
 // Operators that order or accumulate along one axis: ArgMax, TopK, CumSum, Hardmax and their kin.
 #include "kernels/arg.h"
 
+#include <bit>
 #include <cstring>
 
 #include "ops/elementwise/wide.h"
+#include "ops/gpu/order.h"
 
 namespace fastort {
 namespace {
@@ -160,6 +162,53 @@ std::unique_ptr<Kernel> prepare_hardmax(const OpContext& context) {
       static_cast<size_t>(rows) * sizeof(int64_t));
 }
 
+// ---- the GPU ------------------------------------------------------------------------------------------------------
+
+template <bool smallest>
+Refusal gpu_arg(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  const AxisView view = view_of(context.shape(0), axis_attribute(context, 0, context.shape(0).rank()));
+  const bool last = context.attributes().get_int("select_last_index", 0) != 0;
+  return gpu::add_arg(work, context.type(0), view, smallest, last, GpuWork::output(0), traits);
+}
+
+Refusal gpu_top_k(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  const AxisView view = view_of(context.shape(0), axis_attribute(context, -1, context.shape(0).rank()));
+  const InlineVector<int64_t, 8> ks = context.ints(1);
+  if (ks.size() != 1 || ks[0] < 0 || ks[0] > view.n)
+    context.fail("K must be one number between 0 and " + std::to_string(view.n));
+  return gpu::add_top_k(context, work, view, ks[0], context.attributes().get_int("largest", 1) != 0, traits);
+}
+
+template <bool product>
+Refusal gpu_scan(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  const Shape& shape = context.shape(0);
+  const InlineVector<int64_t, 8> axes = context.ints(1);
+  if (axes.size() != 1 || shape.rank() == 0) return "no single axis";
+  const kernels::Scan scan{.product = product,
+                           .exclusive = context.attributes().get_int("exclusive", 0) != 0,
+                           .reverse = context.attributes().get_int("reverse", 0) != 0};
+  return gpu::add_scan(work, context.type(0), view_of(shape, normalize_axis(context.node, axes[0], shape.rank())), scan,
+                       traits);
+}
+
+// The most extreme element's index, then a one where it is.
+Refusal gpu_hardmax(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  const AxisView view = view_of(context.shape(0), axis_attribute(context, -1, context.shape(0).rank()));
+  const GpuOperand best = work.scratch(static_cast<size_t>(view.outer * view.inner) * sizeof(int64_t));
+  if (Refusal refusal = gpu::add_arg(work, context.type(0), view, false, false, GpuWork::written(best), traits))
+    return refusal;
+  const GpuOperand values = work.table({0, std::bit_cast<uint32_t>(1.0f)});
+  return gpu::add_one_hot(work, DataType::Int64, context.type(0), view, best, values, traits);
+}
+
+constexpr TypeMask kGpuNumbers = kIntTypes | TypeMask{DataType::Float, DataType::Double};
+template <bool smallest>
+constexpr GpuRecipe kGpuArg{kGpuNumbers, gpu_arg<smallest>};
+constexpr GpuRecipe kGpuTopK{kGpuNumbers, gpu_top_k};
+template <bool product>
+constexpr GpuRecipe kGpuScan{kGpuNumbers, gpu_scan<product>};
+constexpr GpuRecipe kGpuHardmax{kFloat32, gpu_hardmax};
+
 constexpr Candidate kArgMax[] = {{"reference", nullptr, prepare_arg_max}};
 constexpr Candidate kArgMin[] = {{"reference", nullptr, prepare_arg_min}};
 constexpr Candidate kTopK[] = {{"heap", nullptr, prepare_top_k}};
@@ -170,12 +219,12 @@ constexpr Candidate kHardmax[] = {{"reference", nullptr, prepare_hardmax}};
 constexpr uint32_t kSecondInput = 1u << 1;
 
 constexpr OpDef kOps[] = {
-    {"", "ArgMax", infer_arg, kArgMax, kNumericTypes},
-    {"", "ArgMin", infer_arg, kArgMin, kNumericTypes},
-    {"", "TopK", infer_top_k, kTopK, kNumericTypes, kNone, kSecondInput},
-    {"", "CumSum", infer_same, kCumSum, kNumericTypes, kInPlace, kSecondInput},
-    {"", "CumProd", infer_same, kCumProd, kNumericTypes, kInPlace, kSecondInput},
-    {"", "Hardmax", infer_hardmax, kHardmax, kFloatTypes},
+    {"", "ArgMax", infer_arg, kArgMax, kNumericTypes, kNone, 0, &kGpuArg<false>},
+    {"", "ArgMin", infer_arg, kArgMin, kNumericTypes, kNone, 0, &kGpuArg<true>},
+    {"", "TopK", infer_top_k, kTopK, kNumericTypes, kNone, kSecondInput, &kGpuTopK},
+    {"", "CumSum", infer_same, kCumSum, kNumericTypes, kInPlace, kSecondInput, &kGpuScan<false>},
+    {"", "CumProd", infer_same, kCumProd, kNumericTypes, kInPlace, kSecondInput, &kGpuScan<true>},
+    {"", "Hardmax", infer_hardmax, kHardmax, kFloatTypes, kNone, 0, &kGpuHardmax},
 };
 
 }  // namespace

@@ -229,6 +229,17 @@ std::unique_ptr<Kernel> prepare_many(const OpContext& context) {
   return prepare_variadic(context, op, mean);
 }
 
+Refusal gpu_mod(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  return context.attributes().get_int("fmod", 0) != 0 ? gpu::binary_work<BinaryOp::ModTrunc>(context, traits, work)
+                                                      : gpu::binary_work<BinaryOp::ModFloor>(context, traits, work);
+}
+Refusal gpu_bit_shift(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  const bool left = context.attributes().get_string("direction", "") == "LEFT";
+  return gpu::add_arith(context, traits, work, left ? gpu::Arith::ShiftLeft : gpu::Arith::ShiftRight);
+}
+constexpr GpuRecipe kGpuMod{kIntTypes | kFloat32, gpu_mod};
+constexpr GpuRecipe kGpuBitShift{kIntTypes, gpu_bit_shift};
+
 template <PrepareFn function>
 constexpr Candidate kElementwise[] = {{"elementwise", elementwise::refuse_all, function, kAnyLayout}};
 constexpr Candidate kEqual[] = {
@@ -256,7 +267,7 @@ constexpr OpDef kOps[] = {
     {"", "Div", infer_arithmetic, kElementwise<prepare<BinaryOp::Div>>, kNumericTypes, kInPlace, 0,
      &gpu::kBinary<BinaryOp::Div>},
     {"", "Pow", infer_mixed, kElementwise<prepare_pow>, kPowTypes, kInPlace, 0, &gpu::kBinary<BinaryOp::Pow>},
-    {"", "Mod", infer_arithmetic, kElementwise<prepare_mod>, kNumericTypes, kInPlace},
+    {"", "Mod", infer_arithmetic, kElementwise<prepare_mod>, kNumericTypes, kInPlace, 0, &kGpuMod},
     {"", "PRelu", infer_prelu, kElementwise<prepare<BinaryOp::PRelu>>, kPReluTypes, kInPlace, 0,
      &gpu::kBinary<BinaryOp::PRelu>},
     {"", "And", infer_predicate, kElementwise<prepare<BinaryOp::And>>, kBoolType, kInPlace, 0,
@@ -265,10 +276,13 @@ constexpr OpDef kOps[] = {
      &gpu::kCompare<gpu::Compare::Or>},
     {"", "Xor", infer_predicate, kElementwise<prepare<BinaryOp::Xor>>, kBoolType, kInPlace, 0,
      &gpu::kCompare<gpu::Compare::Xor>},
-    {"", "BitwiseAnd", infer_arithmetic, kElementwise<prepare<BinaryOp::BitAnd>>, kIntTypes, kInPlace},
-    {"", "BitwiseOr", infer_arithmetic, kElementwise<prepare<BinaryOp::BitOr>>, kIntTypes, kInPlace},
-    {"", "BitwiseXor", infer_arithmetic, kElementwise<prepare<BinaryOp::BitXor>>, kIntTypes, kInPlace},
-    {"", "BitShift", infer_arithmetic, kElementwise<prepare_bit_shift>, kIntTypes, kInPlace},
+    {"", "BitwiseAnd", infer_arithmetic, kElementwise<prepare<BinaryOp::BitAnd>>, kIntTypes, kInPlace, 0,
+     &gpu::kIntegers<gpu::Arith::And>},
+    {"", "BitwiseOr", infer_arithmetic, kElementwise<prepare<BinaryOp::BitOr>>, kIntTypes, kInPlace, 0,
+     &gpu::kIntegers<gpu::Arith::Or>},
+    {"", "BitwiseXor", infer_arithmetic, kElementwise<prepare<BinaryOp::BitXor>>, kIntTypes, kInPlace, 0,
+     &gpu::kIntegers<gpu::Arith::Xor>},
+    {"", "BitShift", infer_arithmetic, kElementwise<prepare_bit_shift>, kIntTypes, kInPlace, 0, &kGpuBitShift},
     {"", "Equal", infer_predicate, kEqual, kEqualTypes, kInPlace, 0, &gpu::kCompare<gpu::Compare::Equal>},
     {"", "Less", infer_predicate, kElementwise<prepare<BinaryOp::Less>>, kNumericTypes, kNone, 0,
      &gpu::kCompare<gpu::Compare::Less>},

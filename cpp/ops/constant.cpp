@@ -3,6 +3,7 @@
 
 #include "kernels/move/element.h"
 #include "ops/core/move.h"
+#include "ops/gpu/order.h"
 #include "tensor/dispatch.h"
 
 namespace fastort {
@@ -236,6 +237,19 @@ std::unique_ptr<Kernel> prepare_one_hot(const OpContext& context) {
   return kernels::with_element(context.type(2), typed);
 }
 
+Refusal gpu_one_hot(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  const Shape& indices = context.shape(0);
+  if (context.shape(2).count() != 2) context.fail("values must hold two elements (off, on)");
+  int64_t axis = context.attributes().get_int("axis", -1);
+  if (axis < 0) axis += indices.rank() + 1;
+  const auto at = static_cast<int>(axis);
+  const kernels::AxisView view{indices.count(0, at), context.out(0).shape[static_cast<size_t>(axis)],
+                               indices.count(at, indices.rank())};
+  return gpu::add_one_hot(work, context.type(0), context.type(2), view, GpuWork::input(0), GpuWork::input(2), traits);
+}
+
+constexpr GpuRecipe kGpuOneHot{TypeMask{DataType::Float, DataType::Int32, DataType::Int64}, gpu_one_hot};
+
 constexpr Candidate kConstant[] = {{"copy", nullptr, prepare_constant}};
 constexpr Candidate kConstantOfShape[] = {{"fill", nullptr, prepare_constant_of_shape}};
 constexpr Candidate kRange[] = {{"range", nullptr, prepare_range}};
@@ -251,7 +265,7 @@ std::span<const OpDef> constant_ops() {
       {"", "ConstantOfShape", infer_constant_of_shape, kConstantOfShape, kAllTypes, kNone, 1u << 0},
       {"", "Range", infer_range, kRange, kRangeTypes, kNone, 0b111},
       {"", "EyeLike", infer_eye_like, kEyeLike},
-      {"", "OneHot", infer_one_hot, kOneHot, kNumericTypes, kNone, 1u << 1},
+      {"", "OneHot", infer_one_hot, kOneHot, kNumericTypes, kNone, 1u << 1, &kGpuOneHot},
   };
   return kOps;
 }

@@ -2,6 +2,7 @@
 #include "kernels/gemm/sgemm.h"
 #include "ops/conv/conv.h"
 #include "ops/core/window.h"
+#include "ops/gpu/window.h"
 
 namespace fastort {
 namespace {
@@ -226,8 +227,25 @@ constexpr Candidate kCandidates[] = {
     {"reference", nullptr, prepare_reference, kPlainOnly, cost_reference},
 };
 
+Refusal gpu_work(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  for (int i = 0; i < context.num_inputs(); ++i)
+    if (context.has_input(i) && context.type(i) != DataType::Float) return "inputs of other types than float32";
+  kernels::ConvEpilogue epilogue;
+  epilogue.bias = context.has_input(2);
+  return gpu::add_conv_any(
+      work, read_shape(context), epilogue, /*transposed=*/true,
+      {GpuWork::output(0), GpuWork::input(0), GpuWork::input(1), epilogue.bias ? GpuWork::input(2) : GpuWork::none()},
+      traits);
+}
+constexpr GpuRecipe kGpu{kFloat32, gpu_work};
+
 constexpr OpDef kOps[] = {
-    {.domain = "", .name = "ConvTranspose", .infer = infer_conv_transpose, .cpu = kCandidates, .types = kFloatTypes},
+    {.domain = "",
+     .name = "ConvTranspose",
+     .infer = infer_conv_transpose,
+     .cpu = kCandidates,
+     .types = kFloatTypes,
+     .gpu = &kGpu},
 };
 
 }  // namespace

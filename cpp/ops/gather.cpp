@@ -3,6 +3,7 @@
 #include "kernels/move/element.h"
 #include "kernels/move/index.h"
 #include "ops/core/move.h"
+#include "ops/gpu/index.h"
 #include "ops/gpu/select.h"
 
 namespace fastort {
@@ -117,14 +118,18 @@ kernels::TupleSlices tuple_slices(DataType type, const Shape& data, const Shape&
   return slices;
 }
 
-std::unique_ptr<Kernel> prepare_gather_nd(const OpContext& context) {
+kernels::TupleSlices gathered_slices(const OpContext& context) {
   const Shape &data = context.shape(0), &indices = context.shape(1);
   const int batch = static_cast<int>(context.attributes().get_int("batch_dims", 0));
   for (int i = 0; i < batch; ++i)
     if (data[static_cast<size_t>(i)] != indices[static_cast<size_t>(i)])
       context.fail("data " + to_string(data) + " and indices " + to_string(indices) +
                    " differ in their batch dimensions");
-  const auto slices = tuple_slices(context.type(0), data, indices, batch);
+  return tuple_slices(context.type(0), data, indices, batch);
+}
+
+std::unique_ptr<Kernel> prepare_gather_nd(const OpContext& context) {
+  const auto slices = gathered_slices(context);
   return make_kernel([slices, index_type = context.type(1)](const KernelArgs& args) {
     slices.gather(args.pointers[0], Indices("GatherND", index_type, args.pointers[1]), args.pointers[args.num_inputs],
                   args.parallel);
@@ -156,12 +161,18 @@ kernels::StridedCopy whole_copy(const OpContext& context) {
   return kernels::StridedCopy(context.type(0), Shape{context.shape(0).count()}, {1}, {1});
 }
 
+int scattered_axis(const OpContext& context) {
+  const int axis = normalize_axis(context.node, context.attributes().get_int("axis", 0), context.shape(0).rank());
+  check_elements(context, axis);
+  if (!(context.shape(1) == context.shape(2)))
+    context.fail("indices " + to_string(context.shape(1)) + " and updates " + to_string(context.shape(2)) +
+                 " differ in shape");
+  return axis;
+}
+
 std::unique_ptr<Kernel> prepare_scatter_elements(const OpContext& context) {
   const Shape data = context.shape(0), updates = context.shape(2);
-  const int axis = normalize_axis(context.node, context.attributes().get_int("axis", 0), data.rank());
-  check_elements(context, axis);
-  if (!(context.shape(1) == updates))
-    context.fail("indices " + to_string(context.shape(1)) + " and updates " + to_string(updates) + " differ in shape");
+  const int axis = scattered_axis(context);
   return make_kernel([=, copy = whole_copy(context), reduction = reduction_of(context.node), type = context.type(0),
                       index_type = context.type(1)](const KernelArgs& args) {
     std::byte* dst = args.pointers[args.num_inputs];
@@ -171,7 +182,7 @@ std::unique_ptr<Kernel> prepare_scatter_elements(const OpContext& context) {
   });
 }
 
-std::unique_ptr<Kernel> prepare_scatter_nd(const OpContext& context) {
+kernels::TupleSlices scattered_slices(const OpContext& context) {
   const Shape &data = context.shape(0), &indices = context.shape(1), &updates = context.shape(2);
   if (indices.empty() || indices.back() > data.rank())
     context.fail("indices " + to_string(indices) + " do not index data " + to_string(data));
@@ -179,7 +190,11 @@ std::unique_ptr<Kernel> prepare_scatter_nd(const OpContext& context) {
   for (auto i = static_cast<size_t>(indices.back()); i < data.size(); ++i) expected.push_back(data[i]);
   if (!(expected == updates))
     context.fail("updates " + to_string(updates) + " must have the shape " + to_string(expected));
-  const auto slices = tuple_slices(context.type(0), data, indices, 0);
+  return tuple_slices(context.type(0), data, indices, 0);
+}
+
+std::unique_ptr<Kernel> prepare_scatter_nd(const OpContext& context) {
+  const auto slices = scattered_slices(context);
   return make_kernel([slices, copy = whole_copy(context), reduction = reduction_of(context.node),
                       index_type = context.type(1)](const KernelArgs& args) {
     std::byte* dst = args.pointers[args.num_inputs];
@@ -229,6 +244,31 @@ std::unique_ptr<Kernel> prepare_tensor_scatter(const OpContext& context) {
   return kernels::with_element(context.type(0), typed);
 }
 
+// ---- the GPU ------------------------------------------------------------------------------------------------------
+
+Refusal gpu_gather_elements(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  const int axis = normalize_axis(context.node, context.attributes().get_int("axis", 0), context.shape(0).rank());
+  check_elements(context, axis);
+  return gpu::add_gather_elements(context, traits, work, axis);
+}
+
+Refusal gpu_gather_nd(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  return gpu::add_gather_nd(context, traits, work, gathered_slices(context));
+}
+
+Refusal gpu_scatter_elements(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  return gpu::add_scatter_elements(context, traits, work, scattered_axis(context), reduction_of(context.node));
+}
+
+Refusal gpu_scatter_nd(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  return gpu::add_scatter_nd(context, traits, work, scattered_slices(context), reduction_of(context.node));
+}
+
+constexpr GpuRecipe kGpuGatherElements{kAllTypes, gpu_gather_elements};
+constexpr GpuRecipe kGpuGatherND{kAllTypes, gpu_gather_nd};
+constexpr GpuRecipe kGpuScatterElements{kAllTypes, gpu_scatter_elements, true};
+constexpr GpuRecipe kGpuScatterND{kAllTypes, gpu_scatter_nd, true};
+
 constexpr Candidate kGather[] = {{"rows", nullptr, prepare_gather}};
 constexpr Candidate kGatherElements[] = {{"elements", nullptr, prepare_gather_elements}};
 constexpr Candidate kGatherND[] = {{"slices", nullptr, prepare_gather_nd}};
@@ -241,11 +281,11 @@ constexpr Candidate kTensorScatter[] = {{"rows", nullptr, prepare_tensor_scatter
 std::span<const OpDef> gather_ops() {
   static const OpDef kOps[] = {
       {"", "Gather", infer_gather, kGather, kAllTypes, kNone, 0, &gpu::kGather},
-      {"", "GatherElements", infer_gather_elements, kGatherElements},
-      {"", "GatherND", infer_gather_nd, kGatherND},
-      {"", "Scatter", infer_scatter, kScatterElements},
-      {"", "ScatterElements", infer_scatter, kScatterElements},
-      {"", "ScatterND", infer_scatter, kScatterND},
+      {"", "GatherElements", infer_gather_elements, kGatherElements, kAllTypes, kNone, 0, &kGpuGatherElements},
+      {"", "GatherND", infer_gather_nd, kGatherND, kAllTypes, kNone, 0, &kGpuGatherND},
+      {"", "Scatter", infer_scatter, kScatterElements, kAllTypes, kNone, 0, &kGpuScatterElements},
+      {"", "ScatterElements", infer_scatter, kScatterElements, kAllTypes, kNone, 0, &kGpuScatterElements},
+      {"", "ScatterND", infer_scatter, kScatterND, kAllTypes, kNone, 0, &kGpuScatterND},
       {"", "TensorScatter", infer_same, kTensorScatter},
   };
   return kOps;

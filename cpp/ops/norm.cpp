@@ -475,6 +475,35 @@ Refusal gpu_group_norm(const OpContext& context, const GpuTraits& traits, GpuWor
   return gpu_groups(context, context.attributes().get_int("num_groups"), traits, work);
 }
 
+Refusal gpu_lrn(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  const Shape& shape = context.shape(0);
+  if (shape.rank() < 2) context.fail("the input must have a batch and a channel dimension");
+  const Attributes& attributes = context.attributes();
+  const int64_t size = attributes.get_int("size");
+  if (size <= 0) context.fail("attribute 'size' must be positive, got " + std::to_string(size));
+  const int64_t count = shape.count();
+  GpuDispatch& dispatch = work.dispatch("lrn");
+  dispatch.operands = {GpuWork::output(0), GpuWork::input(0)};
+  dispatch.push.u32(count).u32(shape[1]).u32(shape.count(2, shape.rank()));
+  dispatch.push.u32(std::min((size - 1) / 2, shape[1])).u32(std::min(size / 2, shape[1]));
+  dispatch.push.f32(attributes.get_float("alpha", 1e-4f) / static_cast<float>(size));
+  dispatch.push.f32(attributes.get_float("beta", 0.75f)).f32(attributes.get_float("bias", 1.0f));
+  dispatch.groups = groups_for(count, 64, traits);
+  return std::nullopt;
+}
+
+Refusal gpu_lp_norm(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  const Shape& shape = context.shape(0);
+  const int axis = normalize_axis(context.node, context.attributes().get_int("axis", -1), shape.rank());
+  const int64_t p = context.attributes().get_int("p", 2);
+  if (p != 1 && p != 2) context.fail("attribute 'p' must be 1 or 2, got " + std::to_string(p));
+  gpu::add_rows(work, "lp_norm", gpu::rows_along(shape, axis), {static_cast<uint32_t>(p)},
+                {GpuWork::output(0), GpuWork::input(0)}, traits);
+  return std::nullopt;
+}
+
+constexpr GpuRecipe kGpuLrn{kFloat32, gpu_lrn};
+constexpr GpuRecipe kGpuLpNorm{kFloat32, gpu_lp_norm};
 constexpr GpuRecipe kGpuBatchNorm{kFloat32, gpu_batch_norm};
 constexpr GpuRecipe kGpuInstanceNorm{kFloat32, gpu_instance_norm};
 constexpr GpuRecipe kGpuGroupNorm{kFloat32, gpu_group_norm};
@@ -491,9 +520,9 @@ constexpr OpDef kOps[] = {
     {"fastort", "FusedBatchNormalization", infer_batch_norm, kBatchNorm, kFloatTypes, kInPlace, 0, &kGpuBatchNorm},
     {"", "InstanceNormalization", infer_same, kInstanceNorm, kFloatTypes, kNone, 0, &kGpuInstanceNorm},
     {"", "GroupNormalization", infer_same, kGroupNorm, kFloatTypes, kNone, 0, &kGpuGroupNorm},
-    {"", "LpNormalization", infer_lp_norm, kLpNorm, kFloatTypes},
+    {"", "LpNormalization", infer_lp_norm, kLpNorm, kFloatTypes, kNone, 0, &kGpuLpNorm},
     {"", "MeanVarianceNormalization", infer_same, kMeanVariance, kFloatTypes},
-    {"", "LRN", infer_same, kLrn, kFloatTypes},
+    {"", "LRN", infer_same, kLrn, kFloatTypes, kNone, 0, &kGpuLrn},
 };
 
 }  // namespace

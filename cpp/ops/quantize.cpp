@@ -1,7 +1,7 @@
 #include "kernels/quantize.h"
 
 #include "kernels/quantized/bytes.h"
-#include "ops/op.h"
+#include "ops/gpu/typed.h"
 
 namespace fastort {
 namespace {
@@ -104,6 +104,40 @@ std::unique_ptr<Kernel> prepare_dequantize(const OpContext& context) {
   });
 }
 
+// ---- the GPU ------------------------------------------------------------------------------------------------------
+
+// `real` and `quantized` are the types on either side; the shader's scales are float32.
+Refusal gpu_linear(const OpContext& context, const GpuTraits& traits, GpuWork& work, bool quantizes) {
+  const DataType real = quantizes ? context.type(0) : context.out(0).type;
+  const DataType quantized = quantizes ? context.out(0).type : context.type(0);
+  if (real != DataType::Float || context.type(1) != DataType::Float)
+    return "numbers or scales of another type than float32";
+  if (named_type(context.attributes(), "precision", DataType::Float) != DataType::Float) return "another precision";
+  if (!kIntTypes.has(quantized) || element_size(quantized) > (quantizes ? 2 : 4))
+    return "no shader for " + std::string(name(quantized));
+  if (context.has_input(2) && context.type(2) != quantized) return "a zero point of another type";
+  std::string_view shader;
+  if (Refusal refusal = gpu::choose_by_type("quantize", quantized, traits, shader)) return refusal;
+  shader = gpu::shader_name("quantize", (quantizes ? "quantize_" : "dequantize_") + std::string(shader.substr(9)));
+  const kernels::ScaleGrid grid = grid_of(context);
+  const int64_t count = context.shape(0).count(), block = std::max<int64_t>(grid.axis_block, 1);
+  GpuDispatch& dispatch = work.dispatch(shader);
+  dispatch.constants = {context.has_input(2) ? 1u : 0u, grid.axis_block == 0 ? 0u : grid.per_inner ? 2u : 1u};
+  dispatch.operands = {GpuWork::output(0), GpuWork::input(0), GpuWork::input(1),
+                       context.has_input(2) ? GpuWork::input(2) : GpuWork::none()};
+  dispatch.push.u32(count).u32(grid.axis).u32(grid.inner).u32(block).u32((grid.axis + block - 1) / block);
+  dispatch.groups = groups_for(count, 64, traits);
+  return std::nullopt;
+}
+
+template <bool quantizes>
+Refusal gpu_work(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  return gpu_linear(context, traits, work, quantizes);
+}
+constexpr GpuRecipe kGpuQuantize{kFloat32, gpu_work<true>};
+constexpr GpuRecipe kGpuDequantize{
+    TypeMask{DataType::Int8, DataType::UInt8, DataType::Int16, DataType::UInt16, DataType::Int32}, gpu_work<false>};
+
 // ---- DynamicQuantizeLinear -----------------------------------------------------------------------------------------
 
 void infer_dynamic(InferContext& context) {
@@ -132,15 +166,11 @@ constexpr Candidate kQuantize[] = {{"linear", nullptr, prepare_quantize}};
 constexpr Candidate kDequantize[] = {{"linear", nullptr, prepare_dequantize}};
 
 constexpr OpDef kOps[] = {
-    {.domain = "", .name = "QuantizeLinear", .infer = infer_quantize, .cpu = kQuantize, .types = kReal},
-    {.domain = "", .name = "DequantizeLinear", .infer = infer_dequantize, .cpu = kDequantize, .types = kQuantized},
-    {.domain = "", .name = "DynamicQuantizeLinear", .infer = infer_dynamic, .cpu = kDynamic, .types = kFloat32},
-    {.domain = "com.microsoft", .name = "QuantizeLinear", .infer = infer_quantize, .cpu = kQuantize, .types = kReal},
-    {.domain = "com.microsoft",
-     .name = "DequantizeLinear",
-     .infer = infer_dequantize,
-     .cpu = kDequantize,
-     .types = kQuantized},
+    {"", "QuantizeLinear", infer_quantize, kQuantize, kReal, kNone, 0, &kGpuQuantize},
+    {"", "DequantizeLinear", infer_dequantize, kDequantize, kQuantized, kNone, 0, &kGpuDequantize},
+    {"", "DynamicQuantizeLinear", infer_dynamic, kDynamic, kFloat32},
+    {"com.microsoft", "QuantizeLinear", infer_quantize, kQuantize, kReal, kNone, 0, &kGpuQuantize},
+    {"com.microsoft", "DequantizeLinear", infer_dequantize, kDequantize, kQuantized, kNone, 0, &kGpuDequantize},
 };
 
 }  // namespace

@@ -1,6 +1,8 @@
 #include "kernels/reduce.h"
 
+#include "ops/gpu/move.h"
 #include "ops/gpu/rows.h"
+#include "ops/gpu/typed.h"
 
 namespace fastort {
 namespace {
@@ -135,24 +137,68 @@ std::unique_ptr<Kernel> prepare_any(const OpContext& context) {
 
 // ---- the GPU ------------------------------------------------------------------------------------------------------
 
-// One run of reduced dimensions: [outer, n, inner].
+Refusal refuse_type(ReduceOp op, DataType type, int64_t n) {
+  if (type == DataType::Float) return std::nullopt;
+  const bool real = type == DataType::Double;
+  if (op == ReduceOp::LogSum || op == ReduceOp::LogSumExp || (op == ReduceOp::L2 && !real))
+    return "no shader for " + std::string(name(type));
+  // The sum must fit the shader's number.
+  if (op == ReduceOp::Mean && !real && element_size(type) < 8 && (element_size(type) == 4 || n > 32768))
+    return "a mean of many " + std::string(name(type));
+  if (type == DataType::Bool && op != ReduceOp::Max && op != ReduceOp::Min) return "no shader for bool";
+  if (type == DataType::Bool && n == 0) return "an empty reduction of bool";
+  return std::nullopt;
+}
+
+// [outer, n, inner] where one run of dimensions is reduced. Others are brought into that form by a copy in which the
+// reduced dimensions come last.
 template <ReduceOp op>
 Refusal gpu_work(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  const DataType type = context.type(0);
   const ReduceDims dims = ReduceDims::of(context.shape(0), reduced_axes(context));
+  if (Refusal refusal = refuse_type(op, type, dims.reduced)) return refusal;
+  std::string_view shader = "reduce";
+  if (type != DataType::Float)
+    if (Refusal refusal = gpu::choose_by_type("reduce_typed", type, traits, shader)) return refusal;
   gpu::Rows rows;
-  for (size_t i = 0, runs = 0; i < dims.sizes.size(); ++i) {
+  size_t runs = 0;
+  for (size_t i = 0; i < dims.sizes.size(); ++i) {
     if (dims.is_reduced(i)) {
-      if (++runs > 1) return "several runs of reduced dimensions";
+      ++runs;
       rows.n = dims.sizes[i];
     } else {
       (runs == 0 ? rows.outer : rows.inner) = dims.sizes[i];
     }
   }
-  gpu::add_rows(work, "reduce", rows, {static_cast<uint32_t>(op)}, {GpuWork::output(0), GpuWork::input(0)}, traits);
+  GpuOperand source = GpuWork::input(0);
+  if (runs > 1 && context.shape(0).count() > 0) {
+    Shape shape, order;
+    for (const int64_t size : dims.sizes) shape.push_back(size);
+    const kernels::Strides strides = kernels::strides_of(shape);
+    kernels::Strides from;
+    for (const bool reduced : {false, true}) {
+      for (size_t i = 0; i < dims.sizes.size(); ++i) {
+        if (dims.is_reduced(i) != reduced) continue;
+        order.push_back(dims.sizes[i]);
+        from.push_back(strides[i]);
+      }
+    }
+    source = work.scratch(static_cast<size_t>(shape.count()) * element_size(type));
+    const kernels::StridedCopy copy(type, order, from, kernels::strides_of(order));
+    if (Refusal refusal = gpu::add_copy(work, copy, GpuWork::input(0), GpuWork::written(source), traits))
+      return refusal;
+  }
+  if (runs > 1) rows = {dims.kept, dims.reduced, 1};
+  gpu::add_rows(work, shader, rows, {static_cast<uint32_t>(op)}, {GpuWork::output(0), source}, traits);
   return std::nullopt;
 }
+constexpr TypeMask kGpuNumbers = kIntTypes | TypeMask{DataType::Float, DataType::Double};
 template <ReduceOp op>
-constexpr GpuRecipe kGpu{kFloat32, gpu_work<op>};
+constexpr GpuRecipe kGpu{op == ReduceOp::LogSum || op == ReduceOp::LogSumExp ? kFloat32
+                         : op == ReduceOp::L2                         ? TypeMask{DataType::Float, DataType::Double}
+                         : op == ReduceOp::Max || op == ReduceOp::Min ? kGpuNumbers | TypeMask{DataType::Bool}
+                                                                      : kGpuNumbers,
+                         gpu_work<op>, true};
 
 constexpr Variant kBlockedOnly[] = {{Layout::C8, Layout::C8}, {Layout::C16, Layout::C16}, {Layout::Nhwc, Layout::Nhwc}};
 

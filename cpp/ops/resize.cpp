@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "ops/core/move.h"
+#include "ops/gpu/map.h"
 
 namespace fastort {
 namespace {
@@ -200,9 +201,10 @@ double roi_item(const OpContext& context, const Tensor& roi, size_t i) {
   }
 }
 
-std::unique_ptr<Kernel> prepare_resize(const OpContext& context) {
+// The tables of the axes that change, for one of the candidate's layouts.
+std::vector<kernels::ResizeAxis> resize_tables(const OpContext& context, const kernels::ResizeOptions& options,
+                                               Layout layout) {
   const Shape &src = context.shape(0), &dst = context.out(0).shape;
-  const auto options = resize_options(context.node);
   const auto axes = resized_axes(context.node, src.rank());
   const Tensor* scales = context.constant(2);
   std::optional<InlineVector<int64_t, 8>> sizes;
@@ -214,7 +216,6 @@ std::unique_ptr<Kernel> prepare_resize(const OpContext& context) {
   if (crops && (!roi || roi->count() != static_cast<int64_t>(2 * axes.size())))
     context.fail("tf_crop_and_resize needs roi with a start and an end for each axis");
 
-  const Layout layout = context.in(0).layout;
   std::vector<kernels::ResizeAxis> tables;
   for (size_t i = 0; i < axes.size(); ++i) {
     const int64_t in = src[static_cast<size_t>(axes[i])];
@@ -225,7 +226,20 @@ std::unique_ptr<Kernel> prepare_resize(const OpContext& context) {
     tables.push_back(kernels::resize_axis(options, memory_axis(axes[i], src.rank(), layout), in, targets[i].out,
                                           targets[i].scaled, start, end));
   }
-  kernels::Resize resize(context.type(0), memory_dims(src, layout), std::move(tables), options);
+  return tables;
+}
+
+Refusal gpu_resize(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  if (context.shape(0).count() == 0) return "an empty input";
+  const auto options = resize_options(context.node);
+  return gpu::add_resize(context, traits, work, resize_tables(context, options, Layout::Plain), options);
+}
+
+std::unique_ptr<Kernel> prepare_resize(const OpContext& context) {
+  const auto options = resize_options(context.node);
+  const Layout layout = context.in(0).layout;
+  kernels::Resize resize(context.type(0), memory_dims(context.shape(0), layout),
+                         resize_tables(context, options, layout), options);
   const size_t workspace = resize.workspace_bytes();
   return make_kernel(
       [resize = std::move(resize)](const KernelArgs& args) {
@@ -234,13 +248,15 @@ std::unique_ptr<Kernel> prepare_resize(const OpContext& context) {
       workspace);
 }
 
+constexpr GpuRecipe kGpuResize{kAllTypes, gpu_resize, true};
+
 constexpr Candidate kResize[] = {{"axis_by_axis", accept_resize, prepare_resize, kAnyLayout, nullptr, 1u << 0}};
 
 }  // namespace
 
 std::span<const OpDef> resize_ops() {
   static const OpDef kOps[] = {
-      {"", "Resize", infer_resize, kResize, kAllTypes, kNone, 0b1110},
+      {"", "Resize", infer_resize, kResize, kAllTypes, kNone, 0b1110, &kGpuResize},
   };
   return kOps;
 }

@@ -5,7 +5,7 @@
 #include <type_traits>
 
 #include "kernels/elementwise/half.h"
-#include "ops/op.h"
+#include "ops/gpu/recurrent.h"
 
 namespace fastort {
 
@@ -279,12 +279,34 @@ std::unique_ptr<Kernel> prepare_rnn(const OpContext& context) {
   return std::make_unique<RnnKernel<float>>(context);
 }
 
+Refusal gpu_work(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  const auto input = [&](int i) { return context.has_input(i) ? GpuWork::input(i) : GpuWork::none(); };
+  const auto output = [&](int i) { return context.has_output(i) ? GpuWork::output(i) : GpuWork::none(); };
+  const RnnProblem problem = read_problem(context);
+  gpu::Recurrent operands;
+  operands.x = input(kX);
+  operands.w = input(kW);
+  operands.r = input(kR);
+  operands.b = input(kB);
+  operands.lengths = input(kLens);
+  operands.initial_h = input(kInitialH);
+  if (problem.kind == RnnKind::Lstm) {
+    operands.initial_c = input(kInitialC);
+    operands.peepholes = input(kP);
+  }
+  operands.y = output(0);
+  operands.y_h = output(1);
+  operands.y_c = output(2);
+  return gpu::add_recurrent(work, problem, operands, traits);
+}
+constexpr GpuRecipe kGpu{kFloat32, gpu_work};
+
 constexpr Candidate kCandidates[] = {{.name = "recurrent", .prepare = prepare_rnn}};
 
 constexpr OpDef kOps[] = {
-    {.domain = "", .name = "RNN", .infer = infer_rnn, .cpu = kCandidates, .types = kFloatTypes},
-    {.domain = "", .name = "GRU", .infer = infer_rnn, .cpu = kCandidates, .types = kFloatTypes},
-    {.domain = "", .name = "LSTM", .infer = infer_rnn, .cpu = kCandidates, .types = kFloatTypes},
+    {"", "RNN", infer_rnn, kCandidates, kFloatTypes, kNone, 0, &kGpu},
+    {"", "GRU", infer_rnn, kCandidates, kFloatTypes, kNone, 0, &kGpu},
+    {"", "LSTM", infer_rnn, kCandidates, kFloatTypes, kNone, 0, &kGpu},
 };
 
 }  // namespace

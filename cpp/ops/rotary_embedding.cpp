@@ -1,6 +1,6 @@
 #include <string>
 
-#include "ops/op.h"
+#include "ops/gpu.h"
 
 namespace fastort {
 
@@ -156,15 +156,35 @@ std::unique_ptr<Kernel> prepare_rotary(const OpContext& context) {
   }
 }
 
+Refusal gpu_work(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  const Problem p = read_problem(context);
+  const int64_t count = context.shape(0).count();
+  GpuDispatch& dispatch = work.dispatch("rotary");
+  dispatch.constants = {p.interleaved ? 1u : 0u, !p.gather ? 0u : p.first_position ? 2u : 1u, p.one_batch ? 1u : 0u};
+  dispatch.operands = {GpuWork::output(0), GpuWork::input(0), GpuWork::input(p.inputs.cos),
+                       GpuWork::input(p.inputs.sin), p.gather ? GpuWork::input(p.inputs.positions) : GpuWork::none()};
+  dispatch.push.u32(count).u32(p.tokens).u32(p.heads).u32(p.size).u32(p.rotated);
+  dispatch.push.u32(p.batch_stride).u32(p.token_stride).u32(p.head_stride).u32(p.cache_rows);
+  dispatch.groups = groups_for(count, 64, traits);
+  return std::nullopt;
+}
+constexpr GpuRecipe kGpu{kFloat32, gpu_work};
+
 constexpr Candidate kCandidates[] = {{.name = "rotary", .prepare = prepare_rotary}};
 
 constexpr OpDef kOps[] = {
-    {.domain = "", .name = "RotaryEmbedding", .infer = infer_rotary, .cpu = kCandidates, .types = kFloatTypes},
+    {.domain = "",
+     .name = "RotaryEmbedding",
+     .infer = infer_rotary,
+     .cpu = kCandidates,
+     .types = kFloatTypes,
+     .gpu = &kGpu},
     {.domain = "com.microsoft",
      .name = "RotaryEmbedding",
      .infer = infer_rotary,
      .cpu = kCandidates,
-     .types = kFloatTypes},
+     .types = kFloatTypes,
+     .gpu = &kGpu},
 };
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ops/core/move.h"
+#include "ops/gpu.h"
 
 namespace fastort {
 namespace {
@@ -40,6 +41,24 @@ void infer_grid_sample(InferContext& context) {
   for (size_t i = 1; i + 1 < grid.size(); ++i) shape.push_back(grid[i]);
   context.out(0, context.type(0), shape);
 }
+
+Refusal gpu_grid_sample(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  const Shape &src = context.shape(0), &grid = context.shape(1);
+  const int dims = src.rank() - 2;
+  if (dims > 3) return "more than three spatial dimensions";
+  if (context.type(1) != DataType::Float) return "a grid of another type than float32";
+  const int64_t count = context.out(0).shape.count();
+  GpuDispatch& dispatch = work.dispatch("grid_sample");
+  dispatch.constants = {static_cast<uint32_t>(dims), static_cast<uint32_t>(sample_mode(context.node)),
+                        static_cast<uint32_t>(sample_padding(context.node)),
+                        context.attributes().get_int("align_corners", 0) != 0 ? 1u : 0u};
+  dispatch.operands = {GpuWork::output(0), GpuWork::input(0), GpuWork::input(1)};
+  dispatch.push.u32(count).u32(src[1]).u32(grid.count(1, dims + 1));
+  for (int d = 3; d > 0; --d) dispatch.push.i32(d <= dims ? src[static_cast<size_t>(src.rank() - d)] : 1);
+  dispatch.groups = groups_for(count, 64, traits);
+  return std::nullopt;
+}
+constexpr GpuRecipe kGpuGridSample{kFloat32, gpu_grid_sample};
 
 std::unique_ptr<Kernel> prepare_grid_sample(const OpContext& context) {
   const kernels::GridSample sample{context.type(0),
@@ -163,7 +182,7 @@ constexpr Candidate kCol2Im[] = {{"blocks", nullptr, prepare_col2im}};
 
 std::span<const OpDef> sample_ops() {
   static const OpDef kOps[] = {
-      {"", "GridSample", infer_grid_sample, kGridSample},
+      {"", "GridSample", infer_grid_sample, kGridSample, kAllTypes, kNone, 0, &kGpuGridSample},
       {"", "RoiAlign", infer_roi_align, kRoiAlign, kFloatTypes},
       {"", "Col2Im", infer_col2im, kCol2Im, kSummed, kNone, 0b110},
   };

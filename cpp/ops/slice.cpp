@@ -3,7 +3,9 @@
 #include "kernels/move/element.h"
 #include "kernels/move/pad.h"
 #include "ops/core/move.h"
+#include "ops/gpu/map.h"
 #include "ops/gpu/move.h"
+#include "ops/gpu/typed.h"
 #include "ops/parts.h"
 
 namespace fastort {
@@ -208,13 +210,27 @@ void infer_pad(InferContext& context) {
   context.out(0, context.type(0), shape);
 }
 
-std::unique_ptr<Kernel> prepare_pad(const OpContext& context) {
+kernels::Pad read_pad(const OpContext& context) {
   std::optional<InlineVector<int64_t, 8>> axes;
   if (context.has_input(3)) axes = context.ints(3);
   const PadAmounts amounts = pad_amounts(context.node, context.ints(1), axes, context.shape(0).rank());
+  if (context.has_input(2) && context.shape(2).count() != 1) context.fail("constant_value must hold one element");
+  return kernels::Pad(context.type(0), pad_mode(context.node), context.shape(0), amounts.begins, amounts.ends);
+}
+
+Refusal gpu_pad(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  const kernels::Pad pad = read_pad(context);
+  std::vector<gpu::MappedDim> dims;
+  for (const std::vector<int64_t>& places : pad.maps())
+    dims.push_back({static_cast<int64_t>(places.size()), 0, places});
+  dims.push_back({pad.inner(), 1, {}});
+  const GpuOperand fill = context.has_input(2) ? GpuWork::input(2) : GpuWork::none();
+  return gpu::add_map(work, context.type(0), std::move(dims), fill, traits);
+}
+
+std::unique_ptr<Kernel> prepare_pad(const OpContext& context) {
   const bool has_value = context.has_input(2);
-  if (has_value && context.shape(2).count() != 1) context.fail("constant_value must hold one element");
-  kernels::Pad pad(context.type(0), pad_mode(context.node), context.shape(0), amounts.begins, amounts.ends);
+  kernels::Pad pad = read_pad(context);
   return make_kernel([pad = std::move(pad), has_value](const KernelArgs& args) {
     pad.run(args.pointers[0], args.pointers[args.num_inputs], has_value ? args.pointers[2] : nullptr, args.parallel);
   });
@@ -262,17 +278,32 @@ void infer_trilu(InferContext& context) {
   infer_same(context);
 }
 
+int64_t diagonal_of(const OpContext& context, int64_t rows, int64_t cols) {
+  if (!context.has_input(1)) return 0;
+  const auto k = context.ints(1);
+  if (k.size() != 1) context.fail("k must hold one element");
+  return std::clamp(k[0], -rows - 1, cols + 1);
+}
+
+Refusal gpu_trilu(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  const Shape& shape = context.shape(0);
+  const int64_t rows = shape[shape.size() - 2], cols = shape.back();
+  std::string_view shader;
+  if (Refusal refusal = gpu::choose_by_bytes("trilu", element_size(context.type(0)), traits, shader)) return refusal;
+  GpuDispatch& dispatch = work.dispatch(shader);
+  dispatch.constants = {context.attributes().get_int("upper", 1) != 0 ? 1u : 0u};
+  dispatch.operands = {GpuWork::output(0), GpuWork::input(0)};
+  dispatch.push.u32(shape.count()).u32(rows).u32(cols).i32(diagonal_of(context, rows, cols));
+  dispatch.groups = groups_for(shape.count(), 64, traits);
+  return std::nullopt;
+}
+
 std::unique_ptr<Kernel> prepare_trilu(const OpContext& context) {
   const Shape& shape = context.shape(0);
   const int rank = shape.rank();
   const int64_t lines = shape.count(0, rank - 1), rows = shape[rank - 2], cols = shape[rank - 1];
   const bool upper = context.attributes().get_int("upper", 1) != 0;
-  int64_t diagonal = 0;
-  if (context.has_input(1)) {
-    const auto k = context.ints(1);
-    if (k.size() != 1) context.fail("k must hold one element");
-    diagonal = std::clamp(k[0], -rows - 1, cols + 1);
-  }
+  const int64_t diagonal = diagonal_of(context, rows, cols);
   auto typed = [&]<class T>(std::type_identity<T>) -> std::unique_ptr<Kernel> {
     return make_kernel([=](const KernelArgs& args) {
       const T* src = args.in<T>(0);
@@ -330,6 +361,9 @@ std::unique_ptr<Kernel> prepare_reverse_sequence(const OpContext& context) {
   return kernels::with_element(context.type(0), typed);
 }
 
+constexpr GpuRecipe kGpuPad{kAllTypes, gpu_pad};
+constexpr GpuRecipe kGpuTrilu{kAllTypes, gpu_trilu};
+
 constexpr Candidate kSlice[] = {{"strided_copy", nullptr, prepare_slice}};
 constexpr Candidate kPad[] = {{"pad", nullptr, prepare_pad}};
 constexpr Candidate kTile[] = {{"strided_copy", nullptr, prepare_copy<tile>}};
@@ -341,9 +375,9 @@ constexpr Candidate kReverseSequence[] = {{"rows", nullptr, prepare_reverse_sequ
 std::span<const OpDef> slice_ops() {
   static const OpDef kOps[] = {
       {"", "Slice", infer_slice, kSlice, kAllTypes, kNone, 0b11110, &gpu::kCopy<slice>},
-      {"", "Pad", infer_pad, kPad, kAllTypes, kNone, 0b1010},
+      {"", "Pad", infer_pad, kPad, kAllTypes, kNone, 0b1010, &kGpuPad},
       {"", "Tile", infer_tile, kTile, kAllTypes, kNone, 1u << 1, &gpu::kCopy<tile>},
-      {"", "Trilu", infer_trilu, kTrilu, kAllTypes, kInPlace, 1u << 1},
+      {"", "Trilu", infer_trilu, kTrilu, kAllTypes, kInPlace, 1u << 1, &kGpuTrilu},
       {"", "ReverseSequence", infer_same, kReverseSequence},
   };
   return kOps;

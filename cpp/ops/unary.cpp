@@ -213,7 +213,7 @@ constexpr OpDef kOps[] = {
     {"", "Tanh", infer_same, kUnary<UnaryOp::Tanh>, kFloatTypes, kInPlace, 0, &gpu::kUnary<UnaryOp::Tanh>},
     {"", "Erf", infer_same, kUnary<UnaryOp::Erf>, kFloatTypes, kInPlace, 0, &gpu::kUnary<UnaryOp::Erf>},
     {"", "Not", infer_same, kNot, TypeMask(DataType::Bool), kInPlace, 0, &gpu::kCompare<gpu::Compare::Not>},
-    {"", "BitwiseNot", infer_same, kBitwiseNot, kIntTypes, kInPlace},
+    {"", "BitwiseNot", infer_same, kBitwiseNot, kIntTypes, kInPlace, 0, &gpu::kIntegers<gpu::Arith::Invert>},
     {"", "IsNaN", infer_bool, kIsNaN, kFloatTypes | kFloat8Types},
     {"", "IsInf", infer_bool, kIsInf, kFloatTypes | kFloat8Types},
 };

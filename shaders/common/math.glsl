@@ -248,9 +248,32 @@ float power(float x, float y) {
   return odd && floatBitsToInt(x) < 0 ? -result : result;
 }
 
+// The remainder of a division that truncates, exact as the C library's.
+float remainder_trunc(float x, float y) {
+  float a = abs(x);
+  const float b = abs(y);
+  if (isnan(x) || isnan(y) || isinf(x) || b == 0.0) return NAN;
+  if (isinf(b)) return x;
+  int exponent_a, exponent_b;
+  frexp(b, exponent_b);
+  // A piece of the quotient that float32 holds at a time.
+  for (int piece = 0; piece < 16 && a >= b; ++piece) {
+    frexp(a, exponent_a);
+    const float t = ldexp(b, max(exponent_a - exponent_b - 22, 0));
+    precise const float q = floor(a / t);
+    precise float r = fma(-q, t, a);
+    if (r < 0.0) r += t;
+    if (r >= t) r -= t;
+    a = r;
+  }
+  return with_sign(a, x);
+}
+
+// The remainder with the sign of y.
 float remainder_floor(float x, float y) {
-  const float r = x - y * trunc(x / y);
-  return r != 0.0 && (r < 0.0) != (y < 0.0) ? r + y : r;
+  const float r = remainder_trunc(x, y);
+  if (r == 0.0) return with_sign(r, y);
+  return (r < 0.0) != (y < 0.0) ? r + y : r;
 }
 
 #endif

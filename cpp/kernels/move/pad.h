@@ -18,6 +18,11 @@ class Pad {
   // `value` is one element, or nullptr for zero (an empty string).
   void run(const std::byte* src, std::byte* dst, const std::byte* value, const Parallel& parallel) const;
 
+  // For each dimension of the result, up to the last padded one, the offsets of its positions in the source or -1; what
+  // follows that dimension moves as one.
+  const std::vector<std::vector<int64_t>>& maps() const { return maps_; }
+  int64_t inner() const { return inner_; }
+
  private:
   template <class T>
   void run_lines(const T* src, T* dst, const T& fill, int64_t begin, int64_t end) const;

@@ -1,6 +1,7 @@
 #include "ops/conv/conv.h"
 #include "ops/gpu/epilogue.h"
 #include "ops/gpu/gemm.h"
+#include "ops/gpu/window.h"
 
 namespace fastort::conv {
 namespace {
@@ -52,9 +53,15 @@ Refusal work(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
     if (context.has_input(i) && context.type(i) != DataType::Float) return "inputs of other types than float32";
   const Problem problem = read_problem(context);
   const kernels::ConvShape& shape = problem.shape;
-  if (Refusal refusal = refuse_odd_sizes(shape)) return refusal;
+  if (refuse_odd_sizes(shape) || shape.rank > 2) {
+    if (shape.in_group() == 0 || context.shape(kX).count() == 0) return "no elements to add up";
+    return gpu::add_conv_any(work, shape, problem.epilogue, /*transposed=*/false,
+                             {GpuWork::output(0), GpuWork::input(kX), GpuWork::input(kW),
+                              problem.epilogue.bias ? GpuWork::input(kB) : GpuWork::none(),
+                              problem.epilogue.residual ? GpuWork::input(kZ) : GpuWork::none()},
+                             traits);
+  }
   if (is_pointwise(shape)) return pointwise(problem, traits, work);
-  if (shape.rank > 2) return "three spatial dimensions";
   // One dimension is a map of one row.
   const size_t x = shape.rank == 2 ? 1 : 0;
   auto rows = [&](const auto& sizes, int64_t single) { return shape.rank == 2 ? sizes[0] : single; };

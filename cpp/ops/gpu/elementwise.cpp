@@ -53,7 +53,7 @@ void add_dispatch(GpuWork& work, std::span<const Step> steps, const Nest& nest, 
 
 Refusal check_inputs(const OpContext& context) {
   for (int i = 0; i < context.num_inputs(); ++i) {
-    if (!context.has_input(i)) return "an input is left out";
+    if (!context.has_input(i)) continue;
     if (context.type(i) != DataType::Float) return "inputs of other types than float32";
     if (context.shape(i).rank() > context.out(0).shape.rank()) return "an operand has a higher rank than the output";
   }
@@ -74,8 +74,11 @@ Refusal elementwise(const OpContext& context, const GpuTraits& traits, GpuWork& 
   Nest nest(context.out(0).shape);
   std::vector<GpuOperand> inputs;
   for (size_t i = 0; i < count; ++i) {
-    nest.add_broadcast(shapes.empty() ? context.shape(static_cast<int>(i)) : shapes[i]);
-    inputs.push_back(GpuWork::input(static_cast<int>(i)));
+    // In the place of an input that is left out, and that no step reads, stands an element of the first.
+    const auto at = static_cast<int>(i);
+    const bool given = context.has_input(at);
+    nest.add_broadcast(!given ? Shape{} : shapes.empty() ? context.shape(at) : shapes[i]);
+    inputs.push_back(GpuWork::input(given ? at : 0));
   }
   if (steps.size() <= kMaxSteps) {
     nest.merge();
@@ -140,14 +143,11 @@ Refusal chain_work(const OpContext& context, const GpuTraits& traits, GpuWork& w
 
 // Bounds that are inputs are operands of Max and Min; one that is left out does not bound.
 Refusal clip_work(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  if (context.type(0) != DataType::Float) return add_integer_clip(context, traits, work);
   std::vector<Step> steps;
   if (context.has_input(1)) steps.push_back(Step::binary(BinaryOp::Max, input(0), input(1)));
-  if (context.has_input(2)) {
-    if (!context.has_input(1)) return "an upper bound without a lower one";
-    steps.push_back(Step::binary(BinaryOp::Min, 0, input(2)));
-  }
+  if (context.has_input(2)) steps.push_back(Step::binary(BinaryOp::Min, steps.empty() ? input(0) : 0, input(2)));
   if (steps.empty()) steps.push_back(Step::unary(UnaryOp::Affine, input(0), {1, 0}));
-  if (context.num_inputs() == 2 && !context.has_input(1)) return "a bound is left out";
   return elementwise(context, traits, work, steps);
 }
 
@@ -170,7 +170,7 @@ Refusal mean_work(const OpContext& context, const GpuTraits& traits, GpuWork& wo
 }  // namespace
 
 constinit const GpuRecipe kChain{kFloat32, chain_work};
-constinit const GpuRecipe kClip{kFloat32, clip_work};
+constinit const GpuRecipe kClip{kFloat32 | kArith, clip_work};
 constinit const GpuRecipe kGelu{kFloat32, gelu_work};
 constinit const GpuRecipe kMean{kFloat32, mean_work};
 

@@ -2,6 +2,7 @@
 
 #include "ops/core/move.h"
 #include "ops/gpu/nest.h"
+#include "ops/gpu/typed.h"
 
 namespace fastort::gpu {
 namespace {
@@ -9,30 +10,10 @@ namespace {
 constexpr uint32_t kGroup = 64;
 
 // Operands [0, count) of the node as they broadcast to output 0.
-Nest broadcast_nest(const OpContext& context, int count) {
-  Nest nest(context.out(0).shape);
-  for (int i = 0; i < count; ++i) nest.add_broadcast(context.shape(i));
-  nest.merge();
-  return nest;
-}
-
-// The table and the two constants of shaders/common/strided.glsl.
-struct Strided {
-  std::vector<uint32_t> table;
-  uint32_t rank = 0, modes = 0;
-};
-Strided strided_operands(const Nest& nest, size_t count) {
-  Strided strided;
-  for (size_t i = 0; i < count; ++i) {
-    const uint32_t mode = nest.is_single(i) ? 0u : nest.is_dense(i) ? 1u : 2u;
-    strided.modes |= mode << (2 * i);
-    if (mode == 2) strided.rank = static_cast<uint32_t>(nest.rank());
-  }
-  if (strided.rank == 0) return strided;
-  for (const int64_t dim : nest.dims()) strided.table.push_back(static_cast<uint32_t>(dim));
-  for (size_t i = 0; i < count; ++i)
-    for (const int64_t stride : nest.strides(i)) strided.table.push_back(static_cast<uint32_t>(stride));
-  return strided;
+Strided node_operands(const OpContext& context, int count) {
+  std::vector<Shape> shapes;
+  for (int i = 0; i < count; ++i) shapes.push_back(context.shape(i));
+  return strided_operands(context.out(0).shape, shapes);
 }
 
 Refusal refuse_ranks(const OpContext& context, int count) {
@@ -47,10 +28,11 @@ Refusal where_work(const OpContext& context, const GpuTraits& traits, GpuWork& w
   if (Refusal refusal = refuse_ranks(context, 3)) return refusal;
   const size_t bytes = element_size(context.type(1));
   if (context.type(1) != context.type(2)) return "X and Y of different types";
-  if (bytes != 4 && bytes != 8) return "elements of " + std::to_string(bytes) + " bytes";
-  const Strided strided = strided_operands(broadcast_nest(context, 3), 3);
+  std::string_view shader;
+  if (Refusal refusal = choose_by_bytes("where", bytes, traits, shader)) return refusal;
+  const Strided strided = node_operands(context, 3);
   const GpuOperand table = work.table(strided.table);
-  GpuDispatch& dispatch = work.dispatch(bytes == 4 ? "where.4" : "where.8");
+  GpuDispatch& dispatch = work.dispatch(shader);
   dispatch.constants = {strided.rank, strided.modes};
   dispatch.operands = {GpuWork::output(0), table, GpuWork::input(0), GpuWork::input(1), GpuWork::input(2)};
   const int64_t count = context.out(0).shape.count();
@@ -102,10 +84,11 @@ Refusal gather_work(const OpContext& context, const GpuTraits& traits, GpuWork& 
     bytes *= 2;
     inner /= 2;
   }
-  if (bytes < 4) return "elements of " + std::to_string(bytes) + " bytes";
+  std::string_view shader;
+  if (Refusal refusal = choose_by_bytes("gather", bytes, traits, shader)) return refusal;
   const int64_t indices = context.shape(1).count();
   const int64_t count = data.count(0, axis) * indices * inner;
-  GpuDispatch& dispatch = work.dispatch(bytes == 4 ? "gather.4" : bytes == 8 ? "gather.8" : "gather.16");
+  GpuDispatch& dispatch = work.dispatch(shader);
   dispatch.constants = {context.type(1) == DataType::Int64 ? 2u : 1u};
   dispatch.operands = {GpuWork::output(0), GpuWork::input(0), GpuWork::input(1)};
   dispatch.push.u32(count).u32(data[static_cast<size_t>(axis)]).u32(inner).u32(indices);
@@ -115,12 +98,30 @@ Refusal gather_work(const OpContext& context, const GpuTraits& traits, GpuWork& 
 
 }  // namespace
 
+Strided strided_operands(const Shape& result, std::span<const Shape> shapes) {
+  Nest nest(result);
+  for (const Shape& shape : shapes) nest.add_broadcast(shape);
+  nest.merge();
+  const size_t count = shapes.size();
+  Strided strided;
+  for (size_t i = 0; i < count; ++i) {
+    const uint32_t mode = nest.is_single(i) ? 0u : nest.is_dense(i) ? 1u : 2u;
+    strided.modes |= mode << (2 * i);
+    if (mode == 2) strided.rank = static_cast<uint32_t>(nest.rank());
+  }
+  if (strided.rank == 0) return strided;
+  for (const int64_t dim : nest.dims()) strided.table.push_back(static_cast<uint32_t>(dim));
+  for (size_t i = 0; i < count; ++i)
+    for (const int64_t stride : nest.strides(i)) strided.table.push_back(static_cast<uint32_t>(stride));
+  return strided;
+}
+
 Refusal add_compare(const OpContext& context, const GpuTraits& traits, GpuWork& work, Compare op) {
   const int operands = op == Compare::Not ? 1 : 2;
   if (Refusal refusal = refuse_ranks(context, operands)) return refusal;
   if (operands == 2 && context.type(0) != context.type(1)) return "operands of different types";
   const bool logic = op >= Compare::And;
-  const char* shader = nullptr;
+  std::string_view shader;
   switch (context.type(0)) {
     case DataType::Float:
       shader = "compare.float";
@@ -131,11 +132,14 @@ Refusal add_compare(const OpContext& context, const GpuTraits& traits, GpuWork& 
     case DataType::Int64:
       shader = "compare.int64";
       break;
-    default:
+    case DataType::Bool:
       shader = "compare.bool";
+      break;
+    default:
+      if (Refusal refusal = choose_by_type("compare", context.type(0), traits, shader)) return refusal;
   }
   if (logic && context.type(0) != DataType::Bool) return "logic of other types than bool";
-  const Strided strided = strided_operands(broadcast_nest(context, operands), static_cast<size_t>(operands));
+  const Strided strided = node_operands(context, operands);
   const GpuOperand table = work.table(strided.table);
   GpuDispatch& dispatch = work.dispatch(shader);
   dispatch.constants = {strided.rank, strided.modes, static_cast<uint32_t>(op)};
@@ -148,7 +152,7 @@ Refusal add_compare(const OpContext& context, const GpuTraits& traits, GpuWork& 
 }
 
 constinit const GpuRecipe kWhere{TypeMask(DataType::Bool), where_work};
-constinit const GpuRecipe kCast{kCompared, cast_work};
+constinit const GpuRecipe kCast{TypeMask(DataType::Float, DataType::Int32, DataType::Int64, DataType::Bool), cast_work};
 constinit const GpuRecipe kGather{kAllTypes, gather_work};
 
 }  // namespace fastort::gpu

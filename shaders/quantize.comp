@@ -1,0 +1,42 @@
+// QuantizeLinear of float32 to integers, and back: a scale and a zero for all, for each place along an axis, or for
+// blocks of them.
+// operands: result, source, scale (float32), zero
+// variant quantize_i8: -DQUANTIZE -DT_I8
+// variant quantize_u8: -DQUANTIZE -DT_U8
+// variant quantize_i16: -DQUANTIZE -DT_I16
+// variant quantize_u16: -DQUANTIZE -DT_U16
+// variant dequantize_i8: -DT_I8
+// variant dequantize_u8: -DT_U8
+// variant dequantize_i16: -DT_I16
+// variant dequantize_u16: -DT_U16
+// variant dequantize_i32: -DT_I32
+#version 460
+#extension GL_GOOGLE_include_directive : require
+#include "common/base.glsl"
+#include "common/typed.glsl"
+
+layout(local_size_x = GROUP) in;
+layout(constant_id = 0) const uint kHasZero = 0;
+// 0 one scale, 1 one for each `block` places along the axis, 2 the same with one for each inner element.
+layout(constant_id = 1) const uint kForm = 0;
+PUSH(uint count; uint axis; uint inner; uint block; uint blocks;);
+
+void main() {
+  const uint item = item_number();
+  if (item >= push.count) return;
+  uint which = 0;
+  if (kForm != 0) {
+    const uint column = item % push.inner, place = item / push.inner % push.axis, outer = item / push.inner / push.axis;
+    which = kForm == 1 ? place / push.block : (outer * push.blocks + place / push.block) * push.inner + column;
+  }
+  const float scale = Floats(ADDRESS(2)).at[which];
+  const float zero = kHasZero == 1 ? float(NUMBER(Elements(ADDRESS(3)).at[which])) : 0.0;
+#ifdef QUANTIZE
+  const float moved = roundEven(Floats(ADDRESS(1)).at[item] / scale) + zero;
+  const float low = float(LOWEST), high = float(HIGHEST);
+  const float bounded = moved >= low ? (moved <= high ? moved : high) : low;
+  Elements(ADDRESS(0)).at[item] = ELEMENT(NUMBER(bounded));
+#else
+  Floats(ADDRESS(0)).at[item] = (float(NUMBER(Elements(ADDRESS(1)).at[item])) - zero) * scale;
+#endif
+}
