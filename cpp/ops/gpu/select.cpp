@@ -1,6 +1,7 @@
 #include "ops/gpu/select.h"
 
 #include "ops/core/move.h"
+#include "ops/gpu/convert.h"
 #include "ops/gpu/nest.h"
 #include "ops/gpu/typed.h"
 
@@ -60,7 +61,8 @@ std::optional<uint32_t> cast_code(DataType type) {
 Refusal cast_work(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
   const auto from = cast_code(context.type(0)), to = cast_code(context.out(0).type);
   if (!from || !to)
-    return "no shader from " + std::string(name(context.type(0))) + " to " + std::string(name(context.out(0).type));
+    return add_convert(work, context.type(0), context.out(0).type, context.out(0).shape.count(),
+                       context.attributes().get_int("saturate", 1) != 0, traits);
   GpuDispatch& dispatch = work.dispatch("cast");
   dispatch.constants = {0, 0, *from, *to};
   dispatch.operands = {GpuWork::output(0), GpuWork::input(0)};
@@ -152,7 +154,7 @@ Refusal add_compare(const OpContext& context, const GpuTraits& traits, GpuWork& 
 }
 
 constinit const GpuRecipe kWhere{TypeMask(DataType::Bool), where_work};
-constinit const GpuRecipe kCast{TypeMask(DataType::Float, DataType::Int32, DataType::Int64, DataType::Bool), cast_work};
+constinit const GpuRecipe kCast{kAllTypes, cast_work, true};
 constinit const GpuRecipe kGather{kAllTypes, gather_work};
 
 }  // namespace fastort::gpu
