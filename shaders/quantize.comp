@@ -19,7 +19,21 @@ layout(local_size_x = GROUP) in;
 layout(constant_id = 0) const uint kHasZero = 0;
 // 0 one scale, 1 one for each `block` places along the axis, 2 the same with one for each inner element.
 layout(constant_id = 1) const uint kForm = 0;
+// Bits of integers that are held one to a byte; 0 for those of a byte and more.
+layout(constant_id = 2) const uint kBits = 0;
 PUSH(uint count; uint axis; uint inner; uint block; uint blocks;);
+
+NUMBER read(uint operand, uint i) {
+  const NUMBER x = NUMBER(Elements(ADDRESS(operand)).at[i]);
+  if (kBits == 0) return x;
+  const uint low = uint(x) & ((1u << kBits) - 1u);
+#ifdef SIGNED
+  const int sign = 1 << (kBits - 1);
+  return (int(low) ^ sign) - sign;
+#else
+  return NUMBER(low);
+#endif
+}
 
 void main() {
   const uint item = item_number();
@@ -30,13 +44,21 @@ void main() {
     which = kForm == 1 ? place / push.block : (outer * push.blocks + place / push.block) * push.inner + column;
   }
   const float scale = Floats(ADDRESS(2)).at[which];
-  const float zero = kHasZero == 1 ? float(NUMBER(Elements(ADDRESS(3)).at[which])) : 0.0;
+  const float zero = kHasZero == 1 ? float(read(3, which)) : 0.0;
 #ifdef QUANTIZE
   const float moved = roundEven(Floats(ADDRESS(1)).at[item] / scale) + zero;
-  const float low = float(LOWEST), high = float(HIGHEST);
+  float low = float(LOWEST), high = float(HIGHEST);
+  if (kBits != 0) {
+#ifdef SIGNED
+    low = -float(1u << (kBits - 1));
+    high = -low - 1.0;
+#else
+    high = float((1u << kBits) - 1u);
+#endif
+  }
   const float bounded = moved >= low ? (moved <= high ? moved : high) : low;
   Elements(ADDRESS(0)).at[item] = ELEMENT(NUMBER(bounded));
 #else
-  Floats(ADDRESS(0)).at[item] = (float(NUMBER(Elements(ADDRESS(1)).at[item])) - zero) * scale;
+  Floats(ADDRESS(0)).at[item] = (float(read(1, item)) - zero) * scale;
 #endif
 }

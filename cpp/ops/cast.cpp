@@ -9,6 +9,7 @@
 
 #include "kernels/elementwise/convert.h"
 #include "ops/elementwise/operands.h"
+#include "ops/gpu/move.h"
 #include "ops/gpu/select.h"
 
 namespace fastort {
@@ -217,6 +218,14 @@ std::unique_ptr<Kernel> prepare_bit_cast(const OpContext& context) {
   });
 }
 
+Refusal gpu_bit_cast(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  const DataType from = context.type(0), to = context.out(0).type;
+  if (packed_bits(from) < 8 || element_size(from) != element_size(to)) return "elements narrower than a byte";
+  const kernels::StridedCopy copy(from, Shape{context.shape(0).count()}, {1}, {1});
+  return gpu::add_copy(work, copy, GpuWork::input(0), GpuWork::output(0), traits);
+}
+constexpr GpuRecipe kGpuBitCast{kAllTypes, gpu_bit_cast};
+
 Refusal refuse_bit_cast(const OpContext& context) { return elementwise::refuse_operands(context, 1); }
 
 constexpr Candidate kCast[] = {
@@ -232,7 +241,7 @@ constexpr Candidate kBitCast[] = {{"elementwise", refuse_bit_cast, prepare_bit_c
 constexpr OpDef kOps[] = {
     {"", "Cast", infer_cast, kCast, kAllTypes, kInPlace, 0, &gpu::kCast},
     {"", "CastLike", infer_cast_like, kCastLike, kAllTypes, kNone, 0, &gpu::kCast},
-    {"", "BitCast", infer_bit_cast, kBitCast, kAllTypes, kInPlace},
+    {"", "BitCast", infer_bit_cast, kBitCast, kAllTypes, kInPlace, 0, &kGpuBitCast},
 };
 
 }  // namespace

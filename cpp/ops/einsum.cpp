@@ -4,6 +4,7 @@
 
 #include "kernels/gemm/sgemm.h"
 #include "ops/einsum/equation.h"
+#include "ops/gpu/typed.h"
 #include "tensor/dispatch.h"
 
 namespace fastort {
@@ -310,11 +311,52 @@ Refusal accepts_product(const OpContext& context) {
 
 std::unique_ptr<Kernel> prepare_product(const OpContext& context) { return std::make_unique<ProductKernel>(context); }
 
+// ---- the GPU ------------------------------------------------------------------------------------------------------
+
+Refusal gpu_work(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  constexpr size_t kMostOperands = 4;
+  constexpr double kMostTerms = 1e11;
+  std::string_view shader;
+  if (Refusal refusal = gpu::choose_by_type("einsum", context.type(0), traits, shader)) return refusal;
+  const Equation equation = read_equation(context);
+  const Space space = make_space(context, equation);
+  const size_t operands = space.strides.size();
+  if (operands > kMostOperands) return "more than four operands";
+  std::vector<size_t> labels;
+  for (const int label : equation.output) labels.push_back(static_cast<size_t>(label));
+  const size_t outer = labels.size();
+  for (size_t label = 0; label < space.sizes.size(); ++label)
+    if (std::find(equation.output.begin(), equation.output.end(), static_cast<int>(label)) == equation.output.end())
+      labels.push_back(label);
+  std::vector<uint32_t> words;
+  int64_t terms = 1;
+  for (size_t i = 0; i < labels.size(); ++i) {
+    words.push_back(static_cast<uint32_t>(space.sizes[labels[i]]));
+    if (i >= outer) terms *= space.sizes[labels[i]];
+  }
+  for (const size_t label : labels)
+    for (size_t o = 0; o < operands; ++o) words.push_back(static_cast<uint32_t>(space.strides[o][label]));
+  const int64_t count = context.out(0).shape.count();
+  const double products = static_cast<double>(count) * static_cast<double>(terms);
+  if (products > kMostTerms) return "more products than a plain loop should do";
+  const GpuOperand table = work.table(std::move(words));
+  GpuDispatch& dispatch = work.dispatch(shader);
+  dispatch.constants = {static_cast<uint32_t>(operands), static_cast<uint32_t>(labels.size()),
+                        static_cast<uint32_t>(outer)};
+  dispatch.operands = {GpuWork::output(0), table};
+  for (size_t o = 0; o < operands; ++o) dispatch.operands.push_back(GpuWork::input(static_cast<int>(o)));
+  dispatch.push.u32(count).u32(terms);
+  dispatch.groups = groups_for(count, 64, traits);
+  dispatch.flops = products;
+  return std::nullopt;
+}
+constexpr GpuRecipe kGpu{kIntTypes | TypeMask{DataType::Float, DataType::Double}, gpu_work};
+
 constexpr Candidate kEinsum[] = {{.name = "product", .accepts = accepts_product, .prepare = prepare_product},
                                  {.name = "reference", .prepare = prepare_reference}};
 
 constexpr OpDef kOps[] = {
-    {.domain = "", .name = "Einsum", .infer = infer_einsum, .cpu = kEinsum, .types = kNumericTypes},
+    {"", "Einsum", infer_einsum, kEinsum, kNumericTypes, kNone, 0, &kGpu},
 };
 
 }  // namespace

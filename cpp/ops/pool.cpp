@@ -177,9 +177,10 @@ std::unique_ptr<Kernel> prepare_reference(const OpContext& context) {
 // ---- the GPU ------------------------------------------------------------------------------------------------------
 
 Refusal gpu_work(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
-  if (Refusal refusal = accepts_vector(context)) return refusal;
   const PoolShape shape = read_shape(context);
-  if (is_global(context.node)) {
+  const bool indices = context.has_output(1);
+  if (indices && context.attributes().get_int("storage_order", 0) != 0) return "indices in column-major order";
+  if (is_global(context.node) && shape.kind != PoolKind::Lp) {
     // Reductions of planes: a maximum or a mean.
     const gpu::Rows rows{shape.batch * shape.channels, shape.in_pixels(), 1};
     const auto op = shape.kind == PoolKind::Max ? kernels::ReduceOp::Max : kernels::ReduceOp::Mean;
@@ -187,13 +188,14 @@ Refusal gpu_work(const OpContext& context, const GpuTraits& traits, GpuWork& wor
     return std::nullopt;
   }
   GpuDispatch& dispatch = work.dispatch("pool");
-  dispatch.constants = {shape.kind == PoolKind::Max ? 0u : shape.kind == PoolKind::Average ? 1u : 2u};
-  dispatch.operands = {GpuWork::output(0), GpuWork::input(0)};
+  dispatch.constants = {static_cast<uint32_t>(shape.kind), indices ? 1u : 0u};
+  dispatch.operands = {GpuWork::output(0), GpuWork::input(0), indices ? GpuWork::output(1) : GpuWork::none()};
   const int64_t count = context.out(0).shape.count();
   dispatch.push.u32(count);
   for (const auto* sizes : {&shape.in, &shape.out, &shape.kernel, &shape.stride, &shape.dilation, &shape.pad_begin})
     for (const int64_t size : *sizes) dispatch.push.i32(size);
   for (size_t i = 0; i < 3; ++i) dispatch.push.i32(shape.in[i] + shape.pad_end[i]);
+  dispatch.push.f32(static_cast<float>(shape.p));
   dispatch.groups = groups_for(count, 64, traits);
   return std::nullopt;
 }
@@ -217,7 +219,7 @@ constexpr TypeMask kMaxTypes = kFloatTypes | TypeMask(DataType::Int8, DataType::
 constexpr OpDef kOps[] = {
     {.domain = "", .name = "MaxPool", .infer = infer_pool, .cpu = kCandidates, .types = kMaxTypes, .gpu = &kGpu},
     {.domain = "", .name = "AveragePool", .infer = infer_pool, .cpu = kCandidates, .types = kFloatTypes, .gpu = &kGpu},
-    {.domain = "", .name = "LpPool", .infer = infer_pool, .cpu = kCandidates, .types = kFloatTypes},
+    {.domain = "", .name = "LpPool", .infer = infer_pool, .cpu = kCandidates, .types = kFloatTypes, .gpu = &kGpu},
     {.domain = "",
      .name = "GlobalMaxPool",
      .infer = infer_global,
@@ -230,7 +232,12 @@ constexpr OpDef kOps[] = {
      .cpu = kCandidates,
      .types = kFloatTypes,
      .gpu = &kGpu},
-    {.domain = "", .name = "GlobalLpPool", .infer = infer_global, .cpu = kCandidates, .types = kFloatTypes},
+    {.domain = "",
+     .name = "GlobalLpPool",
+     .infer = infer_global,
+     .cpu = kCandidates,
+     .types = kFloatTypes,
+     .gpu = &kGpu},
     {.domain = "", .name = "MaxRoiPool", .infer = infer_max_roi_pool, .cpu = kRoiPool, .types = kFloatTypes},
     {.domain = "",
      .name = "MaxUnpool",

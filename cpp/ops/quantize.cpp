@@ -113,16 +113,24 @@ Refusal gpu_linear(const OpContext& context, const GpuTraits& traits, GpuWork& w
   if (real != DataType::Float || context.type(1) != DataType::Float)
     return "numbers or scales of another type than float32";
   if (named_type(context.attributes(), "precision", DataType::Float) != DataType::Float) return "another precision";
-  if (!kIntTypes.has(quantized) || element_size(quantized) > (quantizes ? 2 : 4))
+  // Narrow integers are held one to a byte.
+  const bool is_signed = quantized == DataType::Int4 || quantized == DataType::Int2;
+  const bool narrow = is_signed || quantized == DataType::UInt4 || quantized == DataType::UInt2;
+  const DataType held = !narrow ? quantized : is_signed ? DataType::Int8 : DataType::UInt8;
+  if (!kIntTypes.has(held) || element_size(held) > (quantizes ? 2 : 4))
     return "no shader for " + std::string(name(quantized));
   if (context.has_input(2) && context.type(2) != quantized) return "a zero point of another type";
   std::string_view shader;
-  if (Refusal refusal = gpu::choose_by_type("quantize", quantized, traits, shader)) return refusal;
+  if (Refusal refusal = gpu::choose_by_type("quantize", held, traits, shader)) return refusal;
   shader = gpu::shader_name("quantize", (quantizes ? "quantize_" : "dequantize_") + std::string(shader.substr(9)));
   const kernels::ScaleGrid grid = grid_of(context);
   const int64_t count = context.shape(0).count(), block = std::max<int64_t>(grid.axis_block, 1);
   GpuDispatch& dispatch = work.dispatch(shader);
-  dispatch.constants = {context.has_input(2) ? 1u : 0u, grid.axis_block == 0 ? 0u : grid.per_inner ? 2u : 1u};
+  dispatch.constants = {context.has_input(2) ? 1u : 0u,
+                        grid.axis_block == 0 ? 0u
+                        : grid.per_inner     ? 2u
+                                             : 1u,
+                        narrow ? static_cast<uint32_t>(packed_bits(quantized)) : 0u};
   dispatch.operands = {GpuWork::output(0), GpuWork::input(0), GpuWork::input(1),
                        context.has_input(2) ? GpuWork::input(2) : GpuWork::none()};
   dispatch.push.u32(count).u32(grid.axis).u32(grid.inner).u32(block).u32((grid.axis + block - 1) / block);
@@ -136,7 +144,9 @@ Refusal gpu_work(const OpContext& context, const GpuTraits& traits, GpuWork& wor
 }
 constexpr GpuRecipe kGpuQuantize{kFloat32, gpu_work<true>};
 constexpr GpuRecipe kGpuDequantize{
-    TypeMask{DataType::Int8, DataType::UInt8, DataType::Int16, DataType::UInt16, DataType::Int32}, gpu_work<false>};
+    TypeMask{DataType::Int8, DataType::UInt8, DataType::Int16, DataType::UInt16, DataType::Int32, DataType::Int4,
+             DataType::UInt4, DataType::Int2, DataType::UInt2},
+    gpu_work<false>};
 
 // ---- DynamicQuantizeLinear -----------------------------------------------------------------------------------------
 

@@ -183,6 +183,27 @@ Refusal refuse_mixed_layouts(const OpContext& context) {
 constexpr Candidate kIsNaN[] = {{"elementwise", elementwise::refuse_one, prepare_is_nan, kAnyLayout}};
 constexpr Candidate kIsInf[] = {{"elementwise", elementwise::refuse_one, prepare_is_inf, kAnyLayout}};
 constexpr Candidate kNot[] = {{"elementwise", elementwise::refuse_one, prepare_not, kAnyLayout}};
+// Bit 0 NaN, 1 plus infinity, 2 minus infinity.
+Refusal add_predicate(const OpContext& context, const GpuTraits& traits, GpuWork& work, uint32_t kinds) {
+  const int64_t count = context.out(0).shape.count();
+  GpuDispatch& dispatch = work.dispatch("predicate");
+  dispatch.constants = {kinds};
+  dispatch.operands = {GpuWork::output(0), GpuWork::input(0)};
+  dispatch.push.u32(count);
+  dispatch.groups = groups_for(count, 64 * 4, traits);
+  return std::nullopt;
+}
+Refusal gpu_is_nan(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  return add_predicate(context, traits, work, 1);
+}
+Refusal gpu_is_inf(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  const bool negative = context.attributes().get_int("detect_negative", 1) != 0;
+  const bool positive = context.attributes().get_int("detect_positive", 1) != 0;
+  return add_predicate(context, traits, work, (positive ? 2u : 0u) | (negative ? 4u : 0u));
+}
+constexpr GpuRecipe kGpuIsNaN{kFloat32, gpu_is_nan};
+constexpr GpuRecipe kGpuIsInf{kFloat32, gpu_is_inf};
+
 constexpr Candidate kBitwiseNot[] = {{"elementwise", elementwise::refuse_one, prepare_bitwise_not, kAnyLayout}};
 constexpr Candidate kIdentity[] = {{"copy", refuse_mixed_layouts, prepare_identity, kAnyLayout}};
 
@@ -214,8 +235,8 @@ constexpr OpDef kOps[] = {
     {"", "Erf", infer_same, kUnary<UnaryOp::Erf>, kFloatTypes, kInPlace, 0, &gpu::kUnary<UnaryOp::Erf>},
     {"", "Not", infer_same, kNot, TypeMask(DataType::Bool), kInPlace, 0, &gpu::kCompare<gpu::Compare::Not>},
     {"", "BitwiseNot", infer_same, kBitwiseNot, kIntTypes, kInPlace, 0, &gpu::kIntegers<gpu::Arith::Invert>},
-    {"", "IsNaN", infer_bool, kIsNaN, kFloatTypes | kFloat8Types},
-    {"", "IsInf", infer_bool, kIsInf, kFloatTypes | kFloat8Types},
+    {"", "IsNaN", infer_bool, kIsNaN, kFloatTypes | kFloat8Types, kNone, 0, &kGpuIsNaN},
+    {"", "IsInf", infer_bool, kIsInf, kFloatTypes | kFloat8Types, kNone, 0, &kGpuIsInf},
 };
 
 }  // namespace

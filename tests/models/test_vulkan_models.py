@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 
 import numpy as np
@@ -38,7 +39,7 @@ def test_runs_on_the_device_alone(name: str) -> None:
         np.testing.assert_allclose(got, want, rtol=RTOL, atol=ATOL, err_msg=f"batch {batch}")
     lines = session.explain().splitlines()
     # What the CPU runs makes shapes; the line behind its node says so.
-    for line, reason in zip(lines, lines[1:], strict=False):
+    for line, reason in itertools.pairwise(lines):
         if "CPUExecutionProvider" in line:
             assert "shapes depend on its result" in reason, f"{line}\n{reason}"
     assert any("VulkanExecutionProvider, shader" in line for line in lines)

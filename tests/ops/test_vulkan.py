@@ -126,3 +126,34 @@ def test_staging_gives_the_same() -> None:
     staged = fastort.InferenceSession(model, providers=[(VULKAN[0], {**VULKAN[1], "always_stage": "1"})])
     for run in range(2):
         np.testing.assert_array_equal(staged.run(None, feeds)[0], direct[0], err_msg=f"run {run}")
+
+
+DATA = np.arange(12, dtype=np.float32).reshape(3, 4)
+# Operators with an index that the run brings and that is out of range.
+BAD_INDICES: dict[str, list[np.ndarray]] = {
+    "Gather": [DATA, np.array([0, 3], np.int64)],
+    "GatherElements": [DATA, np.array([[0, 1, 2, -4]], np.int32)],
+    "GatherND": [DATA, np.array([[2, 4]], np.int64)],
+    "ScatterElements": [DATA, np.array([[0, 1, 2, 5]], np.int64), DATA[:1]],
+    "ScatterND": [DATA, np.array([[1 << 33]], np.int64), DATA[:1]],
+    "LSTM": [
+        np.ones((2, 1, 3), np.float32),
+        np.ones((1, 8, 3), np.float32),
+        np.ones((1, 8, 2), np.float32),
+        np.ones((1, 16), np.float32),
+        np.array([3], np.int32),
+    ],
+}
+
+
+@pytest.mark.parametrize("op", list(BAD_INDICES))
+def test_bad_indices_are_reported(op: str) -> None:
+    values = BAD_INDICES[op]
+    case = Case(op, values, {"hidden_size": 2} if op == "LSTM" else {})
+    outputs = [test_cases.helper.make_empty_tensor_value_info("y0")]
+    model = test_cases.one_node_model(case, values, "shapes", outputs).SerializeToString()
+    session = fastort.InferenceSession(model, providers=[(VULKAN[0], {**VULKAN[1], "strict_placement": "1"})])
+    feeds = {f"x{i}": value for i, value in enumerate(values)}
+    for _ in range(2):
+        with pytest.raises(_engine.InvalidArgument, match=op):
+            session.run(None, feeds)
