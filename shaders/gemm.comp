@@ -7,11 +7,18 @@
 // variant tile: -DTILE
 // variant direct: -DROWS=8 -DCOLUMNS=4
 // variant narrow: -DROWS=8 -DCOLUMNS=1
-// float16
+// float16 arithmetic
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "common/base.glsl"
 #include "common/epilogue.glsl"
+// Products and short sums of them may be float16; long sums never are.
+#ifdef ARITHMETIC16
+#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#define FACTOR float16_t
+#else
+#define FACTOR float
+#endif
 
 PUSH(uint m; uint n; uint k; uint a_row; uint a_step; uint b_step; uint b_column; uint c_row; float alpha; float beta;
      float act_a; float act_b;);
@@ -26,8 +33,8 @@ void finish(uint row, uint column, uint c_offset, float sum) {
 
 layout(local_size_x = 128) in;
 const uint kTile = 64, kDepth = 16;
-shared float a_tile[kDepth][kTile + 1];
-shared float b_tile[kDepth][kTile];
+shared FACTOR a_tile[kDepth][kTile + 1];
+shared FACTOR b_tile[kDepth][kTile];
 
 void main() {
   Words offsets = Words(ADDRESS(5));
@@ -46,21 +53,33 @@ void main() {
     for (uint t = id; t < kTile * kDepth; t += 128) {
       const uint r = push.a_step == 1 ? t / kDepth : t % kTile, d = push.a_step == 1 ? t % kDepth : t / kTile;
       const uint row = row0 + r, k = k0 + d;
-      a_tile[d][r] = row < push.m && k < push.k ? float(a.at[a_offset + row * push.a_row + k * push.a_step]) : 0.0;
+      a_tile[d][r] = row < push.m && k < push.k ? FACTOR(a.at[a_offset + row * push.a_row + k * push.a_step]) : FACTOR(0.0);
     }
     for (uint t = id; t < kTile * kDepth; t += 128) {
       const uint c = push.b_column == 1 ? t % kTile : t / kDepth, d = push.b_column == 1 ? t / kTile : t % kDepth;
       const uint column = column0 + c, k = k0 + d;
-      b_tile[d][c] = column < push.n && k < push.k ? float(b.at[b_offset + k * push.b_step + column * push.b_column]) : 0.0;
+      b_tile[d][c] = column < push.n && k < push.k ? FACTOR(b.at[b_offset + k * push.b_step + column * push.b_column]) : FACTOR(0.0);
     }
     barrier();
+#ifdef ARITHMETIC16
+    FACTOR part[8][4];
+    [[unroll]] for (uint i = 0; i < 8; ++i)
+      [[unroll]] for (uint j = 0; j < 4; ++j) part[i][j] = FACTOR(0.0);
+#define PART part
+#else
+#define PART sums
+#endif
     for (uint d = 0; d < kDepth; ++d) {
-      float av[8], bv[4];
+      FACTOR av[8], bv[4];
       [[unroll]] for (uint i = 0; i < 8; ++i) av[i] = a_tile[d][ty * 8 + i];
       [[unroll]] for (uint j = 0; j < 4; ++j) bv[j] = b_tile[d][tx + 16 * j];
       [[unroll]] for (uint i = 0; i < 8; ++i)
-        [[unroll]] for (uint j = 0; j < 4; ++j) sums[i][j] = fma(av[i], bv[j], sums[i][j]);
+        [[unroll]] for (uint j = 0; j < 4; ++j) PART[i][j] = fma(av[i], bv[j], PART[i][j]);
     }
+#ifdef ARITHMETIC16
+    [[unroll]] for (uint i = 0; i < 8; ++i)
+      [[unroll]] for (uint j = 0; j < 4; ++j) sums[i][j] += float(part[i][j]);
+#endif
     barrier();
   }
   [[unroll]] for (uint i = 0; i < 8; ++i) {

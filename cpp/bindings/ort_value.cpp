@@ -93,6 +93,14 @@ OrtValue from_shape_on_device(const std::vector<int64_t>& sizes, const py::objec
   return {Tensor(type, std::move(shape), std::move(buffer))};
 }
 
+OrtValue shared_on_device(const std::vector<int64_t>& sizes, const py::object& dtype, int id, int fd) {
+  const DataType type = data_type_from_python(dtype);
+  if (type == DataType::String) raise(PyExc_RuntimeError, "strings cannot lie on a device: keep them on the CPU");
+  Shape shape = checked_shape(sizes, type);
+  const size_t bytes = static_cast<size_t>(shape.count()) * element_size(type);
+  return {Tensor(type, std::move(shape), share_on_device(id, bytes, fd))};
+}
+
 OrtValue from_device_pointer(uintptr_t address, const std::vector<int64_t>& sizes, const py::object& dtype, int id) {
   const DataType type = data_type_from_python(dtype);
   if (type == DataType::String) raise(PyExc_ValueError, "strings have no address to bind");
@@ -200,6 +208,14 @@ void bind_ort_value(py::module_& module) {
       .def_static("from_numpy_on_device", &from_numpy_on_device, py::arg("array"), py::arg("device_id"))
       .def_static("from_shape_on_device", &from_shape_on_device, py::arg("shape"), py::arg("dtype"),
                   py::arg("device_id"))
+      .def_static("shared_on_device", &shared_on_device, py::arg("shape"), py::arg("dtype"), py::arg("device_id"),
+                  py::arg("fd"))
+      .def("share_fd",
+           [](const OrtValue& self) {
+             const DeviceBuffer* buffer = device_buffer(tensor_of(self));
+             if (!buffer) raise(PyExc_RuntimeError, "the OrtValue lies on the CPU; only memory of a device is shared");
+             return buffer->share();
+           })
       .def_static("from_device_pointer", &from_device_pointer, py::arg("address"), py::arg("shape"), py::arg("dtype"),
                   py::arg("device_id"))
       .def_static(

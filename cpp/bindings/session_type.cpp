@@ -123,6 +123,7 @@ py::list stop_profiling(const PySession& self) {
     entry["name"] = text(event.name);
     entry["op_type"] = text(event.op_type);
     entry["kernel"] = event.kernel;
+    entry["provider"] = event.provider;
     entry["node_index"] = event.node_index;
     entry["begin_ns"] = event.begin_ns;
     entry["duration_ns"] = event.duration_ns;

@@ -60,12 +60,22 @@ struct DevicePlan {
   std::vector<DeviceSegment> segments;
 };
 
+// How long the device worked on a node of a segment.
+struct DeviceTime {
+  int node = -1;
+  int64_t begin_ns = 0, duration_ns = 0;
+};
+
 // What the kernels of a plan's segments share in a run.
 class DeviceState : public KernelState {
  public:
   // For the next run, the memory behind a segment's input or output; nullptr for the host's, whose pointer the
   // segment's step has. Called for every such operand that enters or leaves the plan, before the first segment runs.
   virtual void bind(size_t segment, size_t operand, bool output, DeviceBuffer* buffer) = 0;
+  // Whether the next runs note how long the device takes for each node.
+  virtual void measure(bool on) = 0;
+  // What the segment that ran last took, since it began; nothing where that was not measured.
+  virtual std::vector<DeviceTime> times() const = 0;
 };
 
 // Memory of a device that is held for sessions and values, in bytes.

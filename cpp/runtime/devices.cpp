@@ -23,6 +23,7 @@ std::shared_ptr<const DeviceProvider> open_device(
 std::vector<VulkanDevice> vulkan_devices() { fail(ErrorCode::Fail, kMissing); }
 std::string vulkan_refusal(const ProviderOptions&) { return kMissing; }
 std::shared_ptr<DeviceBuffer> allocate_on_device(int, size_t) { fail(ErrorCode::Fail, kMissing); }
+std::shared_ptr<DeviceBuffer> share_on_device(int, size_t, int) { fail(ErrorCode::Fail, kMissing); }
 std::shared_ptr<DeviceBuffer> find_on_device(int, uint64_t, size_t) { fail(ErrorCode::Fail, kMissing); }
 std::shared_ptr<DeviceBuffer> request_on_device(int) { fail(ErrorCode::Fail, kMissing); }
 DeviceMemory device_memory() { return {}; }
@@ -57,6 +58,11 @@ std::string vulkan_refusal(const ProviderOptions& options) {
 std::shared_ptr<DeviceBuffer> allocate_on_device(int id, size_t bytes) {
   const ForkGuard guard;
   return vulkan::allocate_value(id, bytes);
+}
+
+std::shared_ptr<DeviceBuffer> share_on_device(int id, size_t bytes, int fd) {
+  const ForkGuard guard;
+  return vulkan::share_value(id, bytes, fd);
 }
 
 std::shared_ptr<DeviceBuffer> find_on_device(int id, uint64_t address, size_t bytes) {

@@ -32,6 +32,8 @@ std::string vulkan_refusal(const ProviderOptions& options);
 
 // Memory on a device that a program names, "vulkan" and a number; throws Error with the reason where it does not serve.
 std::shared_ptr<DeviceBuffer> allocate_on_device(int id, size_t bytes);
+// The same as memory that others can open by a file descriptor (`fd` -1), or that others made so.
+std::shared_ptr<DeviceBuffer> share_on_device(int id, size_t bytes, int fd);
 // The bytes at an address in memory that such a call returned; throws Error where they are in none.
 std::shared_ptr<DeviceBuffer> find_on_device(int id, uint64_t address, size_t bytes);
 // See DeviceBuffer::is_request().

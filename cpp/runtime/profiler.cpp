@@ -1,5 +1,7 @@
 #include "runtime/profiler.h"
 
+#include <algorithm>
+
 #include <chrono>
 #include <iterator>
 #include <utility>
@@ -87,35 +89,62 @@ const Decision* RunRecorder::decision_of(const Instance& plan, int node) {
   return nullptr;
 }
 
-void RunRecorder::end(const Instance& plan, const Step& step) {
+ProfileEvent RunRecorder::node_event(const Instance& plan, int index) {
   ProfileEvent event;
   event.kind = ProfileEvent::Kind::Node;
-  event.begin_ns = step_begin_ns_;
-  event.duration_ns = profiler_.now_ns() - step_begin_ns_;
   event.thread = this_thread();
-  event.node_index = step.node;
-  if (step.node < 0) {
-    // The plan's own: a layout for the next kernel, or the copy of a result.
-    event.name = event.op_type = event.kernel = "Reorder";
-  } else {
-    const Node& node = graph_.nodes[static_cast<size_t>(step.node)];
-    event.name = node.name;
-    event.op_type = node.op_type;
-    if (event.name.empty()) {
-      const bool named = !node.outputs.empty() && node.outputs[0] != kNoValue;
-      event.name = named ? graph_.value(node.outputs[0]).name : node.op_type + "_" + std::to_string(step.node);
-    }
-    if (const Decision* decision = decision_of(plan, step.node)) {
-      event.kernel = decision->candidate;
-      event.inputs = decision->inputs;
-      event.outputs = decision->outputs;
-      for (TensorDesc& desc : event.inputs) {
-        if (desc.constant) event.parameter_bytes += desc.constant->bytes();
-        desc.constant = nullptr;
-      }
+  event.node_index = index;
+  const Node& node = graph_.nodes[static_cast<size_t>(index)];
+  event.name = node.name;
+  event.op_type = node.op_type;
+  if (event.name.empty()) {
+    const bool named = !node.outputs.empty() && node.outputs[0] != kNoValue;
+    event.name = named ? graph_.value(node.outputs[0]).name : node.op_type + "_" + std::to_string(index);
+  }
+  if (const Decision* decision = decision_of(plan, index)) {
+    event.kernel = decision->candidate;
+    event.provider = decision->provider;
+    event.inputs = decision->inputs;
+    event.outputs = decision->outputs;
+    for (TensorDesc& desc : event.inputs) {
+      if (desc.constant) event.parameter_bytes += desc.constant->bytes();
+      desc.constant = nullptr;
     }
   }
+  return event;
+}
+
+void RunRecorder::end(const Instance& plan, const Step& step) {
+  ProfileEvent event;
+  if (step.node >= 0) {
+    event = node_event(plan, step.node);
+  } else {
+    event.kind = ProfileEvent::Kind::Node;
+    event.thread = this_thread();
+    // The plan's own: a layout for the next kernel, or the copy of a result; or nodes on a device, with the copies to
+    // and from it.
+    const bool segment = plan.device_state >= 0 && step.state == plan.device_state;
+    event.name = event.op_type = event.kernel = segment ? "Segment" : "Reorder";
+  }
+  event.begin_ns = step_begin_ns_;
+  event.duration_ns = profiler_.now_ns() - step_begin_ns_;
   events_.push_back(std::move(event));
+}
+
+void RunRecorder::device_times(const Instance& plan, std::span<const DeviceTime> times) {
+  if (times.empty() || events_.empty()) return;
+  // What the nodes took is theirs: the segment's own time is the rest, with which it begins.
+  const size_t segment = events_.size() - 1;
+  int64_t taken = 0;
+  for (const DeviceTime& time : times) taken += time.duration_ns;
+  events_[segment].duration_ns = std::max<int64_t>(0, events_[segment].duration_ns - taken);
+  const int64_t begin = events_[segment].begin_ns + events_[segment].duration_ns;
+  for (const DeviceTime& time : times) {
+    ProfileEvent event = node_event(plan, time.node);
+    event.begin_ns = begin + time.begin_ns;
+    event.duration_ns = time.duration_ns;
+    events_.push_back(std::move(event));
+  }
 }
 
 RunRecorder::~RunRecorder() {

@@ -16,6 +16,7 @@ struct ProfileEvent {
   std::string name;      // the node's, or what the session did
   std::string op_type;   // of nodes
   std::string kernel;    // of nodes
+  std::string provider;  // of nodes
   int node_index = -1;   // in the rewritten graph
   int64_t begin_ns = 0;  // since profiling began
   int64_t duration_ns = 0;
@@ -57,8 +58,11 @@ class RunRecorder final : public StepObserver {
 
   void begin(const Instance& plan, const Step& step) override;
   void end(const Instance& plan, const Step& step) override;
+  void device_times(const Instance& plan, std::span<const DeviceTime> times) override;
 
  private:
+  // The event of a node of the graph, without its times.
+  ProfileEvent node_event(const Instance& plan, int node);
   const Decision* decision_of(const Instance& plan, int node);
 
   Profiler& profiler_;

@@ -29,6 +29,8 @@ class DeviceBuffer : public Buffer {
   // `src` is as large as this and may lie on another device.
   virtual void copy_from(const DeviceBuffer& src) = 0;
   virtual std::shared_ptr<DeviceBuffer> allocate(size_t bytes) const = 0;
+  // A file descriptor by which others open the memory, the caller's to close; Error where it was not made for that.
+  virtual int share() const = 0;
 
   std::byte* read() override;
   const std::byte* source() override { return read(); }

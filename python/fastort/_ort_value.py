@@ -103,6 +103,38 @@ class OrtValue:
         return cls(_engine.OrtValue.from_shape(list(shape), element_type))
 
     @classmethod
+    def shared_from_shape_and_type(
+        cls, shape: Sequence[int], element_type: Any = np.float32, device_id: int = 0, fd: int = -1
+    ) -> Self:
+        """Makes a tensor on a Vulkan device in memory that other processes and interfaces can open.
+
+        CUDA maps it with ``cudaImportExternalMemory`` (an opaque file descriptor), so that PyTorch reads and writes the
+        same bytes. A value made of another one's descriptor, with the same shape and type on the same device, shares
+        its memory. Nobody is told when the other side writes: take turns.
+
+        Args:
+            shape: Its sizes.
+            element_type: A NumPy or ``ml_dtypes`` dtype, or a number of ``onnx.TensorProto``.
+            device_id: The number of the Vulkan device.
+            fd: What ``share_fd`` of another value returned; -1 for new memory, whose contents are not initialised.
+
+        Raises:
+            EPFail: If the driver shares no memory through file descriptors, or does not take this one.
+        """
+        return cls(_engine.OrtValue.shared_on_device(list(shape), element_type, device_id, fd))
+
+    def share_fd(self) -> int:
+        """Returns a new file descriptor for the memory of a value made by ``shared_from_shape_and_type``.
+
+        The caller closes it, unless it is handed to an interface that takes it over, as CUDA does.
+
+        Raises:
+            InvalidArgument: If the value's memory was not made to be shared.
+            RuntimeError: If the value lies on the CPU.
+        """
+        return self._ortvalue.share_fd()
+
+    @classmethod
     def ort_value_from_sparse_tensor(cls, sparse_tensor: SparseTensor) -> Self:
         """Makes a value of a sparse tensor, with which it shares its memory.
 

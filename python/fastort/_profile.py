@@ -36,6 +36,10 @@ class NodeTime:
     outputs: list[tuple[int, ...]] = field(default_factory=list)
 
 
+def _node_time(event: Event) -> NodeTime:
+    return NodeTime(event["name"], event["op_type"], event["kernel"], event.get("provider") or _PROVIDER)
+
+
 class Profile:
     """The events of some runs. ``print`` shows the table.
 
@@ -62,7 +66,7 @@ class Profile:
             if not event["is_node"]:
                 continue
             key = (event["node_index"], event["name"], event["kernel"])
-            node = nodes.setdefault(key, NodeTime(event["name"], event["op_type"], event["kernel"]))
+            node = nodes.setdefault(key, _node_time(event))
             node.calls += 1
             node.total_ms += event["duration_ns"] / 1e6
             node.outputs = [tuple(shape) for _, shape, _ in event["outputs"]]
@@ -146,7 +150,7 @@ def _trace_event(event: Event) -> dict[str, Any]:
     if event["is_node"]:
         traced["args"] = {
             "op_name": event["op_type"],
-            "provider": _PROVIDER,
+            "provider": event.get("provider") or _PROVIDER,
             "kernel": event["kernel"],
             "node_index": str(event["node_index"]),
             "input_type_shape": [{name: list(shape)} for name, shape, _ in event["inputs"]],

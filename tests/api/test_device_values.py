@@ -327,3 +327,32 @@ def test_memory_is_counted_and_given_back(options: dict[str, str]) -> None:
     assert _engine.device_memory()["allocations"] == before + 1
     del value
     assert _engine.device_memory()["allocations"] == before
+
+
+def test_memory_is_shared_by_file_descriptors() -> None:
+    try:
+        first = OrtValue.shared_from_shape_and_type([3, 7], np.float32)
+    except _engine.EPFail as reason:
+        pytest.skip(str(reason))
+    fd = first.share_fd()
+    try:
+        second = OrtValue.shared_from_shape_and_type([3, 7], np.float32, fd=fd)
+    finally:
+        os.close(fd)
+    x = some(3, 7)
+    first.update_inplace(x)
+    np.testing.assert_array_equal(second.numpy(), x)
+    session = session_of(step_model())
+    binding = session.io_binding()
+    binding.bind_ortvalue_input("x", second)
+    binding.bind_ortvalue_output("y", first)
+    session.run_with_iobinding(binding)
+    (want,) = session.run(None, {"x": x})
+    np.testing.assert_allclose(second.numpy(), want, rtol=1e-6)
+    del first
+    np.testing.assert_allclose(second.numpy(), want, rtol=1e-6)
+    plain = OrtValue.ortvalue_from_numpy(x, "vulkan", 0)
+    with pytest.raises(_engine.InvalidArgument, match="shared_from_shape_and_type"):
+        plain.share_fd()
+    with pytest.raises(_engine.InvalidArgument, match="is not open"):
+        OrtValue.shared_from_shape_and_type([3], np.float32, fd=10_000)

@@ -169,6 +169,27 @@ def test_float32_models_in_float16(case: Case, mode: str) -> None:
     assert "CPUExecutionProvider" not in session.explain()
 
 
+def tile_rows() -> list[Any]:
+    cases = cases_of(("MatMul", "Gemm", "Conv", "Attention"), 6)
+    return [pytest.param(case, id=f"{case.op}-{case.id or number}") for number, case in enumerate(cases)]
+
+
+@pytest.mark.parametrize("mode", ["off", "storage", "arithmetic"])
+@pytest.mark.parametrize("case", tile_rows())
+def test_tiles_in_work_group_memory(case: Case, mode: str) -> None:
+    """What real GPUs run, where lavapipe would take kernels that read through its caches."""
+    expected = test_cases.expected_of(case)
+    if mode != "off" and not all(map(holds, (*test_cases.inputs_of(case), *expected))):
+        pytest.skip("numbers that float16 does not hold")
+    model, feeds = model_of(case)
+    provider = (VULKAN[0], {**VULKAN[1], "enable_fp16": mode, "tiles": "1"})
+    results = fastort.InferenceSession(model, providers=[provider]).run(None, feeds)
+    bounds = test_vulkan.close(case) if mode == "off" else half_bounds(case, expected)
+    for i, (actual, wanted) in enumerate(zip(results, expected, strict=True)):
+        if wanted is not None:
+            test_cases.assert_close(actual, wanted, bounds, f"{case.op} output {i}")
+
+
 def half_rows() -> list[Any]:
     """The cases of float16 numbers whose operators have shaders for float32."""
     rows, seen = [], set()

@@ -84,6 +84,8 @@ Refusal work(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
   dispatch.push.u32(rows(shape.stride, 1)).u32(shape.stride[x]).u32(rows(shape.dilation, 1)).u32(shape.dilation[x]);
   dispatch.push.u32(rows(shape.pad_begin, 0)).u32(shape.pad_begin[x]).u32(row_blocks);
   dispatch.push.f32(activation.params.a).f32(activation.params.b);
+  dispatch.flops = 2.0 * static_cast<double>(shape.batch * shape.out_channels) *
+                   static_cast<double>(shape.out_pixels()) * static_cast<double>(shape.in_group() * shape.taps());
   dispatch.groups = {static_cast<uint32_t>(columns), static_cast<uint32_t>(row_blocks * shape.groups),
                      static_cast<uint32_t>(shape.batch)};
   return std::nullopt;

@@ -40,6 +40,8 @@ Refusal add_gemm(const Gemm& gemm, const GpuTraits& traits, GpuWork& work) {
   dispatch.push.u32(gemm.m).u32(gemm.n).u32(gemm.k).u32(gemm.a_row).u32(gemm.a_step).u32(gemm.b_step);
   dispatch.push.u32(gemm.b_column).u32(gemm.c_row ? gemm.c_row : gemm.n);
   dispatch.push.f32(gemm.alpha).f32(gemm.beta).f32(activation.params.a).f32(activation.params.b);
+  dispatch.flops = 2.0 * static_cast<double>(gemm.m) * static_cast<double>(gemm.n) * static_cast<double>(gemm.k) *
+                   static_cast<double>(batch);
   dispatch.groups = {static_cast<uint32_t>(columns), static_cast<uint32_t>(rows), static_cast<uint32_t>(batch)};
   return std::nullopt;
 }

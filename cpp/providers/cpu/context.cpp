@@ -132,6 +132,11 @@ DeviceBuffer* CpuContext::bind_device(const External& external, Value& value) co
 void CpuContext::run(std::span<Value> values, std::byte* arena, const Parallel& parallel, StepObserver* observer) {
   if (arena != arena_) bind_arena(arena);
   bind_externals(values);
+  DeviceState* device = nullptr;
+  if (plan_->device_state >= 0) {
+    device = static_cast<DeviceState*>(states_[static_cast<size_t>(plan_->device_state)].get());
+    device->measure(observer != nullptr);
+  }
   const Step* step = plan_->steps.data();
   const Step* const end = step + plan_->steps.size();
   try {
@@ -151,6 +156,7 @@ void CpuContext::run(std::span<Value> values, std::byte* arena, const Parallel& 
         step->kernel->run(args);
       }
       if (observer) observer->end(*plan_, *step);
+      if (observer && device && step->state == plan_->device_state) observer->device_times(*plan_, device->times());
       if (parallel.cancelled()) fail(ErrorCode::Cancelled, "the run was cancelled (terminate, time-out or Ctrl-C)");
     }
   } catch (const Error& error) {

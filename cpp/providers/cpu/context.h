@@ -15,6 +15,8 @@ class StepObserver {
   virtual ~StepObserver() = default;
   virtual void begin(const Instance& plan, const Step& step) = 0;
   virtual void end(const Instance& plan, const Step& step) = 0;
+  // What the device took for the nodes of the step that ended just now.
+  virtual void device_times(const Instance&, std::span<const DeviceTime>) {}
 };
 
 // What one run in flight needs of a plan: the pointer table and the kernels' states. Used by one run at a time.

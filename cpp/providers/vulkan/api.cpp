@@ -45,6 +45,7 @@ DeviceApi load_device(const InstanceApi& instance, VkDevice device) {
   DeviceApi api;
 #define FASTORT_VK_LOAD(name) api.name = reinterpret_cast<PFN_##name>(instance.vkGetDeviceProcAddr(device, #name));
   FASTORT_VK_DEVICE(FASTORT_VK_LOAD)
+  FASTORT_VK_EXTENSIONS(FASTORT_VK_LOAD)
 #undef FASTORT_VK_LOAD
   return api;
 }

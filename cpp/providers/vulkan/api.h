@@ -58,9 +58,17 @@ namespace fastort::vulkan {
   X(vkCmdDispatchBase)             \
   X(vkCmdCopyBuffer)               \
   X(vkCmdPipelineBarrier)          \
+  X(vkCreateQueryPool)             \
+  X(vkDestroyQueryPool)            \
+  X(vkCmdResetQueryPool)           \
+  X(vkCmdWriteTimestamp)           \
+  X(vkGetQueryPoolResults)         \
   X(vkCreateSemaphore)             \
   X(vkDestroySemaphore)            \
   X(vkWaitSemaphores)
+
+// Of extensions: nullptr where the device was opened without them.
+#define FASTORT_VK_EXTENSIONS(X) X(vkGetMemoryFdKHR)
 
 #define FASTORT_VK_MEMBER(name) PFN_##name name = nullptr;
 
@@ -73,6 +81,7 @@ struct InstanceApi {
 };
 struct DeviceApi {
   FASTORT_VK_DEVICE(FASTORT_VK_MEMBER)
+  FASTORT_VK_EXTENSIONS(FASTORT_VK_MEMBER)
 };
 
 // Opens libvulkan once per process. `reason` says why there is none where the result is nullptr.

@@ -33,6 +33,49 @@ void Commands::end(size_t i) const {
   device_.check(device_.api().vkEndCommandBuffer(buffers_[i]), "vkEndCommandBuffer");
 }
 
+Timestamps::Timestamps(const Device& device, uint32_t count) : device_(device), count_(count) {
+  VkQueryPoolCreateInfo create{VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO};
+  create.queryType = VK_QUERY_TYPE_TIMESTAMP;
+  create.queryCount = count;
+  device.check(device.api().vkCreateQueryPool(device.handle(), &create, nullptr, &pool_), "vkCreateQueryPool");
+}
+
+Timestamps::~Timestamps() {
+  if (device_.in_process()) device_.api().vkDestroyQueryPool(device_.handle(), pool_, nullptr);
+}
+
+void Timestamps::reset(VkCommandBuffer commands) {
+  nodes_.clear();
+  device_.api().vkCmdResetQueryPool(commands, pool_, 0, count_);
+}
+
+void Timestamps::note(VkCommandBuffer commands, int node) {
+  if (nodes_.size() == count_) return;
+  device_.api().vkCmdWriteTimestamp(commands, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, pool_,
+                                    static_cast<uint32_t>(nodes_.size()));
+  nodes_.push_back(node);
+}
+
+std::vector<Timestamps::Stretch> Timestamps::read() const {
+  std::vector<uint64_t> ticks(nodes_.size());
+  if (ticks.empty()) return {};
+  device_.check(device_.api().vkGetQueryPoolResults(device_.handle(), pool_, 0, static_cast<uint32_t>(ticks.size()),
+                                                    ticks.size() * sizeof(uint64_t), ticks.data(), sizeof(uint64_t),
+                                                    VK_QUERY_RESULT_64_BIT | VK_QUERY_RESULT_WAIT_BIT),
+                "vkGetQueryPoolResults");
+  const double period = device_.info().properties.limits.timestampPeriod;
+  auto time = [&](size_t i) { return static_cast<int64_t>(static_cast<double>(ticks[i] - ticks[0]) * period); };
+  std::vector<Stretch> stretches;
+  for (size_t i = 1; i < ticks.size(); ++i) {
+    if (nodes_[i] < 0) continue;
+    if (!stretches.empty() && nodes_[i - 1] == nodes_[i])
+      stretches.back().end_ns = time(i);
+    else
+      stretches.push_back({nodes_[i], time(i - 1), time(i)});
+  }
+  return stretches;
+}
+
 bool Hazards::next(const std::vector<Range>& ranges) {
   bool meets = false;
   for (const Range& range : ranges) {

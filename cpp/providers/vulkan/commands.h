@@ -29,6 +29,31 @@ class Commands {
   std::vector<VkCommandBuffer> buffers_;
 };
 
+// Times that the device notes between dispatches.
+class Timestamps {
+ public:
+  Timestamps(const Device& device, uint32_t count);
+  ~Timestamps();
+  Timestamps(const Timestamps&) = delete;
+  Timestamps& operator=(const Timestamps&) = delete;
+
+  // Forgets all; recorded before the first one.
+  void reset(VkCommandBuffer commands);
+  // Notes when what was recorded so far is done. `node`: what the time since the last note is for; -1 for nothing.
+  void note(VkCommandBuffer commands, int node);
+  struct Stretch {
+    int node;
+    int64_t begin_ns, end_ns;  // since the first note
+  };
+  std::vector<Stretch> read() const;
+
+ private:
+  const Device& device_;
+  VkQueryPool pool_ = VK_NULL_HANDLE;
+  uint32_t count_;
+  std::vector<int> nodes_;  // of the notes so far
+};
+
 // Where barriers are due: keeps the ranges of addresses that dispatches since the last barrier read and wrote.
 class Hazards {
  public:

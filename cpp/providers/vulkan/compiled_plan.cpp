@@ -30,6 +30,7 @@ CompiledPlan::CompiledPlan(std::shared_ptr<Device> device, DevicePlan plan, cons
       tensors_(std::move(plan.tensors)),
       arena_bytes_(plan.arena_bytes),
       labels_(std::move(plan.labels)) {
+  profile_ = options.profile;
   staged_ = options.always_stage || !device_->info().unified;
   Pipelines& pipelines = device_->pipelines(options.cache_dir);
   layout_ = pipelines.layout();

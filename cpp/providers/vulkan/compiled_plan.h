@@ -49,6 +49,7 @@ class CompiledPlan {
   const Memory& constant(int i) const { return *constants_[static_cast<size_t>(i)]; }
   // Whether host and device exchange data through staging memory and a shader that copies.
   bool staged() const { return staged_; }
+  bool profile() const { return profile_; }
   VkPipeline copy() const { return copy_; }
   VkPipelineLayout layout() const { return layout_; }
   uint32_t table_entries() const { return entries_; }
@@ -70,6 +71,7 @@ class CompiledPlan {
   VkPipeline copy_ = VK_NULL_HANDLE;
   VkPipelineLayout layout_ = VK_NULL_HANDLE;
   bool staged_ = false;
+  bool profile_ = false;
 };
 
 }  // namespace fastort::vulkan

@@ -72,6 +72,8 @@ Options Options::parse(const std::map<std::string, std::string>& entries) {
       options.strict_placement = read_flag(key, value);
     } else if (key == "always_stage") {
       options.always_stage = read_flag(key, value);
+    } else if (key == "tiles") {
+      options.tiles = read_flag(key, value);
     } else if (key == "profile") {
       options.profile = read_flag(key, value);
     } else if (key == "cache_dir") {
@@ -80,7 +82,7 @@ Options Options::parse(const std::map<std::string, std::string>& entries) {
       options.half = read_half(value);
     } else {
       invalid_argument("VulkanExecutionProvider has no option '" + key +
-                       "'; it has device_id, device_name, allow_cpu, strict_placement, always_stage, profile, "
+                       "'; it has device_id, device_name, allow_cpu, strict_placement, always_stage, tiles, profile, "
                        "cache_dir and enable_fp16");
     }
   }
@@ -160,6 +162,15 @@ DeviceInfo Instance::describe(VkPhysicalDevice handle) const {
   if (computes == families.end()) info.refusal = "it has no queue that computes";
   info.queue_family = static_cast<uint32_t>(computes - families.begin());
 
+  info.has_timestamps = computes != families.end() && computes->timestampValidBits == 64 && limits.timestampPeriod > 0;
+  uint32_t extension_count = 0;
+  api_.vkEnumerateDeviceExtensionProperties(handle, nullptr, &extension_count, nullptr);
+  std::vector<VkExtensionProperties> extensions(extension_count);
+  api_.vkEnumerateDeviceExtensionProperties(handle, nullptr, &extension_count, extensions.data());
+  info.shares_memory_fds =
+      std::any_of(extensions.begin(), extensions.end(), [](const VkExtensionProperties& extension) {
+        return std::string_view(extension.extensionName) == VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME;
+      });
   VkPhysicalDeviceMemoryProperties memory;
   api_.vkGetPhysicalDeviceMemoryProperties(handle, &memory);
   info.unified = shares_memory(memory);

@@ -20,7 +20,8 @@ struct Options {
   bool allow_cpu = false;   // an implementation of Vulkan on the CPU serves too
   bool strict_placement = false;
   bool always_stage = false;  // copy through the staging ring also where host and device share memory
-  bool profile = false;
+  bool tiles = false;         // kernels that share tiles in work-group memory, also on an implementation on the CPU
+  bool profile = false;       // measure every run, so that a profile records nothing anew
   Half half = Half::Off;
   std::string cache_dir;  // of compiled pipelines; empty for the user's cache folder, "off" for none
 
@@ -38,8 +39,10 @@ struct DeviceInfo {
   uint32_t queue_family = 0;
   GpuTraits traits;
   bool is_cpu = false;
-  bool unified = false;  // host and device share the memory
-  Refusal refusal;       // why it does not serve, whatever the options
+  bool has_timestamps = false;
+  bool shares_memory_fds = false;  // VK_KHR_external_memory_fd
+  bool unified = false;            // host and device share the memory
+  Refusal refusal;                 // why it does not serve, whatever the options
 };
 
 // libvulkan and the machine's devices, for as long as somebody uses them.

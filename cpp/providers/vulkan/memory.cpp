@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/fork.h"
 #include "providers/vulkan/device.h"
+#include "providers/vulkan/faults.h"
 
 namespace fastort::vulkan {
 namespace {
@@ -20,8 +21,9 @@ std::vector<VkMemoryPropertyFlags> wanted_flags(Use use, bool unified) {
   constexpr VkMemoryPropertyFlags kDevice = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT;
   constexpr VkMemoryPropertyFlags kHost = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
   constexpr VkMemoryPropertyFlags kCached = VK_MEMORY_PROPERTY_HOST_CACHED_BIT;
-  if (use == Use::Device && unified) return {kDevice | kHost | kCached, kDevice | kHost, kDevice};
-  if (use == Use::Device) return {kDevice, 0};
+  if ((use == Use::Device || use == Use::Shared) && unified)
+    return {kDevice | kHost | kCached, kDevice | kHost, kDevice};
+  if (use == Use::Device || use == Use::Shared) return {kDevice, 0};
   if (use == Use::Readback) return {kHost | kCached, kHost};
   return {kHost};
 }
@@ -55,7 +57,7 @@ void Allocator::drop(const Block& block) noexcept {
   vk.vkFreeMemory(device_.handle(), block.memory, nullptr);
 }
 
-Block& Allocator::add_block(Use use, size_t bytes) {
+Block& Allocator::add_block(Use use, size_t bytes, int fd) {
   const DeviceApi& vk = device_.api();
   auto block = std::make_unique<Block>();
   block->use = use;
@@ -64,21 +66,32 @@ Block& Allocator::add_block(Use use, size_t bytes) {
   buffer.size = bytes;
   buffer.usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT |
                  VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT;
+  VkExternalMemoryBufferCreateInfo external{VK_STRUCTURE_TYPE_EXTERNAL_MEMORY_BUFFER_CREATE_INFO};
+  external.handleTypes = VK_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD_BIT;
+  if (use == Use::Shared) buffer.pNext = &external;
   device_.check(vk.vkCreateBuffer(device_.handle(), &buffer, nullptr, &block->buffer), "vkCreateBuffer");
   VkMemoryRequirements needs;
   vk.vkGetBufferMemoryRequirements(device_.handle(), block->buffer, &needs);
 
   VkMemoryAllocateFlagsInfo flags{VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO};
   flags.flags = VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT;
+  VkExportMemoryAllocateInfo exported{VK_STRUCTURE_TYPE_EXPORT_MEMORY_ALLOCATE_INFO};
+  exported.handleTypes = VK_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD_BIT;
+  VkImportMemoryFdInfoKHR imported{VK_STRUCTURE_TYPE_IMPORT_MEMORY_FD_INFO_KHR};
+  imported.handleType = VK_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD_BIT;
+  imported.fd = fd;
+  if (use == Use::Shared) flags.pNext = fd < 0 ? static_cast<const void*>(&exported) : &imported;
   VkMemoryAllocateInfo allocate{VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO, &flags};
   allocate.allocationSize = needs.size;
   VkResult result = VK_ERROR_OUT_OF_DEVICE_MEMORY;
   VkMemoryPropertyFlags got = 0;
+  const bool injected = fault("vkAllocateMemory").has_value();
   for (const VkMemoryPropertyFlags wanted : wanted_flags(use, device_.info().unified)) {
     for (uint32_t i = 0; i < properties_.memoryTypeCount && result != VK_SUCCESS; ++i) {
       got = properties_.memoryTypes[i].propertyFlags;
       if (!(needs.memoryTypeBits >> i & 1u) || (got & wanted) != wanted) continue;
       allocate.memoryTypeIndex = i;
+      if (injected) continue;
       result = vk.vkAllocateMemory(device_.handle(), &allocate, nullptr, &block->memory);
     }
     if (result == VK_SUCCESS) break;
@@ -106,27 +119,45 @@ Block& Allocator::add_block(Use use, size_t bytes) {
   return *blocks_.back();
 }
 
+std::shared_ptr<Memory> Allocator::cut(Block& block, size_t size) {
+  for (auto gap = block.gaps.begin(); gap != block.gaps.end(); ++gap) {
+    if (gap->second < size) continue;
+    const auto [offset, room] = *gap;
+    block.gaps.erase(gap);
+    if (room > size) block.gaps[offset + size] = room - size;
+    ++pieces_;
+    used_ += size;
+    return std::make_shared<Memory>(*this, block, offset, size);
+  }
+  return nullptr;
+}
+
 std::shared_ptr<Memory> Allocator::allocate(Use use, size_t bytes) {
   const size_t size = round_up(bytes);
   const ForkGuard guard;
   std::lock_guard lock(mutex_);
-  auto cut = [&](Block& block) -> std::shared_ptr<Memory> {
-    for (auto gap = block.gaps.begin(); gap != block.gaps.end(); ++gap) {
-      if (gap->second < size) continue;
-      const auto [offset, room] = *gap;
-      block.gaps.erase(gap);
-      if (room > size) block.gaps[offset + size] = room - size;
-      ++pieces_;
-      used_ += size;
-      return std::make_shared<Memory>(*this, block, offset, size);
-    }
-    return nullptr;
-  };
+  if (use == Use::Shared) return cut(add_block(use, size), size);
   for (const auto& block : blocks_) {
     if (block->use != use) continue;
-    if (auto memory = cut(*block)) return memory;
+    if (auto memory = cut(*block, size)) return memory;
   }
-  return cut(add_block(use, size > kBlockBytes / 2 ? size : kBlockBytes));
+  return cut(add_block(use, size > kBlockBytes / 2 ? size : kBlockBytes), size);
+}
+
+std::shared_ptr<Memory> Allocator::import(int fd, size_t bytes) {
+  const size_t size = round_up(bytes);
+  const ForkGuard guard;
+  std::lock_guard lock(mutex_);
+  return cut(add_block(Use::Shared, size, fd), size);
+}
+
+int Allocator::share(const Memory& memory) const {
+  VkMemoryGetFdInfoKHR get{VK_STRUCTURE_TYPE_MEMORY_GET_FD_INFO_KHR};
+  get.memory = memory.block().memory;
+  get.handleType = VK_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD_BIT;
+  int fd = -1;
+  device_.check(device_.api().vkGetMemoryFdKHR(device_.handle(), &get, &fd), "vkGetMemoryFdKHR");
+  return fd;
 }
 
 void Allocator::free(Block& block, size_t offset, size_t bytes) noexcept {
@@ -149,7 +180,7 @@ void Allocator::free(Block& block, size_t offset, size_t bytes) noexcept {
   if (!empty) return;
   const auto twin = std::find_if(blocks_.begin(), blocks_.end(),
                                  [&](const auto& other) { return other.get() != &block && other->use == block.use; });
-  if (twin == blocks_.end() && block.bytes == kBlockBytes) return;
+  if (twin == blocks_.end() && block.bytes == kBlockBytes && block.use != Use::Shared) return;
   drop(block);
   std::erase_if(blocks_, [&](const auto& other) { return other.get() == &block; });
 }

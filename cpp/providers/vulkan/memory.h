@@ -19,6 +19,7 @@ enum class Use : uint8_t {
   Device,    // the GPU's own; mapped where host and device share memory
   Upload,    // written by the host, read by the GPU
   Readback,  // written by the GPU, read by the host
+  Shared,    // a block of its own, which other processes and interfaces can open by a file descriptor
 };
 
 // One allocation of the driver, which pieces are cut from.
@@ -44,6 +45,7 @@ class Memory {
   std::byte* host() const { return host_; }  // nullptr where the host cannot reach it
   size_t bytes() const { return bytes_; }
   VkBuffer buffer() const { return block_.buffer; }
+  const Block& block() const { return block_; }
   size_t offset() const { return offset_; }
 
  private:
@@ -64,12 +66,17 @@ class Allocator {
 
   // Throws Error(Fail) with the sizes where there is no memory left.
   std::shared_ptr<Memory> allocate(Use use, size_t bytes);
+  // Opens the memory behind a file descriptor of share(), of which the driver becomes the owner.
+  std::shared_ptr<Memory> import(int fd, size_t bytes);
+  // A file descriptor, the caller's, for memory that is Use::Shared.
+  int share(const Memory& memory) const;
   DeviceMemory usage() const;
 
  private:
   friend class Memory;
   void free(Block& block, size_t offset, size_t bytes) noexcept;
-  Block& add_block(Use use, size_t bytes);
+  Block& add_block(Use use, size_t bytes, int fd = -1);
+  std::shared_ptr<Memory> cut(Block& block, size_t bytes);
   void drop(const Block& block) noexcept;
 
   const Device& device_;

@@ -20,6 +20,7 @@ class VulkanProvider final : public DeviceProvider {
     if (options_.half == Half::Arithmetic && !traits_.arithmetic16)
       fail(ErrorCode::Fail, "enable_fp16 is 'arithmetic', and " + device + " has no float16 arithmetic: use 'storage'");
     traits_.arithmetic16 = options_.half == Half::Arithmetic;
+    traits_.slow_shared &= !options_.tiles;
   }
 
   std::string_view name() const override { return "VulkanExecutionProvider"; }
@@ -79,6 +80,10 @@ std::shared_ptr<Device> device_of_values(int id) {
 
 std::shared_ptr<DeviceBuffer> allocate_value(int device, size_t bytes) {
   return ValueBuffer::make(device_of_values(device), bytes);
+}
+
+std::shared_ptr<DeviceBuffer> share_value(int device, size_t bytes, int fd) {
+  return ValueBuffer::make_shared(device_of_values(device), bytes, fd);
 }
 
 std::shared_ptr<DeviceBuffer> find_value(int device, uint64_t address, size_t bytes) {

@@ -27,6 +27,8 @@ void check_options(const std::map<std::string, std::string>& options);
 
 // Memory for a value that stays on a device, by the device's number; Error with the reason where that does not serve.
 std::shared_ptr<DeviceBuffer> allocate_value(int device, size_t bytes);
+// The same as memory that others can open, or that others share by a file descriptor.
+std::shared_ptr<DeviceBuffer> share_value(int device, size_t bytes, int fd);
 // The bytes at an address in the memory of such a value; nullptr where they are in none.
 std::shared_ptr<DeviceBuffer> find_value(int device, uint64_t address, size_t bytes);
 // See DeviceBuffer::is_request().

@@ -72,6 +72,13 @@ void RunState::bind(size_t segment, size_t operand, bool output, DeviceBuffer* b
   written_[tensor] = output;
 }
 
+void RunState::measure(bool on) {
+  on = (on || plan_->profile()) && plan_->device().info().has_timestamps;
+  if (on == measured_) return;
+  measured_ = on;
+  for (Recorded& recorded : recorded_) recorded.parts.reset();
+}
+
 // Takes what memory the run needs, and finds where each tensor lies.
 void RunState::prepare_memory() {
   Device& device = plan_->device();
@@ -158,9 +165,10 @@ bool RunState::record_copies(Recorded& recorded, size_t number, std::vector<int>
 }
 
 void RunState::record_part(VkCommandBuffer commands, const CompiledPlan::Segment& segment,
-                           std::span<const CompiledPlan::Slice> slices) {
+                           std::span<const CompiledPlan::Slice> slices, Timestamps* stamps) {
   const DeviceApi& vk = plan_->device().api();
   all_barrier(vk, commands);
+  if (stamps) stamps->note(commands, -1);
   Hazards hazards;
   std::vector<Hazards::Range> ranges;
   VkPipeline bound = VK_NULL_HANDLE;
@@ -175,6 +183,7 @@ void RunState::record_part(VkCommandBuffer commands, const CompiledPlan::Segment
     }
     if (hazards.next(ranges)) shader_barrier(vk, commands);
     dispatch(*plan_, commands, table_->address(), call, slice, bound);
+    if (stamps) stamps->note(commands, call.node);
   }
   host_barrier(vk, commands);
 }
@@ -186,13 +195,17 @@ void RunState::record(size_t index) {
   const auto parts = plan_->cut(segment, recorded.rate * kAimSeconds);
   recorded.parts = std::make_unique<Commands>(plan_->device(), static_cast<uint32_t>(parts.size()));
   recorded.work.assign(parts.size(), 0);
+  size_t notes = parts.size();
+  for (const auto& part : parts) notes += part.size();
+  recorded.stamps = measured_ ? std::make_unique<Timestamps>(plan_->device(), static_cast<uint32_t>(notes)) : nullptr;
   for (size_t i = 0; i < parts.size(); ++i) {
     for (const auto& slice : parts[i]) {
       const auto& call = segment.calls[slice.call];
       recorded.work[i] += call.work * slice.count / call.groups[slice.axis];
     }
     recorded.parts->begin(i, true);
-    record_part((*recorded.parts)[i], segment, parts[i]);
+    if (i == 0 && recorded.stamps) recorded.stamps->reset((*recorded.parts)[i]);
+    record_part((*recorded.parts)[i], segment, parts[i], recorded.stamps.get());
     recorded.parts->end(i);
   }
 }
@@ -221,6 +234,10 @@ void RunState::submit(size_t index, const Parallel& parallel) {
     if (i + 1 < parts && parallel.cancelled())
       fail(ErrorCode::Cancelled, "the run was cancelled (terminate, time-out or Ctrl-C)");
   }
+  times_.clear();
+  if (recorded.stamps)
+    for (const auto& stretch : recorded.stamps->read())
+      times_.push_back({stretch.node, stretch.begin_ns, stretch.end_ns - stretch.begin_ns});
   // The guess was far off, or others use the device: cut anew for the next run.
   if (longest > kMaxSeconds || (parts > 1 && longest < kAimSeconds / 4)) {
     recorded.rate *= kAimSeconds / std::max(longest, kAimSeconds / 100);

@@ -16,6 +16,8 @@ class RunState final : public DeviceState {
   ~RunState() override;
 
   void bind(size_t segment, size_t operand, bool output, DeviceBuffer* buffer) override;
+  void measure(bool on) override;
+  std::vector<DeviceTime> times() const override { return times_; }
   // Runs segment `index`; the pointers are those of the segment's step.
   void run(size_t index, const KernelArgs& args);
 
@@ -24,15 +26,16 @@ class RunState final : public DeviceState {
   // to the staging memory.
   struct Recorded {
     std::unique_ptr<Commands> parts;
-    std::vector<double> work;  // of each part
-    double rate = 0;           // operations a second that it was cut for
+    std::vector<double> work;            // of each part
+    std::unique_ptr<Timestamps> stamps;  // while runs are measured
+    double rate = 0;                     // operations a second that it was cut for
     std::unique_ptr<Commands> copies;
     std::vector<int> uploads, downloads;  // tensors that the copies are for
   };
 
   void record(size_t index);
   void record_part(VkCommandBuffer commands, const CompiledPlan::Segment& segment,
-                   std::span<const CompiledPlan::Slice> slices);
+                   std::span<const CompiledPlan::Slice> slices, Timestamps* stamps);
   bool record_copies(Recorded& recorded, size_t number, std::vector<int>& of,
                      const std::vector<CompiledPlan::Copy>& copies);
   void submit(size_t index, const Parallel& parallel);
@@ -50,6 +53,8 @@ class RunState final : public DeviceState {
   std::vector<bool> written_;         // the bound ones that the run writes
   std::vector<bool> direct_;          // whether the shaders use the bound memory itself
   std::vector<uint64_t> addresses_, table_addresses_;
+  bool measured_ = false;
+  std::vector<DeviceTime> times_;
   std::shared_ptr<Memory> table_;
   std::shared_ptr<Memory> arena_, upload_, readback_;
 };

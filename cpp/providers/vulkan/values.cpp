@@ -1,7 +1,10 @@
 #include "providers/vulkan/values.h"
 
+#include <unistd.h>
+
 #include <vector>
 
+#include "base/error.h"
 #include "base/fork.h"
 #include "providers/vulkan/transfer.h"
 
@@ -20,6 +23,34 @@ std::shared_ptr<ValueBuffer> ValueBuffer::find(std::shared_ptr<Device> device, u
   auto buffer = std::make_shared<ValueBuffer>(std::move(device), std::move(memory), offset, bytes);
   buffer->shared_ = true;
   return buffer;
+}
+
+std::shared_ptr<ValueBuffer> ValueBuffer::make_shared(std::shared_ptr<Device> device, size_t bytes, int fd) {
+  if (!device->info().shares_memory_fds)
+    fail(ErrorCode::EPFail, std::string(device->info().properties.deviceName) +
+                                ": its driver shares no memory through file descriptors (VK_KHR_external_memory_fd)");
+  std::shared_ptr<Memory> memory;
+  if (fd < 0) {
+    memory = device->memory().allocate(Use::Shared, bytes);
+  } else {
+    const int own = dup(fd);  // the driver takes one over where it succeeds
+    if (own < 0) invalid_argument("the file descriptor " + std::to_string(fd) + " is not open");
+    try {
+      memory = device->memory().import(own, bytes);
+    } catch (...) {
+      close(own);
+      throw;
+    }
+  }
+  device->values().add(memory);
+  return std::make_shared<ValueBuffer>(std::move(device), std::move(memory), 0, bytes);
+}
+
+int ValueBuffer::share() const {
+  if (!memory_ || shared_ || memory_->block().use != Use::Shared)
+    fail(ErrorCode::InvalidArgument,
+         "the value's memory cannot be shared: make it with OrtValue.shared_from_shape_and_type");
+  return device_->memory().share(*memory_);
 }
 
 std::shared_ptr<ValueBuffer> ValueBuffer::request(std::shared_ptr<Device> device) {

@@ -15,6 +15,9 @@ class ValueBuffer final : public DeviceBuffer {
   static std::shared_ptr<ValueBuffer> make(std::shared_ptr<Device> device, size_t bytes);
   // A part of such a memory by its address; nullptr where none has these bytes.
   static std::shared_ptr<ValueBuffer> find(std::shared_ptr<Device> device, uint64_t address, size_t bytes);
+  // Memory that others can open by a file descriptor, or that was opened so (`fd` stays the caller's); Error where the
+  // driver has none such.
+  static std::shared_ptr<ValueBuffer> make_shared(std::shared_ptr<Device> device, size_t bytes, int fd = -1);
   static std::shared_ptr<ValueBuffer> request(std::shared_ptr<Device> device);
 
   ValueBuffer(std::shared_ptr<Device> device, std::shared_ptr<Memory> memory, size_t offset, size_t bytes);
@@ -26,6 +29,8 @@ class ValueBuffer final : public DeviceBuffer {
   uint64_t address() const override { return memory_ ? memory_->address() + offset_ : 0; }
   size_t room() const override { return memory_ && !shared_ ? memory_->bytes() - offset_ : bytes(); }
   bool is_request() const override { return !memory_; }
+  // See DeviceBuffer.
+  int share() const override;
   void write(const std::byte* src) override;
   void copy_to(std::byte* dst) const override;
   void copy_from(const DeviceBuffer& src) override;
