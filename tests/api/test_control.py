@@ -56,6 +56,43 @@ def test_terminate_stops_within_50_ms(threads: int) -> None:
     np.testing.assert_allclose(session.run(None, small)[0], np.tanh(np.full((2, 2), 0.5)), rtol=1e-5)
 
 
+# One kernel call that takes seconds on one thread.
+HUGE = {
+    "product": ("y = MatMul(x, x)", (4500, 4500)),
+    "chain": ("a = Tanh(x) b = Exp(a) c = Sin(b) d = Sigmoid(c) e = Erf(d) y = Sqrt(e)", (60_000_000,)),
+    "softmax": ("y = Softmax(x)", (60_000, 2000)),
+}
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("name", HUGE)
+def test_terminate_stops_inside_of_one_kernel(name: str, threads: int) -> None:
+    text, shape = HUGE[name]
+    sizes = ", ".join("nm"[: len(shape)])
+    model = onnx.parser.parse_model(
+        f'<ir_version: 10, opset_import: ["" : 21]> net (float[{sizes}] x) => (float[{sizes}] y) {{ {text} }}'
+    )
+    options = fastort.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = fastort.InferenceSession(model.SerializeToString(), options)
+    feed = {"x": np.full(shape, 0.01, np.float32)}
+    (whole,) = session.profile(feed, runs=1, warmup=1).run_ms
+    times = []
+    for _ in range(5):
+        run_options = fastort.RunOptions()
+        with ThreadPoolExecutor(1) as pool:
+            run = pool.submit(session.run, None, feed, run_options)
+            time.sleep(0.2 * whole / 1000)
+            began = time.perf_counter()
+            run_options.terminate = True
+            try:
+                run.result()
+            except Fail:
+                times.append(time.perf_counter() - began)
+    assert times, f"no run was stopped; one takes {whole:.0f} ms"
+    assert min(times) < WITHIN, times
+
+
 def test_a_time_out_of_one_run() -> None:
     session = fastort.InferenceSession(models.slow())
     options = fastort.RunOptions()

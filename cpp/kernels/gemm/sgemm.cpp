@@ -15,6 +15,8 @@ constexpr double kMinOperations = 400e3;
 // columns give fewer. The cut does not depend on the number of threads, so that results do not.
 constexpr double kMinPiece = 1e6;
 constexpr int64_t kMinParts = 32;
+// What is done between two looks at whether the run was cancelled: some milliseconds.
+constexpr double kMaxPiece = 200e6;
 // Rows from which on copying B into panels is cheaper than reading it with its own stride.
 constexpr int64_t kMinRowsToPack = 16;
 
@@ -174,15 +176,24 @@ void Sgemm::run_batch(FnRef<SgemmItem(int64_t)> item, const Epilogue& epilogue, 
   const int64_t total = s.batch * row_parts_ * panels_;
   const double all = operations * static_cast<double>(s.batch);
   const int workers = std::max(1, static_cast<int>(std::min<double>(parallel.threads(), all / kMinOperations)));
-  if (workers == 1) return run_piece(operands, {0, total}, {total, total});
-  const int64_t least = std::max<int64_t>(1, static_cast<int64_t>(kMinPiece / all * static_cast<double>(total)));
+  if (workers == 1) {
+    const int64_t pieces = std::clamp<int64_t>(static_cast<int64_t>(all / kMaxPiece), 1, total);
+    return parallel.chunks(static_cast<int>(pieces), [&](int i) {
+      const int64_t begin = total * i / pieces, end = total * (i + 1) / pieces;
+      run_piece(operands, {begin, end}, {end, total});
+    });
+  }
+  const auto share = [&](double piece) {
+    return std::max<int64_t>(1, static_cast<int64_t>(piece / all * static_cast<double>(total)));
+  };
+  const int64_t least = share(kMinPiece), most = share(kMaxPiece);
   // Each thread takes ever smaller pieces, so that all end together whatever their speeds; the next piece is known one
   // ahead, for its B to be brought nearer.
   std::atomic<int64_t> taken{0};
   const auto take = [&] {
     int64_t begin = taken.load(std::memory_order_relaxed), end = begin;
     while (begin < total) {
-      end = std::min(total, begin + std::max(least, (total - begin) / (4 * workers)));
+      end = std::min(total, begin + std::clamp((total - begin) / (4 * workers), least, most));
       if (taken.compare_exchange_weak(begin, end, std::memory_order_relaxed)) return Piece{begin, end};
     }
     return Piece{total, total};
