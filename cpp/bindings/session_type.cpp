@@ -125,6 +125,11 @@ py::list stop_profiling(const PySession& self) {
     entry["kernel"] = event.kernel;
     entry["provider"] = event.provider;
     entry["node_index"] = event.node_index;
+    py::list inside;
+    if (event.inside)
+      for (const ProfileBody& body : *event.inside)
+        inside.append(py::make_tuple(text(body.node), body.attribute, body.node_index));
+    entry["inside"] = std::move(inside);
     entry["begin_ns"] = event.begin_ns;
     entry["duration_ns"] = event.duration_ns;
     entry["thread"] = event.thread;

@@ -1,7 +1,6 @@
 #include "runtime/profiler.h"
 
 #include <algorithm>
-
 #include <chrono>
 #include <iterator>
 #include <utility>
@@ -33,6 +32,23 @@ uint64_t this_thread() {
 #endif
 }
 
+// The node's name; that of its first output where it has none.
+std::string name_of(const Graph& graph, int index) {
+  const Node& node = graph.nodes[static_cast<size_t>(index)];
+  if (!node.name.empty()) return node.name;
+  const bool named = !node.outputs.empty() && node.outputs[0] != kNoValue;
+  return named ? graph.value(node.outputs[0]).name : node.op_type + "_" + std::to_string(index);
+}
+
+// The name under which a node has a body.
+std::string attribute_of(const Node& node, const Graph& body) {
+  for (const auto& [name, value] : node.attributes) {
+    const auto* graph = std::get_if<std::shared_ptr<Graph>>(&value);
+    if (graph && graph->get() == &body) return name;
+  }
+  return body.name;
+}
+
 }  // namespace
 
 Profiler::Profiler()
@@ -55,17 +71,24 @@ void Profiler::add(std::string name, int64_t begin_ns) {
 }
 
 void Profiler::add(std::vector<ProfileEvent> events) {
-  bool warn = false;
   {
     const ForkGuard guard;
     const std::lock_guard lock(mutex_);
-    if (events_.size() + events.size() > kMaxEvents) {
-      warn = !std::exchange(full_, true);
-    } else {
+    if (events_.size() + events.size() <= kMaxEvents) {
       events_.insert(events_.end(), std::make_move_iterator(events.begin()), std::make_move_iterator(events.end()));
+      return;
     }
   }
-  if (warn) log(Severity::Warning, "The profile holds as many events as it can: what follows is left out of it.");
+  note_full();
+}
+
+void Profiler::note_full() {
+  {
+    const ForkGuard guard;
+    const std::lock_guard lock(mutex_);
+    if (std::exchange(full_, true)) return;
+  }
+  log(Severity::Warning, "The profile holds as many events as it can: what follows is left out of it.");
 }
 
 std::vector<ProfileEvent> Profiler::take() {
@@ -75,33 +98,48 @@ std::vector<ProfileEvent> Profiler::take() {
   return std::exchange(events_, {});
 }
 
-void RunRecorder::begin(const Instance& plan, const Step& step) {
-  if (plan_ != &plan || &step == plan.steps.data()) {
-    plan_ = &plan;
-    next_decision_ = 0;
-  }
-  step_begin_ns_ = profiler_.now_ns();
+RunRecorder::RunRecorder(Profiler& profiler, const Graph& graph) : profiler_(profiler) {
+  levels_.push_back({.graph = &graph});
 }
 
-const Decision* RunRecorder::decision_of(const Instance& plan, int node) {
-  for (; next_decision_ < plan.decisions.size(); ++next_decision_)
-    if (plan.decisions[next_decision_]->node == node) return plan.decisions[next_decision_].get();
+void RunRecorder::begin(const Instance& plan, const Step& step) {
+  Level& level = levels_.back();
+  if (level.plan != &plan || &step == plan.steps.data()) {
+    level.plan = &plan;
+    level.next_decision = 0;
+  }
+  level.step_node = step.node;
+  level.step_begin_ns = profiler_.now_ns();
+}
+
+const Decision* RunRecorder::decision_of(Level& level, int node) {
+  const auto& decisions = level.plan->decisions;
+  for (; level.next_decision < decisions.size(); ++level.next_decision)
+    if (decisions[level.next_decision]->node == node) return decisions[level.next_decision].get();
   return nullptr;
 }
 
-ProfileEvent RunRecorder::node_event(const Instance& plan, int index) {
+void RunRecorder::enter(const Graph& body) {
+  const Level& around = levels_.back();
+  Path& path = paths_[{around.inside.get(), &body}];
+  if (!path) {
+    auto bodies = around.inside ? *around.inside : std::vector<ProfileBody>();
+    const Node& node = around.graph->nodes[static_cast<size_t>(around.step_node)];
+    bodies.push_back({name_of(*around.graph, around.step_node), attribute_of(node, body), around.step_node});
+    path = std::make_shared<const std::vector<ProfileBody>>(std::move(bodies));
+  }
+  levels_.push_back({.graph = &body, .inside = path});
+}
+
+ProfileEvent RunRecorder::node_event(Level& level, int index) {
   ProfileEvent event;
   event.kind = ProfileEvent::Kind::Node;
+  event.inside = level.inside;
   event.thread = this_thread();
   event.node_index = index;
-  const Node& node = graph_.nodes[static_cast<size_t>(index)];
-  event.name = node.name;
-  event.op_type = node.op_type;
-  if (event.name.empty()) {
-    const bool named = !node.outputs.empty() && node.outputs[0] != kNoValue;
-    event.name = named ? graph_.value(node.outputs[0]).name : node.op_type + "_" + std::to_string(index);
-  }
-  if (const Decision* decision = decision_of(plan, index)) {
+  event.name = name_of(*level.graph, index);
+  event.op_type = level.graph->nodes[static_cast<size_t>(index)].op_type;
+  if (const Decision* decision = decision_of(level, index)) {
     event.kernel = decision->candidate;
     event.provider = decision->provider;
     event.inputs = decision->inputs;
@@ -115,24 +153,29 @@ ProfileEvent RunRecorder::node_event(const Instance& plan, int index) {
 }
 
 void RunRecorder::end(const Instance& plan, const Step& step) {
+  // One more is for the run.
+  if (events_.size() + 1 >= Profiler::kMaxEvents) return profiler_.note_full();
+  Level& level = levels_.back();
   ProfileEvent event;
   if (step.node >= 0) {
-    event = node_event(plan, step.node);
+    event = node_event(level, step.node);
   } else {
     event.kind = ProfileEvent::Kind::Node;
+    event.inside = level.inside;
     event.thread = this_thread();
     // The plan's own: a layout for the next kernel, or the copy of a result; or nodes on a device, with the copies to
     // and from it.
     const bool segment = plan.device_state >= 0 && step.state == plan.device_state;
     event.name = event.op_type = event.kernel = segment ? "Segment" : "Reorder";
   }
-  event.begin_ns = step_begin_ns_;
-  event.duration_ns = profiler_.now_ns() - step_begin_ns_;
+  event.begin_ns = level.step_begin_ns;
+  event.duration_ns = profiler_.now_ns() - level.step_begin_ns;
   events_.push_back(std::move(event));
 }
 
-void RunRecorder::device_times(const Instance& plan, std::span<const DeviceTime> times) {
+void RunRecorder::device_times(const Instance&, std::span<const DeviceTime> times) {
   if (times.empty() || events_.empty()) return;
+  if (events_.size() + times.size() >= Profiler::kMaxEvents) return profiler_.note_full();
   // What the nodes took is theirs: the segment's own time is the rest, with which it begins.
   const size_t segment = events_.size() - 1;
   int64_t taken = 0;
@@ -140,7 +183,7 @@ void RunRecorder::device_times(const Instance& plan, std::span<const DeviceTime>
   events_[segment].duration_ns = std::max<int64_t>(0, events_[segment].duration_ns - taken);
   const int64_t begin = events_[segment].begin_ns + events_[segment].duration_ns;
   for (const DeviceTime& time : times) {
-    ProfileEvent event = node_event(plan, time.node);
+    ProfileEvent event = node_event(levels_.back(), time.node);
     event.begin_ns = begin + time.begin_ns;
     event.duration_ns = time.duration_ns;
     events_.push_back(std::move(event));

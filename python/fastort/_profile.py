@@ -11,6 +11,8 @@ from typing import Any
 
 Event = Mapping[str, Any]
 _PROVIDER = "CPUExecutionProvider"
+_Place = tuple[tuple[int, str], ...]  # the node and the attribute of each body around a node
+_Key = tuple[_Place, int, str, str]
 
 
 @dataclass
@@ -23,8 +25,11 @@ class NodeTime:
         kernel: What computes it.
         provider: The execution provider.
         calls: How often it ran.
-        total_ms: Milliseconds of all calls.
+        total_ms: Milliseconds of all calls, those of its bodies included.
         outputs: The shapes of its outputs in the last call.
+        inside: The bodies in which it stands, the outermost first, as ``"loop.body"``: the name of the node whose body
+            it is, and the attribute; empty for a node of the model itself.
+        bodies_ms: Milliseconds that the nodes of its own bodies take; part of ``total_ms``.
     """
 
     name: str
@@ -34,10 +39,18 @@ class NodeTime:
     calls: int = 0
     total_ms: float = 0.0
     outputs: list[tuple[int, ...]] = field(default_factory=list)
+    inside: tuple[str, ...] = ()
+    bodies_ms: float = 0.0
+
+    @property
+    def own_ms(self) -> float:
+        """Milliseconds of all calls without those of the nodes in its bodies."""
+        return max(0.0, self.total_ms - self.bodies_ms)
 
 
-def _node_time(event: Event) -> NodeTime:
-    return NodeTime(event["name"], event["op_type"], event["kernel"], event.get("provider") or _PROVIDER)
+def _node_time(event: Event, inside: tuple[str, ...]) -> NodeTime:
+    provider = event.get("provider") or _PROVIDER
+    return NodeTime(event["name"], event["op_type"], event["kernel"], provider, inside=inside)
 
 
 class Profile:
@@ -60,37 +73,71 @@ class Profile:
         self.runs = len(self.run_ms)
 
     def nodes(self) -> list[NodeTime]:
-        """Returns the time of each node, the longest first."""
-        nodes: dict[tuple[Any, ...], NodeTime] = {}
+        """Returns the time of each node, the longest first.
+
+        A node in a body (of ``If``, ``Loop``, ``Scan``) follows the node that has the body.
+
+        Returns:
+            The nodes. Times of nodes in bodies are part of the time of the node around them: add up ``own_ms``, or
+            the ``total_ms`` of those whose ``inside`` is empty.
+        """
+        nodes: dict[_Key, NodeTime] = {}
+        children: dict[_Key, list[_Key]] = {}
         for event in self.events:
             if not event["is_node"]:
                 continue
-            key = (event["node_index"], event["name"], event["kernel"])
-            node = nodes.setdefault(key, _node_time(event))
+            place = tuple((index, body) for _, body, index in event["inside"])
+            key = (place, event["node_index"], event["name"], event["kernel"])
+            node = nodes.get(key)
+            if node is None:
+                inside = tuple(f"{name}.{body}" for name, body, _ in event["inside"])
+                node = nodes[key] = _node_time(event, inside)
+                children.setdefault(place, []).append(key)
             node.calls += 1
             node.total_ms += event["duration_ns"] / 1e6
             node.outputs = [tuple(shape) for _, shape, _ in event["outputs"]]
-        return sorted(nodes.values(), key=lambda node: -node.total_ms)
+        ordered: list[NodeTime] = []
+
+        def add(place: _Place) -> float:
+            total = 0.0
+            for key in sorted(children.get(place, ()), key=lambda key: -nodes[key].total_ms):
+                node = nodes[key]
+                ordered.append(node)
+                total += node.total_ms
+                bodies = [below for below in children if below[:-1] == place and below and below[-1][0] == key[1]]
+                node.bodies_ms = sum(add(below) for below in bodies)
+            return total
+
+        add(())
+        return ordered
 
     def operators(self) -> list[NodeTime]:
-        """Returns the time of each operator, the longest first."""
+        """Returns the time of each operator, the longest first.
+
+        Returns:
+            An entry for each operator. Nodes in bodies count for their own operators, and the one around them counts
+            for what it takes beside them.
+        """
         operators: dict[str, NodeTime] = {}
         for node in self.nodes():
             entry = operators.setdefault(node.op_type, NodeTime("", node.op_type, ""))
             entry.calls += node.calls
-            entry.total_ms += node.total_ms
+            entry.total_ms += node.own_ms
         return sorted(operators.values(), key=lambda node: -node.total_ms)
 
     def table(self, rows: int = 20) -> str:
-        """Returns a table of the nodes that take longest.
+        """Returns a table of the nodes that take longest; those in bodies are indented under the node around them.
 
         Args:
             rows: How many.
+
+        Returns:
+            The table, a line for each node.
         """
         if not self.runs:
             return "no runs were recorded"
         nodes = self.nodes()
-        total = sum(node.total_ms for node in nodes) or 1.0
+        total = sum(node.own_ms for node in nodes) or 1.0
         median = sorted(self.run_ms)[self.runs // 2]
         lines = [
             f"{self.runs} runs, median {median:.3f} ms; {len(nodes)} steps take {total / self.runs:.3f} ms a run",
@@ -98,12 +145,14 @@ class Profile:
         ]
         for node in nodes[:rows]:
             shape = "x".join(map(str, node.outputs[0])) if node.outputs else ""
+            operator = "  " * len(node.inside) + node.op_type
+            body = f" (in {node.inside[-1]})" if node.inside else ""
             lines.append(
-                f"{node.total_ms / self.runs:9.3f} {node.total_ms / total:6.1%} {node.calls:6}  {node.op_type[:20]:20}"
-                f" {node.kernel[:28]:28} {shape[:20]:20} {node.name}"
+                f"{node.total_ms / self.runs:9.3f} {node.total_ms / total:6.1%} {node.calls:6}  {operator[:20]:20}"
+                f" {node.kernel[:28]:28} {shape[:20]:20} {node.name}{body}"
             )
         if len(nodes) > rows:
-            rest = sum(node.total_ms for node in nodes[rows:])
+            rest = sum(node.own_ms for node in nodes[rows:])
             lines.append(f"{rest / self.runs:9.3f} {rest / total:6.1%}         {len(nodes) - rows} more steps")
         return "\n".join(lines)
 
@@ -152,6 +201,7 @@ def _trace_event(event: Event) -> dict[str, Any]:
             "op_name": event["op_type"],
             "provider": event.get("provider") or _PROVIDER,
             "kernel": event["kernel"],
+            **({"inside": [f"{name}.{body}" for name, body, _ in event["inside"]]} if event["inside"] else {}),
             "node_index": str(event["node_index"]),
             "input_type_shape": [{name: list(shape)} for name, shape, _ in event["inputs"]],
             "output_type_shape": [{name: list(shape)} for name, shape, _ in event["outputs"]],

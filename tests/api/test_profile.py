@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 import numpy as np
+import onnx.parser
 import pytest
 
 import fastort
@@ -94,3 +95,62 @@ def test_refusals() -> None:
     with pytest.raises(ValueError, match="missing"):
         session.profile({})
     session.profile(X, runs=1)  # a profile that failed has ended
+
+
+BODIES = """<ir_version: 10, opset_import: ["" : 21]>
+net (float[n] x, int64 count, bool c) => (float[n] y, float[n] z)
+{
+  y = Loop (count, , x) <
+    body = step (int64 i, bool go, float[n] a) => (bool more, float[n] b)
+    {
+      more = Identity (go)
+      d = If (c) <then_branch = t () => (float[n] e) { e = Softmax (a) },
+                  else_branch = s () => (float[n] g) { g = Sin (a) }>
+      b = Tanh (d)
+    }
+  >
+  z = Cos (x)
+}"""
+
+
+@pytest.mark.parametrize("from_start", [False, True])
+def test_nodes_in_bodies(from_start: bool, tmp_path: Path) -> None:
+    options = fastort.SessionOptions()
+    options.enable_profiling = from_start
+    options.profile_file_prefix = str(tmp_path / "p")
+    model = onnx.parser.parse_model(BODIES).SerializeToString()
+    session = fastort.InferenceSession(model, options)
+    feed = {"x": np.ones(1000, np.float32), "count": np.array(5), "c": np.array(True)}
+    if from_start:
+        for _ in range(3):
+            session.run(None, feed)
+        trace = json.loads(Path(session.end_profiling()).read_text())
+    else:
+        profile = session.profile(feed, runs=3)
+        trace = profile.chrome_trace()
+        nodes = {node.op_type: node for node in profile.nodes()}
+        loop, branch, tanh, softmax = (nodes[op] for op in ("Loop", "If", "Tanh", "Softmax"))
+        assert (loop.calls, branch.calls, tanh.calls, softmax.calls) == (3, 15, 15, 15)
+        assert "Sin" not in nodes
+        assert (nodes["Cos"].inside, tanh.inside) == ((), (f"{loop.name}.body",))
+        assert softmax.inside == (f"{loop.name}.body", f"{branch.name}.then_branch")
+        assert softmax.outputs == [(1000,)]
+        assert loop.total_ms > loop.bodies_ms > branch.total_ms > branch.bodies_ms >= softmax.total_ms > 0
+        assert sum(node.own_ms for node in profile.nodes()) == pytest.approx(
+            sum(node.total_ms for node in profile.nodes() if not node.inside)
+        )
+        order = [node.op_type for node in profile.nodes()]
+        assert order.index("Loop") < order.index("If") < order.index("Softmax")
+        table = profile.table().splitlines()
+        assert any(
+            line.split("%")[1].split()[1] == "Softmax" and "    Softmax" in line
+            for line in table[2:]
+            if "Softmax" in line
+        )
+    inner = [event for event in trace if event["args"].get("inside")]
+    assert {event["args"]["op_name"] for event in inner} >= {"If", "Tanh", "Softmax"}
+    loops = [event for event in trace if event["args"].get("op_name") == "Loop"]
+    for event in inner:
+        around = [e for e in loops if e["ts"] <= event["ts"] and event["ts"] + event["dur"] <= e["ts"] + e["dur"] + 1]
+        assert around, "a node of the body outside of the loop's time"
+        assert all(event["tid"] == e["tid"] for e in around)

@@ -1,8 +1,21 @@
 #include "providers/cpu/context.h"
 
 #include <string>
+#include <utility>
 
 namespace fastort {
+
+namespace {
+
+thread_local StepObserver* t_observer = nullptr;
+
+}  // namespace
+
+ObserverScope::ObserverScope(StepObserver* observer) noexcept : before_(std::exchange(t_observer, observer)) {}
+
+ObserverScope::~ObserverScope() { t_observer = before_; }
+
+StepObserver* ObserverScope::current() noexcept { return t_observer; }
 
 Tensor pooled_tensor(DataType type, const Shape& shape) {
   if (type == DataType::String) return Tensor(type, shape);

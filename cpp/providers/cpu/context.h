@@ -17,6 +17,22 @@ class StepObserver {
   virtual void end(const Instance& plan, const Step& step) = 0;
   // What the device took for the nodes of the step that ended just now.
   virtual void device_times(const Instance&, std::span<const DeviceTime>) {}
+  // The step that began last runs a body, whose steps follow until it is left.
+  virtual void enter(const Graph& body) = 0;
+  virtual void leave() noexcept = 0;
+};
+
+// Names the observer of the run that goes on in this thread, for the bodies that kernels run.
+class ObserverScope {
+ public:
+  explicit ObserverScope(StepObserver* observer) noexcept;
+  ~ObserverScope();
+  ObserverScope(const ObserverScope&) = delete;
+  ObserverScope& operator=(const ObserverScope&) = delete;
+  static StepObserver* current() noexcept;
+
+ private:
+  StepObserver* before_;
 };
 
 // What one run in flight needs of a plan: the pointer table and the kernels' states. Used by one run at a time.
