@@ -44,21 +44,14 @@ class Parallel {
   void range(int64_t n, int64_t grain, F&& body) const {
     if (n <= 0) return;
     grain = std::max<int64_t>(grain, 1);
-    // Four pieces a thread even out threads of unequal speed; large work is cut further, for a cancelled run to end
-    // soon.
-    const int64_t grains = (n - 1) / grain + 1;
-    const int64_t wanted = std::max<int64_t>(split_ == 1 ? 1 : 4LL * split_, (grains - 1) / kMaxGrains + 1);
-    const int64_t pieces = std::min({grains, wanted, kMaxPieces});
+    // Four pieces a thread even out threads of unequal speed.
+    const int64_t pieces = split_ == 1 ? 1 : std::min<int64_t>((n + grain - 1) / grain, 4LL * split_);
     const int64_t step = (n + pieces - 1) / pieces;
     chunks(static_cast<int>((n + step - 1) / step),
            [&](int i) { body(i * step, std::min<int64_t>(n, (i + 1) * step)); });
   }
 
  private:
-  // Of one piece, which is then some milliseconds.
-  static constexpr int64_t kMaxGrains = 256;
-  static constexpr int64_t kMaxPieces = int64_t{1} << 20;
-
   void check() const {
     if (cancelled()) fail(ErrorCode::Cancelled, "the run was cancelled (terminate, time-out or Ctrl-C)");
   }

@@ -9,7 +9,6 @@
 #include "bindings/convert.h"
 #include "bindings/dtypes.h"
 #include "bindings/errors.h"
-#include "ops/core/custom.h"
 #include "runtime/custom_library.h"
 
 namespace py = pybind11;
@@ -46,11 +45,11 @@ py::object attribute_to_python(const Node& node, const std::string& name, const 
 // A Python function as an operator. It is called with the inputs as arrays and the attributes as keywords.
 class PythonOp final : public CustomOp {
  public:
-  // `function` is kept for as long as the process lives.
   PythonOp(std::string domain, std::string name, const py::object& function, std::vector<OutputSpec> outputs)
       : CustomOp(std::move(domain), std::move(name)),
         function_(function.inc_ref().ptr()),
         outputs_(std::move(outputs)) {}
+  ~PythonOp() override { release_object(function_); }
 
   void infer(InferContext& context) const override {
     if (static_cast<size_t>(context.num_outputs()) > outputs_.size())
@@ -141,22 +140,33 @@ class PythonOp final : public CustomOp {
 };
 
 // `outputs`: pairs of an element type (None: that of the input) and the number of the input whose shape it has (-1).
-void register_python_op(const std::string& domain, const std::string& name, const py::object& function,
-                        const std::vector<std::pair<py::object, int>>& outputs) {
+CustomOpHandle python_op(const std::string& domain, const std::string& name, const py::object& function,
+                         const std::vector<std::pair<py::object, int>>& outputs) {
   std::vector<OutputSpec> specs;
   for (const auto& [type, like] : outputs)
     specs.push_back({type.is_none() ? DataType::Undefined : data_type_from_python(type), like});
   auto op = std::make_shared<PythonOp>(domain, name, function, std::move(specs));
-  const py::gil_scoped_release released;
-  register_custom_op(std::move(op));
+  check_custom_op(*op);
+  return {std::move(op)};
+}
+
+std::vector<CustomOpHandle> load_library(const std::string& path) {
+  std::vector<CustomOpHandle> handles;
+  for (CustomOpPtr& op : load_custom_library(path)) handles.push_back({std::move(op)});
+  return handles;
 }
 
 }  // namespace
 
 void bind_custom_ops(py::module_& module) {
-  module.def("register_python_op", &register_python_op, py::arg("domain"), py::arg("name"), py::arg("function"),
-             py::arg("outputs"));
-  module.def("load_custom_library", &load_custom_library, py::arg("path"), py::call_guard<py::gil_scoped_release>());
+  py::class_<CustomOpHandle>(module, "CustomOp", "An operator that a program brings along.")
+      .def_property_readonly("domain", [](const CustomOpHandle& self) { return self.op->domain(); })
+      .def_property_readonly("name", [](const CustomOpHandle& self) { return self.op->name(); });
+  module.def("python_op", &python_op, py::arg("domain"), py::arg("name"), py::arg("function"), py::arg("outputs"));
+  module.def("load_custom_library", &load_library, py::arg("path"), py::call_guard<py::gil_scoped_release>());
+  module.def(
+      "register_custom_op", [](const CustomOpHandle& handle) { register_custom_op(handle.op); }, py::arg("op"),
+      py::call_guard<py::gil_scoped_release>());
 }
 
 }  // namespace fastort::bindings

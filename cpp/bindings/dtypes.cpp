@@ -1,8 +1,11 @@
 #include "bindings/dtypes.h"
 
 #include <array>
+#include <atomic>
+#include <mutex>
 
 #include "bindings/errors.h"
+#include "bindings/gil.h"
 
 namespace py = pybind11;
 
@@ -59,8 +62,9 @@ constexpr int kMissing = -1;
 // NumPy's numbers of the types of ml_dtypes, in the order of kExtension; kMissing for one that its version lacks.
 const std::array<int, std::size(kExtension)>* extension_numbers() {
   static std::array<int, std::size(kExtension)> numbers{};
-  static bool loaded = false;
-  if (loaded) return &numbers;
+  static std::atomic<bool> loaded{false};
+  static GilMutex mutex;
+  if (loaded.load(std::memory_order_acquire)) return &numbers;
   py::object module;
   try {
     module = py::module_::import("ml_dtypes");
@@ -68,16 +72,20 @@ const std::array<int, std::size(kExtension)>* extension_numbers() {
     if (!error.matches(PyExc_ImportError)) throw;
     return nullptr;
   }
-  for (size_t i = 0; i < numbers.size(); ++i) {
-    numbers[i] = kMissing;
+  std::array<int, std::size(kExtension)> found;
+  for (size_t i = 0; i < found.size(); ++i) {
+    found[i] = kMissing;
     PyArray_Descr* descr = nullptr;
     if (py::hasattr(module, kExtension[i].name) &&
         PyArray_DescrConverter(py::object(module.attr(kExtension[i].name)).ptr(), &descr)) {
-      numbers[i] = descr->type_num;
+      found[i] = descr->type_num;
       Py_DECREF(descr);
     }
   }
-  loaded = true;
+  // Another thread may have found the same in the meantime.
+  const std::lock_guard lock(mutex);
+  if (!loaded.load(std::memory_order_relaxed)) numbers = found;
+  loaded.store(true, std::memory_order_release);
   return &numbers;
 }
 

@@ -65,7 +65,8 @@ py::dict device_memory_stats() {
 }  // namespace
 }  // namespace fastort::bindings
 
-PYBIND11_MODULE(_engine, module) {
+// Safe without a GIL: what threads share in the bindings is made once, or guarded by a lock or a critical section.
+PYBIND11_MODULE(_engine, module, pybind11::mod_gil_not_used()) {
   using namespace fastort::bindings;
   import_numpy();
   module.doc() = "fastort's engine; the public names are in the package `fastort`.";

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "bindings/convert.h"
+#include "bindings/custom_ops.h"
 #include "bindings/errors.h"
 #include "bindings/ort_value.h"
 
@@ -71,6 +72,8 @@ SessionOptions session_options(const py::object& options) {
   read(options, "_free_dimensions_by_denotation", result.free_dimension_by_denotation);
   result.initializers = read_initializers(options);
   result.external_files = read_files(options);
+  for (const py::handle source : options.attr("_custom_ops"))
+    for (const py::handle op : source.attr("ops")) result.custom_ops.push_back(op.cast<const CustomOpHandle&>().op);
   result.load_cancelled = options.attr("_load_cancelled").cast<const Flag&>().value;
   for (const auto& [name, entries] : options.attr("_chosen_providers").cast<py::dict>())
     result.providers.emplace_back(name.cast<std::string>(), entries.cast<std::map<std::string, std::string>>());

@@ -1,5 +1,7 @@
 #include "bindings/session.h"
 
+#include <pybind11/critical_section.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstring>
@@ -150,9 +152,20 @@ PySession::PySession(std::unique_ptr<Session> session) : session_(std::move(sess
   }
 }
 
+void PySession::close() noexcept {
+  std::shared_ptr<Session> closed;  // destroyed outside of the lock
+  const std::lock_guard lock(mutex_);
+  closed.swap(session_);
+}
+
 std::shared_ptr<Session> PySession::session() const {
-  if (!session_) raise(PyExc_RuntimeError, "the session is closed");
-  return session_;
+  std::shared_ptr<Session> session;
+  {
+    const std::lock_guard lock(mutex_);
+    session = session_;
+  }
+  if (!session) raise(PyExc_RuntimeError, "the session is closed");
+  return session;
 }
 
 void PySession::fail_missing(PyObject* feed) const {
@@ -178,6 +191,7 @@ void PySession::select_outputs(PyObject* output_names, Call& call) const {
   const auto names = py::reinterpret_steal<py::object>(
       PySequence_Fast(output_names, "run(): output_names is a list of names or None"));
   if (!names) throw py::error_already_set();
+  const py::scoped_critical_section unchanged(names);
   const Py_ssize_t count = PySequence_Fast_GET_SIZE(names.ptr());
   if (count == 0) return;
   for (Py_ssize_t i = 0; i < count; ++i) {
@@ -211,25 +225,28 @@ void PySession::prepare(PyObject* output_names, PyObject* feed, PyObject* run_op
 
   References fed;
   size_t required = 0;
-  PyObject* unknown = nullptr;
-  PyObject* key = nullptr;
-  PyObject* value = nullptr;
-  for (Py_ssize_t position = 0; PyDict_Next(feed, &position, &key, &value);) {
-    const int index = PyUnicode_Check(key) ? find_index(input_index_, key) : kNotFound;
-    if (index == kNotFound) {
-      unknown = key;
-      continue;
+  py::object unknown;
+  {
+    const py::scoped_critical_section unchanged(feed);
+    PyObject* key = nullptr;
+    PyObject* value = nullptr;
+    for (Py_ssize_t position = 0; PyDict_Next(feed, &position, &key, &value);) {
+      const int index = PyUnicode_Check(key) ? find_index(input_index_, key) : kNotFound;
+      if (index == kNotFound) {
+        unknown = py::reinterpret_borrow<py::object>(key);
+        continue;
+      }
+      const auto at = static_cast<size_t>(index);
+      if (at < num_inputs_ && !slots_[at].is_optional) ++required;
+      call.inputs.push_back(index);
+      fed.add(value);
     }
-    const auto at = static_cast<size_t>(index);
-    if (at < num_inputs_ && !slots_[at].is_optional) ++required;
-    call.inputs.push_back(index);
-    fed.add(value);
   }
   if (required != num_required_) fail_missing(feed);
-  if (unknown && !PyUnicode_Check(unknown))
+  if (unknown && !PyUnicode_Check(unknown.ptr()))
     raise(PyExc_TypeError, "run(): the names of inputs are strings, not " + py::repr(unknown).cast<std::string>());
   if (unknown)
-    invalid_argument("Invalid input name: " + text_from_python(unknown) + ". The model's inputs are " +
+    invalid_argument("Invalid input name: " + text_from_python(unknown.ptr()) + ". The model's inputs are " +
                      names_text(input_index_));
   select_outputs(output_names, call);
 

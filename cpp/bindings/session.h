@@ -3,10 +3,12 @@
 #include <atomic>
 #include <limits>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <vector>
 
 #include "bindings/convert.h"
+#include "bindings/gil.h"
 #include "runtime/session.h"
 
 namespace fastort::bindings {
@@ -24,7 +26,7 @@ class PySession {
                             const pybind11::list& bound, const pybind11::object& run_options) const;
 
   // Frees the engine's session once the runs in flight are done.
-  void close() noexcept { session_.reset(); }
+  void close() noexcept;
   std::shared_ptr<Session> session() const;
 
  private:
@@ -34,6 +36,7 @@ class PySession {
   static void separate(Call& call, std::span<const Value> targets = {});
   [[noreturn]] void fail_missing(PyObject* feed) const;
 
+  mutable GilMutex mutex_;  // over session_, which another thread may close
   std::shared_ptr<Session> session_;
   std::vector<InputSlot> slots_;  // inputs, then overridable initializers
   size_t num_inputs_ = 0;

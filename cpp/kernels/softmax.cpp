@@ -8,6 +8,7 @@
 #define HWY_TARGET_INCLUDE "kernels/softmax.cpp"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 //
+#include "base/pieces.h"
 #include "hwy/cache_control.h"
 #include "kernels/elementwise/math-inl.h"
 
@@ -103,7 +104,7 @@ void SoftmaxColumns(const float* src, float* dst, int64_t n, int64_t stride, siz
 void SoftmaxF32(const float* src, float* dst, int64_t outer, int64_t n, int64_t inner, bool log,
                 const Parallel& parallel) {
   if (inner == 1) {
-    parallel.range(outer, std::max<int64_t>(1, 4096 / n), [&](int64_t begin, int64_t end) {
+    range_in_pieces(parallel, outer, std::max<int64_t>(1, 4096 / n), [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row)
         SoftmaxRow(src + row * n, dst + row * n, n, log, row + 1 < end ? n : 0);
     });
@@ -111,7 +112,7 @@ void SoftmaxF32(const float* src, float* dst, int64_t outer, int64_t n, int64_t 
   }
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(hn::ScalableTag<float>()));
   const int64_t groups = (inner + lanes - 1) / lanes;
-  parallel.range(outer * groups, std::max<int64_t>(1, 4096 / (n * lanes)), [&](int64_t begin, int64_t end) {
+  range_in_pieces(parallel, outer * groups, std::max<int64_t>(1, 4096 / (n * lanes)), [&](int64_t begin, int64_t end) {
     for (int64_t at = begin; at < end; ++at) {
       const int64_t column = at % groups * lanes;
       const int64_t offset = at / groups * n * inner + column;
@@ -137,7 +138,7 @@ void softmax(const float* src, float* dst, int64_t outer, int64_t n, int64_t inn
 void softmax(const double* src, double* dst, int64_t outer, int64_t n, int64_t inner, bool log,
              const Parallel& parallel) {
   if (outer == 0 || n == 0 || inner == 0) return;
-  parallel.range(outer * inner, std::max<int64_t>(1, 1024 / n), [&](int64_t begin, int64_t end) {
+  range_in_pieces(parallel, outer * inner, std::max<int64_t>(1, 1024 / n), [&](int64_t begin, int64_t end) {
     for (int64_t at = begin; at < end; ++at) {
       const int64_t offset = at / inner * n * inner + at % inner;
       const double* x = src + offset;

@@ -90,6 +90,7 @@ class Builder {
     const Parallel parallel(ThreadPool::instance(), draft_.services->options.threads);
     parallel.chunks(static_cast<int>((small.size() + kPiece - 1) / kPiece), [&](int piece) {
       const size_t begin = static_cast<size_t>(piece) * kPiece;
+      const CustomOpsScope scope(draft_.program.custom_ops());
       for (size_t i = begin; i < std::min(begin + kPiece, small.size()); ++i) prepare_one(draft_.planned[small[i]]);
     });
   }

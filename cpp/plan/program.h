@@ -5,6 +5,7 @@
 #include <mutex>
 #include <vector>
 
+#include "ops/core/custom.h"
 #include "ops/op.h"
 
 namespace fastort {
@@ -18,6 +19,8 @@ class Program {
 
   const Graph& graph() const { return *graph_; }
   const std::shared_ptr<const Graph>& shared_graph() const { return graph_; }
+  // Those that the thread knew which made the program.
+  const std::shared_ptr<const CustomOps>& custom_ops() const { return custom_ops_; }
   const OpDef& op(int node) const { return *ops_[static_cast<size_t>(node)]; }
 
   // True where plans depend on the contents of this value and not only on its shape.
@@ -35,6 +38,7 @@ class Program {
   std::vector<ValueId> find_live_in(int begin) const;
 
   std::shared_ptr<const Graph> graph_;
+  std::shared_ptr<const CustomOps> custom_ops_ = CustomOpsScope::current();
   std::vector<const OpDef*> ops_;
   std::vector<bool> needs_value_;
   std::vector<int> last_use_;

@@ -29,7 +29,7 @@ class Walk {
       // A view of something that is no tensor (Identity of a sequence) hands the value on.
       const bool hands_on = (op.flags & kView) && draft_.known(node.inputs[0]).state == Known::State::Held &&
                             !draft_.graph.value(node.inputs[0]).type.is_tensor();
-      if ((op.flags & kDynamic) || hands_on) {
+      if (((op.flags & kDynamic) && !has_known_shapes(node, op)) || hands_on) {
         draft_.order.push_back({Item::Kind::Dynamic, index});
         draft_.fates[static_cast<size_t>(index)] = Fate::Dynamic;
         for (ValueId id : node.outputs) {
@@ -99,6 +99,18 @@ class Walk {
   }
 
  private:
+  // Whether a custom operator's inference gives the shapes of all outputs.
+  bool has_known_shapes(const Node& node, const OpDef& op) {
+    if (!is_custom(op) || !ready(node, op)) return false;
+    std::vector<ValueType> types(node.inputs.size());
+    for (size_t i = 0; i < types.size(); ++i) {
+      if (node.inputs[i] == kNoValue) continue;
+      const TensorDesc& desc = draft_.known(node.inputs[i]).desc;
+      types[i] = ValueType::tensor(desc.type, desc.shape);
+    }
+    return infers_shapes(op, node, types, draft_.symbols);
+  }
+
   // Whether all that planning the node needs is known.
   bool ready(const Node& node, const OpDef& op) {
     for (int i = 0; i < static_cast<int>(node.inputs.size()); ++i) {

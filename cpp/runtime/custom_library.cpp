@@ -27,7 +27,7 @@ struct FastortCall {
 };
 
 struct FastortRegistry {
-  std::vector<std::shared_ptr<const fastort::CustomOp>> ops = {};
+  std::vector<fastort::CustomOpPtr> ops = {};
   std::string message = {};
 };
 
@@ -247,7 +247,7 @@ void* find_symbol(void* library, const char* name) {
 
 }  // namespace
 
-void load_custom_library(const std::string& path) {
+std::vector<CustomOpPtr> load_custom_library(const std::string& path) {
   std::string reason;
   void* library = open_library(path, reason);
   if (!library) fail(ErrorCode::Fail, "Failed to load library " + path + " with error: " + reason);
@@ -263,7 +263,8 @@ void load_custom_library(const std::string& path) {
   if (enter(&api(), &registry) != 0)
     fail(ErrorCode::Fail, "Failed to load library " + path + ": " +
                               (registry.message.empty() ? "it could not register its operators" : registry.message));
-  for (auto& op : registry.ops) register_custom_op(std::move(op));
+  for (const CustomOpPtr& op : registry.ops) check_custom_op(*op);
+  return std::move(registry.ops);
 }
 
 }  // namespace fastort

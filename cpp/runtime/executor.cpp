@@ -16,16 +16,29 @@ namespace {
 class ExecutorBody final : public Body {
  public:
   ExecutorBody(std::shared_ptr<const Graph> graph, const EngineOptions& options, PackStore& packs, size_t cache_bytes,
-               const KernelChoice& choice)
-      : executor_(std::make_shared<Program>(std::move(graph)), options, packs, cache_bytes, choice) {}
+               const KernelChoice& choice, bool keep_types)
+      : executor_(std::make_shared<Program>(std::move(graph)), options, packs, cache_bytes, choice, keep_types) {}
 
   std::vector<Value> run(std::vector<Value> inputs, const Parallel& parallel) override {
     std::vector<Value> outputs(executor_.program().graph().outputs.size());
-    executor_.run(inputs, outputs, parallel, nullptr);
+    const Observed observed(ObserverScope::current(), executor_.program().graph());
+    executor_.run(inputs, outputs, parallel, observed.observer);
     return outputs;
   }
 
  private:
+  struct Observed {
+    Observed(StepObserver* of, const Graph& body) : observer(of) {
+      if (observer) observer->enter(body);
+    }
+    ~Observed() {
+      if (observer) observer->leave();
+    }
+    Observed(const Observed&) = delete;
+    Observed& operator=(const Observed&) = delete;
+    StepObserver* const observer;
+  };
+
   Executor executor_;
 };
 
@@ -240,6 +253,7 @@ std::shared_ptr<const Instance> Executor::plan_for(const Activation& activation,
   const ForkGuard guard;
   std::lock_guard lock(planning_);
   if (auto plan = plans_.find(activation.key)) return plan;
+  const CustomOpsScope scope(program_->custom_ops());
   std::vector<PlanInput> inputs;
   for (ValueId id : program_->live_in(begin)) {
     const Value& value = activation.values[static_cast<size_t>(id)];
@@ -254,7 +268,8 @@ std::shared_ptr<const Instance> Executor::plan_for(const Activation& activation,
   const PlanServices services{options_,
                               packs_,
                               [this](const std::shared_ptr<Graph>& body) {
-                                return std::make_shared<ExecutorBody>(body, options_, packs_, size_t{8} << 20, choice_);
+                                return std::make_shared<ExecutorBody>(body, options_, packs_, size_t{8} << 20, choice_,
+                                                                      keep_types_);
                               },
                               keep_types_,
                               device_.get(),

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "ops/core/custom.h"
 #include "tensor/tensor.h"
 
 namespace fastort {
@@ -35,6 +36,7 @@ struct SessionOptions {
   std::vector<std::string> disabled_passes;
   std::map<std::string, std::shared_ptr<Buffer>> external_files;  // instead of those beside the model, by location
   std::shared_ptr<const std::atomic<bool>> load_cancelled;        // set from another thread to give up the making
+  std::vector<CustomOpPtr> custom_ops;  // of this session, in front of the process's; later ones hide earlier ones
   // Providers with their options, the preferred one first; the CPU comes last, named or not.
   std::vector<std::pair<std::string, std::map<std::string, std::string>>> providers;
 };

@@ -137,6 +137,7 @@ std::string shown(const NodeArgInfo& info) {
 }  // namespace
 
 std::unique_ptr<Session> Session::from_file(const std::string& path, const SessionOptions& options) {
+  const CustomOpsScope custom_ops(CustomOps::make(options.custom_ops));
   const ForkGuard guard;
   check_load(options);
   auto profiler = options.enable_profiling ? std::make_unique<Profiler>() : nullptr;
@@ -148,6 +149,7 @@ std::unique_ptr<Session> Session::from_file(const std::string& path, const Sessi
 std::unique_ptr<Session> Session::from_bytes(std::span<const std::byte> bytes, std::shared_ptr<Buffer> keep_alive,
                                              const SessionOptions& options) {
   // `keep_alive` is copied, so that what lends the bytes is not called while the guard is held.
+  const CustomOpsScope custom_ops(CustomOps::make(options.custom_ops));
   const ForkGuard guard;
   check_load(options);
   auto profiler = options.enable_profiling ? std::make_unique<Profiler>() : nullptr;
@@ -267,6 +269,7 @@ std::shared_ptr<Graph> Session::rewritten(const Variant& variant) const {
 }
 
 std::shared_ptr<Executor> Session::executor_of(const Variant& variant) {
+  const CustomOpsScope custom_ops(executor_->program().custom_ops());
   const ForkGuard guard;
   std::lock_guard lock(mutex_);
   if (const auto found = variants_.find(variant); found != variants_.end()) return found->second;
@@ -416,10 +419,12 @@ void Session::run_on(Executor& executor, std::span<const Value> inputs, std::spa
   const Parallel parallel(ThreadPool::instance(), threads_, deadline.flag(), engine_.threads);
   Profiler* profiler = profiler_.load(std::memory_order_acquire);
   if (!profiler) {
+    const ObserverScope scope(nullptr);
     executor.run(inputs, outputs, parallel, nullptr);
     return;
   }
   RunRecorder recorder(*profiler, executor.program().graph());
+  const ObserverScope scope(&recorder);
   executor.run(inputs, outputs, parallel, &recorder);
 }
 

@@ -23,14 +23,76 @@ class Output(NamedTuple):
     like: int | None = None
 
 
+Outputs = Sequence[Output | Any]
+LIKE_INPUT: Outputs = (Output(like=0),)
+
+
+class PythonOperator:
+    """A Python function as an operator; what pickles takes the function along by its name.
+
+    Attributes:
+        ops: What the engine knows of it.
+    """
+
+    def __init__(self, name: str, function: Callable[..., Any], domain: str, outputs: Outputs) -> None:
+        """Makes an operator; see ``register_operator``.
+
+        Args:
+            name: The operator's name.
+            function: The function.
+            domain: The operator's domain.
+            outputs: What is known of each output.
+
+        Raises:
+            InvalidArgument: If fastort has an operator of this name and domain itself.
+            TypeError: If the function cannot be called, or ONNX has no such type.
+        """
+        if not callable(function):
+            raise TypeError(f"an operator's function is callable, not {function!r}")
+        specs = [output if isinstance(output, Output) else Output(output) for output in outputs]
+        pairs = [(spec.dtype, -1 if spec.like is None else spec.like) for spec in specs]
+        self._arguments = (name, function, domain, tuple(specs))
+        self.ops = [_engine.python_op(domain, name, function, pairs)]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Returns how another process makes the operator."""
+        return PythonOperator, self._arguments
+
+
+class OperatorLibrary:
+    """A shared library of operators.
+
+    Attributes:
+        ops: What the engine knows of them.
+    """
+
+    def __init__(self, path: str) -> None:
+        """Loads a library, see ``fastort/custom_op.h``.
+
+        Args:
+            path: The library's path.
+
+        Raises:
+            Fail: If it cannot be loaded, or holds no operators of a version that fits.
+        """
+        self._path = path
+        self.ops = _engine.load_custom_library(path)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Returns how another process loads the library."""
+        return OperatorLibrary, (self._path,)
+
+
 def register_operator(
     name: str,
     function: Callable[..., Any],
     *,
     domain: str = "ai.onnx.contrib",
-    outputs: Sequence[Output | Any] = (Output(like=0),),
+    outputs: Outputs = LIKE_INPUT,
 ) -> None:
-    """Makes a Python function an operator of the sessions that are made from now on.
+    """Makes a Python function an operator of all sessions that are made from now on.
+
+    ``SessionOptions.register_operator`` does the same for the sessions of some options alone, and goes before it.
 
     The function is called with an array for each input (``None`` for one that is left out) and a keyword for each
     attribute of the node. It returns an array, or a tuple of arrays for several outputs. Runs in several threads call
@@ -44,20 +106,17 @@ def register_operator(
 
     Raises:
         InvalidArgument: If fastort has an operator of this name and domain itself.
-        TypeError: If ONNX has no such type.
+        TypeError: If the function cannot be called, or ONNX has no such type.
 
     Example:
         >>> fastort.register_operator("Cumulate", lambda x, axis=0: np.cumsum(x, axis), domain="my.ops")
     """
-    if not callable(function):
-        raise TypeError(f"an operator's function is callable, not {function!r}")
-    specs = [output if isinstance(output, Output) else Output(output) for output in outputs]
-    pairs = [(spec.dtype, -1 if spec.like is None else spec.like) for spec in specs]
-    _engine.register_python_op(domain, name, function, pairs)
+    for op in PythonOperator(name, function, domain, outputs).ops:
+        _engine.register_custom_op(op)
 
 
 def operator(
-    name: str | None = None, *, domain: str = "ai.onnx.contrib", outputs: Sequence[Output | Any] = (Output(like=0),)
+    name: str | None = None, *, domain: str = "ai.onnx.contrib", outputs: Outputs = LIKE_INPUT
 ) -> Callable[[Function], Function]:
     """Returns a decorator that makes a function an operator; see ``register_operator``.
 
@@ -65,6 +124,9 @@ def operator(
         name: The operator's name; the function's where it is ``None``.
         domain: The operator's domain.
         outputs: What is known of each output.
+
+    Returns:
+        The decorator, which returns the function as it is.
     """
 
     def register(function: Function) -> Function:
@@ -72,15 +134,3 @@ def operator(
         return function
 
     return register
-
-
-def load_library(path: str) -> None:
-    """Loads a shared library of operators, see ``fastort/custom_op.h``.
-
-    Args:
-        path: The library's path.
-
-    Raises:
-        Fail: If it cannot be loaded, or holds no operators of a version that fits.
-    """
-    _engine.load_custom_library(path)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from . import _engine
-from ._custom_ops import load_library
+from ._custom_ops import LIKE_INPUT, OperatorLibrary, Outputs, PythonOperator
 from ._devices import OrtEpDevice
 from ._enums import ExecutionMode, ExecutionOrder, GraphOptimizationLevel, OrtExecutionProviderDevicePolicy
 from ._left_out import refuse
@@ -98,7 +98,7 @@ class SessionOptions:
         "__weakref__",
         "_chosen_providers",
         "_config_entries",
-        "_custom_libraries",
+        "_custom_ops",
         "_external_files",
         "_free_dimensions_by_denotation",
         "_free_dimensions_by_name",
@@ -127,7 +127,7 @@ class SessionOptions:
     logid: str
     disabled_passes: list[str]
     strict_placement: bool
-    _custom_libraries: list[str]
+    _custom_ops: list[PythonOperator | OperatorLibrary]
     _external_files: dict[str, bytes]
     _load_cancelled: _engine.Flag
     _policy: OrtExecutionProviderDevicePolicy
@@ -150,7 +150,7 @@ class SessionOptions:
         self._free_dimensions_by_denotation = {}
         self._initializers = {}
         self._providers = {}
-        self._custom_libraries = []
+        self._custom_ops = []
         self._external_files = {}
         self._load_cancelled = _engine.Flag()
         self._policy = OrtExecutionProviderDevicePolicy.DEFAULT
@@ -348,17 +348,43 @@ class SessionOptions:
         self._load_cancelled.set(bool(is_cancel))
 
     def register_custom_ops_library(self, path: str | os.PathLike[str]) -> None:
-        """Loads a shared library with operators, see ``fastort/custom_op.h`` (``fastort.get_include()``).
+        """Loads a shared library with operators for the sessions that are made with these options.
+
+        See ``fastort/custom_op.h`` in the folder ``fastort.get_include()``.
 
         Args:
             path: The library's path.
 
         Raises:
             Fail: If it cannot be loaded, or holds no operators of a version that fits.
+            InvalidArgument: If it has an operator with the name and domain of one of fastort's own.
         """
-        path = os.fspath(path)
-        load_library(path)
-        self._custom_libraries.append(path)
+        self._custom_ops.append(OperatorLibrary(os.fspath(path)))
+
+    def register_operator(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        *,
+        domain: str = "ai.onnx.contrib",
+        outputs: Outputs = LIKE_INPUT,
+    ) -> None:
+        """Makes a Python function an operator of the sessions that are made with these options.
+
+        Sessions of other options may have another function under the same name. Options with a function pickle where
+        the function does: one of a module, not a lambda.
+
+        Args:
+            name: The operator's name, ``op_type`` of the nodes.
+            function: The function; see ``fastort.register_operator`` for how it is called.
+            domain: The operator's domain; the model must import it.
+            outputs: An ``Output`` for each output; anything else is a dtype, with a shape that is not known.
+
+        Raises:
+            InvalidArgument: If fastort has an operator of this name and domain itself.
+            TypeError: If the function cannot be called, or ONNX has no such type.
+        """
+        self._custom_ops.append(PythonOperator(name, function, domain, outputs))
 
     def has_providers(self) -> bool:
         """Returns whether ``add_provider`` was called."""
@@ -418,8 +444,6 @@ class SessionOptions:
         self.__init__()  # type: ignore[misc]
         for name, value in state.items():
             setattr(self, name, value)
-        for path in self._custom_libraries:
-            load_library(path)
 
 
 _STATE = tuple(name for name in SessionOptions.__slots__ if name not in ("__weakref__", "_load_cancelled"))

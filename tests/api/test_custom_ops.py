@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+import gc
 import os
 import pickle
 import shutil
 import subprocess
 import threading
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,7 @@ import onnx.parser
 import pytest
 
 import fastort
-from fastort.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, InvalidGraph
+from fastort.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, InvalidGraph, NotImplemented
 
 SOURCE = Path(__file__).with_name("custom_op_library.cpp")
 
@@ -155,6 +158,103 @@ def test_a_later_registration_counts_for_later_sessions() -> None:
     fastort.register_operator("Later", lambda x: x + 2, domain="test.ops")
     assert fastort.InferenceSession(model).run(None, {"x": x})[0].tolist() == [3, 3]
     assert first.run(None, {"x": x})[0].tolist() == [2, 2]
+    # A plan for another shape is of the same session.
+    assert first.run(None, {"x": np.ones(3, np.float32)})[0].tolist() == [2, 2, 2]
+
+
+def double(x: np.ndarray) -> np.ndarray:
+    return x * 2
+
+
+def test_operators_of_some_options_alone() -> None:
+    model = parse("""net (float[n] x, bool c) => (float[n] z)
+    {
+      y = test.ops.Scoped(x)
+      z = If (c) <then_branch = t () => (float[n] a) { a = test.ops.Scoped(y) },
+                  else_branch = e () => (float[n] b) { b = Neg(y) }>
+    }""")
+    sessions = []
+    for k in (2, 3):
+        options = fastort.SessionOptions()
+        options.register_operator("Scoped", lambda x, k=k: x * np.float32(k), domain="test.ops")
+        sessions.append(fastort.InferenceSession(model, options))
+    for n in (1, 2, 5):
+        x = np.ones(n, np.float32)
+        for k, session in zip((2, 3), sessions, strict=True):
+            assert session.run(None, {"x": x, "c": np.array(True)})[0].tolist() == [k * k] * n
+            assert session.run(None, {"x": x, "c": np.array(False)})[0].tolist() == [-k] * n
+            assert session.run(["y"], {"x": x, "c": np.array(False)})[0].tolist() == [k] * n
+    with pytest.raises(NotImplemented, match="Scoped"):
+        fastort.InferenceSession(model)
+
+    # Those of the options go before those of the process, and the later ones of each before the earlier ones.
+    fastort.register_operator("Mine", lambda x: x + 1, domain="test.ops")
+    plain = parse("net (float[n] x) => (float[n] y) { y = test.ops.Mine(x) }")
+    options = fastort.SessionOptions()
+    options.register_operator("Mine", lambda x: x + 2, domain="test.ops")
+    options.register_operator("Mine", lambda x: x + 3, domain="test.ops")
+    x = np.ones(2, np.float32)
+    assert fastort.InferenceSession(plain, options).run(None, {"x": x})[0].tolist() == [4, 4]
+    assert fastort.InferenceSession(plain).run(None, {"x": x})[0].tolist() == [2, 2]
+
+
+def test_options_with_functions_travel_where_the_functions_do() -> None:
+    options = fastort.SessionOptions()
+    options.register_operator("Doubled", double, domain="test.ops")
+    model = parse("net (float[n] x) => (float[n] y) { y = test.ops.Doubled(x) }")
+    session = copy.deepcopy(fastort.InferenceSession(model, options))
+    assert session.run(None, {"x": np.ones(2, np.float32)})[0].tolist() == [2, 2]
+    options.register_operator("Other", lambda x: x, domain="test.ops")
+    with pytest.raises((pickle.PicklingError, AttributeError), match="lambda"):
+        pickle.dumps(options)
+
+
+def test_a_function_is_let_go_with_its_sessions() -> None:
+    class Scale:
+        def __call__(self, x: np.ndarray) -> np.ndarray:
+            return x * 2
+
+    function = Scale()
+    gone = weakref.ref(function)
+    options = fastort.SessionOptions()
+    options.register_operator("Scaled", function, domain="test.ops")
+    session = fastort.InferenceSession(parse("net (float[n] x) => (float[n] y) { y = test.ops.Scaled(x) }"), options)
+    del function, options
+    gc.collect()
+    assert session.run(None, {"x": np.ones(2, np.float32)})[0].tolist() == [2, 2]
+    del session
+    gc.collect()
+    assert gone() is None
+
+
+def test_what_follows_is_planned_with_an_operator_of_known_shape() -> None:
+    options = fastort.SessionOptions()
+    options.register_operator("Sized", np.sort, domain="test.ops")
+    options.register_operator("Unsized", np.sort, domain="test.ops", outputs=[np.float32])
+    for name, plans in (("Sized", 1), ("Unsized", 2)):
+        text = f"net (float[n] x) => (float[n] z) {{ y = test.ops.{name}(x) w = Neg(y) z = Tanh(w) }}"
+        session = fastort.InferenceSession(parse(text), options)
+        x = np.array([3, 1, 2], np.float32)
+        np.testing.assert_allclose(session.run(None, {"x": x})[0], np.tanh(-np.sort(x)), rtol=1e-6)
+        assert session.memory_stats()["plan_count"] == plans, name
+        assert x.tolist() == [3, 1, 2]
+
+
+def test_a_result_in_the_inputs_memory() -> None:
+    options = fastort.SessionOptions()
+    options.register_operator("Parts", lambda x: (x, x[::-1]), domain="test.ops", outputs=[fastort.Output(like=0)] * 2)
+    options.register_operator("Upper", lambda x: np.char.upper(x.astype(str)), domain="test.ops")
+    session = fastort.InferenceSession(
+        parse("""net (float[n] x, string[n] s) => (float[n] a, float[n] b, string[n] t)
+        { y = Neg(x) a, c = test.ops.Parts(y) b = Neg(c) u = test.ops.Upper(s) t = Identity(u) }"""),
+        options,
+    )
+    for n in (0, 1, 4):
+        x = np.arange(n, dtype=np.float32)
+        s = np.array([f"a{i}" for i in range(n)], object)
+        a, b, t = session.run(None, {"x": x, "s": s})
+        assert (a.tolist(), b.tolist()) == ((-x).tolist(), x[::-1].tolist())
+        assert t.tolist() == [text.upper() for text in s]
 
 
 def test_threads() -> None:

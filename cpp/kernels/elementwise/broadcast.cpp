@@ -1,5 +1,7 @@
 #include "kernels/elementwise/broadcast.h"
 
+#include "base/pieces.h"
+
 #include <algorithm>
 #include <cstring>
 
@@ -102,16 +104,16 @@ void Broadcast::run(const Parallel& parallel, int64_t grain, std::byte* dst, siz
                     std::span<const Operand> operands, Body body) const {
   if (count_ == 0) return;
   if (tile_rows_ == 0) {
-    parallel.range(count_, grain,
-                   [&](int64_t begin, int64_t end) { run_rows(begin, end, dst, dst_item, operands, body); });
+    range_in_pieces(parallel, count_, grain,
+                    [&](int64_t begin, int64_t end) { run_rows(begin, end, dst, dst_item, operands, body); });
     return;
   }
   // Tiles do not cross the third dimension from the end, so pieces are whole tiles.
   const int64_t columns = dims_.back();
   const int64_t rows = dims_[dims_.size() - 2];
   const int64_t tiles = count_ / (rows * columns) * ((rows + tile_rows_ - 1) / tile_rows_);
-  parallel.range(tiles, std::max<int64_t>(1, grain / (tile_rows_ * columns)),
-                 [&](int64_t begin, int64_t end) { run_tiles(begin, end, dst, dst_item, operands, body); });
+  range_in_pieces(parallel, tiles, std::max<int64_t>(1, grain / (tile_rows_ * columns)),
+                  [&](int64_t begin, int64_t end) { run_tiles(begin, end, dst, dst_item, operands, body); });
 }
 
 void Broadcast::run_rows(int64_t begin, int64_t end, std::byte* dst, size_t dst_item, std::span<const Operand> operands,

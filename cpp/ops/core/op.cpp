@@ -80,7 +80,9 @@ const OpDef* find_op(std::string_view domain, std::string_view name) {
   const auto& ops = registry().by_name;
   if (domain == "ai.onnx") domain = {};
   const auto at = ops.find({domain, name});
-  return at == ops.end() ? find_custom_op(domain, name) : at->second;
+  if (at != ops.end()) return at->second;
+  const auto& custom = CustomOpsScope::current();
+  return custom ? custom->find(domain, name) : nullptr;
 }
 
 std::span<const OpDef* const> all_ops() { return registry().all; }

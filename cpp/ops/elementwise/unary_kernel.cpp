@@ -1,5 +1,7 @@
 #include "ops/elementwise/unary_kernel.h"
 
+#include "base/pieces.h"
+
 namespace fastort::elementwise {
 
 std::unique_ptr<Kernel> prepare_unary(const OpContext& context, kernels::UnaryOp op, kernels::UnaryParams params) {
@@ -12,8 +14,8 @@ std::unique_ptr<Kernel> prepare_unary(const OpContext& context, kernels::UnaryOp
   return make_kernel([=, f = *function](const KernelArgs& args) {
     const std::byte* src = args.in<std::byte>(0);
     std::byte* dst = args.out<std::byte>(0);
-    args.parallel.range(count, f.grain(),
-                        [&](int64_t begin, int64_t end) { f(src + begin * item, dst + begin * item, end - begin); });
+    range_in_pieces(args.parallel, count, f.grain(),
+                    [&](int64_t begin, int64_t end) { f(src + begin * item, dst + begin * item, end - begin); });
     if (clear) padding.clear(dst, args.parallel);
   });
 }
