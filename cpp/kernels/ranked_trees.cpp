@@ -295,7 +295,9 @@ void RankedTrees<T>::lay_out_removals(std::span<const Step> steps, std::vector<R
 template <class T>
 int64_t RankedTrees<T>::words() const noexcept {
   const auto bits = static_cast<int64_t>(trees_.size()) * (max_leaves_ <= 32 ? 1 : 2);
-  return (bits + kRankedPadding - 1) / kRankedPadding * kRankedPadding;
+  const int64_t blocks = (bits + kRankedPadding - 1) / kRankedPadding;
+  // An odd number of cache lines: equal places of the snapshots are in different sets of the cache.
+  return (blocks | 1) * kRankedPadding;
 }
 
 template <class T>

@@ -83,11 +83,16 @@ void FindRanksF64(const RankLevels<double>& thresholds, const double* src, int64
 }
 
 void Intersect(const uint32_t* const* sets, int64_t count, int64_t words, uint32_t* dst) {
-  const hn::CappedTag<uint32_t, kRankedPadding> d;
-  for (int64_t w = 0; w < words; w += static_cast<int64_t>(hn::Lanes(d))) {
-    auto bits = hn::Set(d, ~uint32_t{0});
-    for (int64_t s = 0; s < count; ++s) bits = hn::And(bits, hn::LoadU(d, sets[s] + w));
-    hn::StoreU(bits, d, dst + w);
+  const hn::CappedTag<uint32_t, kRankedPadding / 2> d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  for (int64_t w = 0; w < words; w += 2 * lanes) {
+    auto bits0 = hn::Set(d, ~uint32_t{0}), bits1 = bits0;
+    for (int64_t s = 0; s < count; ++s) {
+      bits0 = hn::And(bits0, hn::LoadU(d, sets[s] + w));
+      bits1 = hn::And(bits1, hn::LoadU(d, sets[s] + w + lanes));
+    }
+    hn::StoreU(bits0, d, dst + w);
+    hn::StoreU(bits1, d, dst + w + lanes);
   }
 }
 
