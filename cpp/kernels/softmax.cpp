@@ -10,7 +10,7 @@
 //
 #include "base/pieces.h"
 #include "hwy/cache_control.h"
-#include "kernels/elementwise/math-inl.h"
+#include "kernels/elementwise/exp-pair-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace fastort::kernels::HWY_NAMESPACE {
@@ -50,17 +50,17 @@ void SoftmaxRow(const float* src, float* dst, int64_t n, bool log, int64_t ahead
     for (; k + 2 * lanes <= end; k += 2 * lanes) {
       hwy::Prefetch(src + k + ahead);
       hwy::Prefetch(dst + k);
-      const V e0 = ExpOfNegative(d, hn::Sub(hn::LoadU(d, src + k), shift));
-      const V e1 = ExpOfNegative(d, hn::Sub(hn::LoadU(d, src + k + lanes), shift));
-      sum0 = hn::Add(sum0, e0);
-      sum1 = hn::Add(sum1, e1);
+      V e[2] = {hn::Sub(hn::LoadU(d, src + k), shift), hn::Sub(hn::LoadU(d, src + k + lanes), shift)};
+      ExpsOfNegative(d, e);
+      sum0 = hn::Add(sum0, e[0]);
+      sum1 = hn::Add(sum1, e[1]);
       if (log) continue;
-      hn::StoreU(e0, d, exps + k);
-      hn::StoreU(e1, d, exps + k + lanes);
+      hn::StoreU(e[0], d, exps + k);
+      hn::StoreU(e[1], d, exps + k + lanes);
     }
     for (; k < end; k += lanes) {
       const size_t left = static_cast<size_t>(std::min(lanes, end - k));
-      const V e = ExpOfNegative(d, hn::Sub(hn::LoadN(d, src + k, left), shift));
+      const V e = ExpLikePairs(d, hn::Sub(hn::LoadN(d, src + k, left), shift));
       sum0 = hn::Add(sum0, hn::IfThenElseZero(hn::FirstN(d, left), e));
       if (!log) hn::StoreN(e, d, exps + k, left);
     }
@@ -90,7 +90,7 @@ void SoftmaxColumns(const float* src, float* dst, int64_t n, int64_t stride, siz
   for (int64_t i = 0; i < n; ++i) max = hn::Max(hn::LoadN(d, src + i * stride, columns), max);
   V sum = hn::Zero(d);
   for (int64_t i = 0; i < n; ++i) {
-    const V e = ExpOfNegative(d, hn::Sub(hn::LoadN(d, src + i * stride, columns), max));
+    const V e = ExpLikePairs(d, hn::Sub(hn::LoadN(d, src + i * stride, columns), max));
     sum = hn::Add(sum, e);
     if (!log) hn::StoreN(e, d, dst + i * stride, columns);
   }

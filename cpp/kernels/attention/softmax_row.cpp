@@ -7,7 +7,7 @@
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 //
-#include "kernels/elementwise/math-inl.h"
+#include "kernels/elementwise/exp-pair-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace fastort::kernels::HWY_NAMESPACE {
@@ -74,21 +74,21 @@ HWY_INLINE float exp_biased(float* row, const float* given_bias, size_t n, float
   const V shift = hn::Set(d, most);
   V s0 = hn::Zero(d), s1 = hn::Zero(d);
   for (i = 0; i + 2 * lanes <= n; i += 2 * lanes) {
-    const V e0 = ExpOfNegative(d, hn::Sub(biased(row, bias, i), shift));
-    const V e1 = ExpOfNegative(d, hn::Sub(biased(row, bias, i + lanes), shift));
-    hn::StoreU(e0, d, row + i);
-    hn::StoreU(e1, d, row + i + lanes);
-    s0 = hn::Add(s0, e0);
-    s1 = hn::Add(s1, e1);
+    V e[2] = {hn::Sub(biased(row, bias, i), shift), hn::Sub(biased(row, bias, i + lanes), shift)};
+    ExpsOfNegative(d, e);
+    hn::StoreU(e[0], d, row + i);
+    hn::StoreU(e[1], d, row + i + lanes);
+    s0 = hn::Add(s0, e[0]);
+    s1 = hn::Add(s1, e[1]);
   }
   if (i + lanes <= n) {
-    const V e = ExpOfNegative(d, hn::Sub(biased(row, bias, i), shift));
+    const V e = ExpLikePairs(d, hn::Sub(biased(row, bias, i), shift));
     hn::StoreU(e, d, row + i);
     s0 = hn::Add(s0, e);
     i += lanes;
   }
   if (i < n) {
-    const V e = ExpOfNegative(d, hn::Sub(biased_rest(row, bias, i, n - i), shift));
+    const V e = ExpLikePairs(d, hn::Sub(biased_rest(row, bias, i, n - i), shift));
     hn::StoreN(e, d, row + i, n - i);
     s1 = hn::Add(s1, hn::IfThenElseZero(hn::FirstN(d, n - i), e));
   }
