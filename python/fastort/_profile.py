@@ -82,7 +82,7 @@ class Profile:
             the ``total_ms`` of those whose ``inside`` is empty.
         """
         nodes: dict[_Key, NodeTime] = {}
-        children: dict[_Key, list[_Key]] = {}
+        children: dict[_Place, list[_Key]] = {}
         for event in self.events:
             if not event["is_node"]:
                 continue

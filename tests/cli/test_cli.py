@@ -238,7 +238,7 @@ def test_tune_tries_kernels_by_measurement(call: Any, tmp_path: Path) -> None:
     node = helper.make_node("Conv", ["x", "w"], ["y"], pads=[1] * 4)
     sizes = [helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, 32, 20, 20)) for name in "xy"]
     onnx.save(helper.make_model(helper.make_graph([node], "g", sizes[:1], sizes[1:], [weight])), path)
-    code, out, err = call("tune", path, "--seconds", "6", "--cache-dir", folder)
+    code, out, err = call("tune", path, "--seconds", "60", "--cache-dir", folder)
     assert (code, err) == (0, "")
     assert "kernels by measurement" in out
     assert (folder / "choices.records").exists()
