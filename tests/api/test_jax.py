@@ -12,7 +12,7 @@ import fastort
 from tests.api import models
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-import jax  # noqa: E402
+import jax
 
 TYPES = [
     np.float32,
