@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.api.test_device_values import DEVICE, REFUSAL, VULKAN, session_of, some, step_model
+from tests.api.test_device_values import session_of, some, step_model
+from tests.vulkan import DEVICE, needs_vulkan
+from tests.vulkan import NAME as VULKAN
 
-pytestmark = pytest.mark.skipif(bool(REFUSAL), reason=REFUSAL)
+pytestmark = needs_vulkan
 
 # Each fault is met by the third run: the sessions that share the device stop, later ones and those on the CPU go on.
 PROGRAM = """
@@ -89,7 +91,7 @@ def run(program: str, fault: str, *arguments: str) -> str:
         env={
             **os.environ,
             "PYTHONPATH": os.pathsep.join(sys.path),
-            "FASTORT_VULKAN_DEVICE": DEVICE["device_name"],
+            "FASTORT_VULKAN_DEVICE": DEVICE,
             "FASTORT_VULKAN_FAULT": fault,
         },
         cwd=Path(__file__).resolve().parents[2],

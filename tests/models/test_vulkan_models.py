@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import os
 
 import numpy as np
 import pytest
 
 import fastort
-from fastort import _engine
 from tests.models import export
+from tests.vulkan import OPTIONS as DEVICE
+from tests.vulkan import needs_vulkan
 
-DEVICE = {"device_name": os.environ.get("FASTORT_VULKAN_DEVICE", "llvmpipe")}
-REFUSAL = _engine.vulkan_refusal(DEVICE)
-
-pytestmark = pytest.mark.skipif(bool(REFUSAL), reason=REFUSAL)
+pytestmark = needs_vulkan
 
 RTOL = 1e-3
 ATOL = 1e-3

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import collections
 import functools
-import os
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +16,18 @@ import pytest
 
 import fastort
 from fastort import _engine
+from tests.vulkan import PROVIDER as VULKAN
+from tests.vulkan import needs_vulkan
 
 from . import test_cases
 from .case import Case
 
-# The environment names another device, a GPU say.
-DEVICE = os.environ.get("FASTORT_VULKAN_DEVICE", "llvmpipe")
-VULKAN = ("VulkanExecutionProvider", {"device_name": DEVICE})
-REFUSAL = _engine.vulkan_refusal(VULKAN[1])
 GAPS = Path(__file__).with_name("gaps_vulkan.txt")
 # The shaders' functions are good to a few ulp, their sums are added up in another order than NumPy's.
 RTOL = 1e-4
 ATOL = 1e-5
 
-pytestmark = pytest.mark.skipif(bool(REFUSAL), reason=REFUSAL)
+pytestmark = needs_vulkan
 
 
 @functools.cache

@@ -19,15 +19,16 @@ import pytest
 
 import fastort
 from fastort import _engine
+from tests.vulkan import DEVICE, needs_vulkan
+from tests.vulkan import PROVIDER as VULKAN
 
 from . import test_cases, test_vulkan
 from .case import Case
 
-VULKAN = test_vulkan.VULKAN
-IS_LAVAPIPE = "llvmpipe" in test_vulkan.DEVICE
+IS_LAVAPIPE = "llvmpipe" in DEVICE
 ROOT = Path(__file__).resolve().parents[2]
 
-pytestmark = test_vulkan.pytestmark
+pytestmark = needs_vulkan
 
 # Operators whose shaders go about things in different ways: rows across a group, tiles, windows, strides, chains.
 SLICE = ("Softmax", "ReduceSum", "ReduceMax", "LayerNormalization", "MatMul", "Gemm", "Conv", "Transpose", "Attention",

@@ -6,7 +6,6 @@ is computed beforehand). It only shrinks: a case whose nodes all run on the devi
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +13,19 @@ import pytest
 
 import fastort
 import fastort.backend
-from fastort import _engine
+from tests.vulkan import OPTIONS as DEVICE
+from tests.vulkan import needs_vulkan
 
 from . import random_cases, suite
 from .gaps import GAPS as FAILURES
 
-DEVICE = {"device_name": os.environ.get("FASTORT_VULKAN_DEVICE", "llvmpipe")}
-REFUSAL = _engine.vulkan_refusal(DEVICE)
 GAPS = Path(__file__).with_name("gaps_vulkan.txt")
 # Cases that run with every node on the device.
 LEAST = 1600
 # Every so manieth case runs in the quick tier.
 QUICK = 12
 
-pytestmark = pytest.mark.skipif(bool(REFUSAL), reason=REFUSAL)
+pytestmark = needs_vulkan
 
 
 def gaps() -> set[str]:
