@@ -144,7 +144,6 @@ def test_references(name: str) -> None:
 
 
 def test_the_reference_is_built(tmp_path: Path) -> None:
-    pytest.importorskip("pdoc")
     command = [sys.executable, str(REPOSITORY / "tools" / "api_reference.py"), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

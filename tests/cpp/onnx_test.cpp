@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "folder.h"
 #include "onnx/load.h"
 #include "onnx/save.h"
 #include "onnx/tensor_proto.h"
@@ -235,8 +236,10 @@ TEST_CASE("nodes out of order are sorted") {
 }
 
 TEST_CASE("external data is mapped, checked and kept inside the folder") {
-  const std::filesystem::path folder = std::filesystem::temp_directory_path() / "fastort_onnx_test";
+  const Folder scratch("external"), elsewhere("external-target");
+  const std::filesystem::path& folder = scratch.path;
   std::filesystem::create_directories(folder);
+  std::filesystem::create_directories(elsewhere.path);
   std::ofstream(folder / "w.bin", std::ios::binary) << std::string(8, '\0') << std::string("\0\0\x80\x3f", 4);
   const auto load_with = [&](const std::string& location, int offset) {
     const auto entry = [](const std::string& key, const std::string& value) {
@@ -255,13 +258,10 @@ TEST_CASE("external data is mapped, checked and kept inside the folder") {
   CHECK_THROWS_WITH_AS(load_with("a/../../w.bin", 0), doctest::Contains("leaves the model's folder"), Error);
   CHECK_THROWS_WITH_AS(load_with("/etc/passwd", 0), doctest::Contains("absolute path"), Error);
   CHECK_THROWS_WITH_AS(load_with("none.bin", 0), doctest::Contains("does not exist"), Error);
-  const std::filesystem::path blob = std::filesystem::temp_directory_path() / "fastort_onnx_test_blob";
-  std::filesystem::copy_file(folder / "w.bin", blob, std::filesystem::copy_options::overwrite_existing);
-  std::filesystem::remove(folder / "link.bin");
+  const std::filesystem::path blob = elsewhere.path / "blob";
+  std::filesystem::copy_file(folder / "w.bin", blob);
   std::filesystem::create_symlink(blob, folder / "link.bin");
   CHECK(load_with("link.bin", 8) == 1.0f);
-  std::filesystem::remove_all(folder);
-  std::filesystem::remove(blob);
 }
 
 TEST_CASE("bodies are closed: captures are the last inputs of every body, in one order") {

@@ -1,7 +1,6 @@
 #include "runtime/pack_cache.h"
 
 #include <doctest/doctest.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -14,6 +13,7 @@
 #include <vector>
 
 #include "base/file_ranges.h"
+#include "folder.h"
 #include "runtime/pack_store.h"
 #include "tensor/tensor.h"
 
@@ -23,19 +23,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kRoomy = size_t{1} << 30;
-
-// A folder that goes with the test.
-struct Folder {
-  fs::path path = fs::temp_directory_path() / ("fastort-pack-cache-" + std::to_string(::getpid()));
-  Folder() { fs::remove_all(path); }
-  ~Folder() { fs::remove_all(path); }
-  std::vector<fs::path> files() const {
-    std::vector<fs::path> found;
-    if (fs::exists(path))
-      for (const auto& entry : fs::directory_iterator(path)) found.push_back(entry.path());
-    return found;
-  }
-};
 
 std::vector<std::byte> contents(size_t bytes, int seed = 0) {
   std::vector<std::byte> data(bytes);
@@ -48,7 +35,7 @@ bool holds(const std::shared_ptr<Buffer>& buffer, const std::vector<std::byte>& 
 }
 
 TEST_CASE("The pack cache gives back what was stored, and nothing else") {
-  const Folder folder;
+  const Folder folder("pack-cache");
   PackCache cache(folder.path.string(), kRoomy);
   const auto data = contents(100'000);
   CHECK(cache.load("weight/format", data.size()) == nullptr);
@@ -63,7 +50,7 @@ TEST_CASE("The pack cache gives back what was stored, and nothing else") {
 }
 
 TEST_CASE("A damaged file of the pack cache is ignored and written anew") {
-  const Folder folder;
+  const Folder folder("pack-cache");
   PackCache cache(folder.path.string(), kRoomy);
   const auto data = contents(50'000);
   cache.store("key", data);
@@ -96,7 +83,7 @@ TEST_CASE("A damaged file of the pack cache is ignored and written anew") {
 }
 
 TEST_CASE("The file of another key under this key's name is not used") {
-  const Folder folder;
+  const Folder folder("pack-cache");
   PackCache cache(folder.path.string(), kRoomy);
   const auto first = contents(40'000, 1), second = contents(40'000, 2);
   cache.store("first", first);
@@ -109,7 +96,7 @@ TEST_CASE("The file of another key under this key's name is not used") {
 }
 
 TEST_CASE("Files that stay mapped outlive their deletion") {
-  const Folder folder;
+  const Folder folder("pack-cache");
   PackCache cache(folder.path.string(), kRoomy);
   const auto data = contents(70'000);
   cache.store("key", data);
@@ -119,7 +106,7 @@ TEST_CASE("Files that stay mapped outlive their deletion") {
 }
 
 TEST_CASE("The pack cache deletes the files used longest ago above its bound") {
-  const Folder folder;
+  const Folder folder("pack-cache");
   constexpr size_t kEach = 100'000;
   PackCache cache(folder.path.string(), 5 * (kEach + 4096));
   for (int i = 0; i < 4; ++i) cache.store("key" + std::to_string(i), contents(kEach, i));
@@ -141,7 +128,7 @@ TEST_CASE("The pack cache deletes the files used longest ago above its bound") {
 }
 
 TEST_CASE("A killed writer's left-overs are not used and deleted when they are old") {
-  const Folder folder;
+  const Folder folder("pack-cache");
   PackCache cache(folder.path.string(), 250'000);
   cache.store("key0", contents(100'000));
   const fs::path left = folder.files().at(0).string() + ".1-1.new";
@@ -158,7 +145,7 @@ TEST_CASE("A folder that cannot be written is no error") {
 }
 
 TEST_CASE("Many writers and readers share a folder of packed weights") {
-  const Folder folder;
+  const Folder folder("pack-cache");
   std::vector<int> wrong(4, 0);
   std::vector<std::thread> threads;
   for (size_t t = 0; t < wrong.size(); ++t) {
@@ -180,7 +167,7 @@ TEST_CASE("Many writers and readers share a folder of packed weights") {
 }
 
 TEST_CASE("The pack store takes packed weights from the cache instead of packing them") {
-  const Folder folder;
+  const Folder folder("pack-cache");
   PackCache cache(folder.path.string(), kRoomy);
   Tensor weight(DataType::Float, Shape{10'000});
   std::iota(weight.data<float>(), weight.data<float>() + 10'000, 0.0f);
@@ -205,7 +192,7 @@ TEST_CASE("The pack store takes packed weights from the cache instead of packing
 }
 
 TEST_CASE("Weights that lie where they lay in an unchanged file are not read to be found again") {
-  const Folder folder;
+  const Folder folder("pack-cache");
   // Contents that stand for a mapped file; where they are changed behind the identity's back, nobody notices.
   const auto get = [&](const std::string& identity, int seed, int& fills) {
     PackCache cache(folder.path.string(), kRoomy);
@@ -237,7 +224,7 @@ TEST_CASE("Weights that lie where they lay in an unchanged file are not read to 
 }
 
 TEST_CASE("A packed weight that changed after its sum was right is found out") {
-  const Folder folder;
+  const Folder folder("pack-cache");
   const auto data = contents(90'000);
   {
     PackCache cache(folder.path.string(), kRoomy);
