@@ -25,7 +25,10 @@ def product(a: np.ndarray, b: np.ndarray, constant: bool, threads: int) -> np.nd
 
 
 @pytest.mark.parametrize("constant", [True, False])
-@pytest.mark.parametrize(("m", "k", "n"), [(1, 800, 700), (13, 301, 90), (129, 800, 70), (203, 65, 33), (999, 31, 5)])
+@pytest.mark.parametrize(
+    ("m", "k", "n"),
+    [(1, 800, 700), (2, 300, 1410), (3, 500, 1001), (13, 301, 90), (129, 800, 70), (203, 65, 33), (999, 31, 5)],
+)
 def test_threads_change_nothing(m: int, k: int, n: int, constant: bool) -> None:
     rng = np.random.default_rng(m)
     a, b = rng.standard_normal((m, k), dtype=np.float32), rng.standard_normal((k, n), dtype=np.float32)

@@ -183,8 +183,11 @@ void Sgemm::run_batch(FnRef<SgemmItem(int64_t)> item, const Epilogue& epilogue, 
       run_piece(operands, {begin, end}, {end, total});
     });
   }
+  // Whole groups of panels that are read side by side.
+  const int64_t group = s.b_packed || copy_b_ ? sgemm_panel_group(s.m) : 1;
   const auto share = [&](double piece) {
-    return std::max<int64_t>(1, static_cast<int64_t>(piece / all * static_cast<double>(total)));
+    const auto panels = static_cast<int64_t>(piece / all * static_cast<double>(total));
+    return ceil_div(std::max<int64_t>(1, panels), group) * group;
   };
   const int64_t least = share(kMinPiece), most = share(kMaxPiece);
   // Each thread takes ever smaller pieces, so that all end together whatever their speeds; the next piece is known one
@@ -193,7 +196,7 @@ void Sgemm::run_batch(FnRef<SgemmItem(int64_t)> item, const Epilogue& epilogue, 
   const auto take = [&] {
     int64_t begin = taken.load(std::memory_order_relaxed), end = begin;
     while (begin < total) {
-      end = std::min(total, begin + std::clamp((total - begin) / (4 * workers), least, most));
+      end = std::min(total, begin + std::clamp((total - begin) / (4 * workers) / group * group, least, most));
       if (taken.compare_exchange_weak(begin, end, std::memory_order_relaxed)) return Piece{begin, end};
     }
     return Piece{total, total};

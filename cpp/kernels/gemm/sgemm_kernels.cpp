@@ -199,6 +199,87 @@ constexpr auto tiles_table(std::integer_sequence<int, kM...>) {
   return std::array<TilesFn, sizeof...(kM)>{compute_tiles<kM + 1, kN, kPacked>...};
 }
 
+// Rows so few that B comes from memory faster than it is used: several panels side by side are as many streams, of
+// which the processor fetches more at a time than of one.
+constexpr int64_t kStreamRows = 3;
+template <int kM>
+constexpr int kStreams = kM == 1 ? 4 : 2;
+// Depths that are summed up on their own, which loses less than one long sum.
+constexpr int64_t kStreamDepth = 256;
+
+// kP panels; `t` stands at the first one, behind which `cols` columns are left.
+template <int kM, int kP>
+HWY_NOINLINE void compute_streams(Tile t, int64_t panel_stride, int64_t cols) {
+  const D d;
+  V total[kP][kM][kVectors];
+#pragma GCC unroll 4
+  for (int p = 0; p < kP; ++p)
+#pragma GCC unroll 3
+    for (int i = 0; i < kM; ++i)
+#pragma GCC unroll 2
+      for (int j = 0; j < kVectors; ++j) total[p][i][j] = hn::Zero(d);
+  const float* a = t.a;
+  const float* panels[kP];
+#pragma GCC unroll 4
+  for (int p = 0; p < kP; ++p) panels[p] = t.b + p * panel_stride;
+  for (int64_t k = 0; k < t.depth;) {
+    V sum[kP][kM][kVectors];
+#pragma GCC unroll 4
+    for (int p = 0; p < kP; ++p)
+#pragma GCC unroll 3
+      for (int i = 0; i < kM; ++i)
+#pragma GCC unroll 2
+        for (int j = 0; j < kVectors; ++j) sum[p][i][j] = hn::Zero(d);
+    const int64_t end = std::min(t.depth, k + kStreamDepth);
+    for (; k < end; ++k, ++a) {
+      V factor[kM];
+#pragma GCC unroll 3
+      for (int i = 0; i < kM; ++i) factor[i] = hn::Set(d, a[i * t.a_stride]);
+#pragma GCC unroll 4
+      for (int p = 0; p < kP; ++p)
+#pragma GCC unroll 2
+        for (int j = 0; j < kVectors; ++j) {
+          const V row = hn::LoadU(d, panels[p] + k * kPanel + j * kLanes);
+#pragma GCC unroll 3
+          for (int i = 0; i < kM; ++i) sum[p][i][j] = hn::MulAdd(factor[i], row, sum[p][i][j]);
+        }
+    }
+#pragma GCC unroll 4
+    for (int p = 0; p < kP; ++p)
+#pragma GCC unroll 3
+      for (int i = 0; i < kM; ++i)
+#pragma GCC unroll 2
+        for (int j = 0; j < kVectors; ++j) total[p][i][j] = hn::Add(total[p][i][j], sum[p][i][j]);
+  }
+#pragma GCC unroll 4
+  for (int p = 0; p < kP; ++p) {
+    t.cols = std::min<int64_t>(kPanel, cols - p * kPanel);
+    finish<kM, kVectors>(t, total[p]);
+    t.c += kPanel;
+    if (t.bias) t.bias += kPanel;
+    if (t.residual) t.residual += kPanel;
+  }
+}
+
+// A block of kM rows, B in panels.
+template <int kM>
+void stream_block(Tile& t, int64_t panel_stride, int64_t cols) {
+  constexpr int64_t kWidth = kStreams<kM> * kPanel;
+  for (int64_t left = cols; left > 0;) {
+    const bool wide = left > kWidth - kPanel;
+    if (wide)
+      compute_streams<kM, kStreams<kM>>(t, panel_stride, left);
+    else
+      compute_streams<kM, 1>(t, panel_stride, left);
+    const int64_t done = wide ? kWidth : kPanel;
+    left -= done;
+    t.b += done / kPanel * panel_stride;
+    t.c += done;
+    if (t.bias) t.bias += done;
+    if (t.residual) t.residual += done;
+  }
+}
+
 // Tiles of equal height at the top of `left` rows: as high as possible, but a short rest is shared by two tiles.
 struct Run {
   int64_t tiles, rows;
@@ -267,6 +348,22 @@ void block_of_one(const SgemmBlock& block) {
   t.curve = common.curve;
   const size_t rows = static_cast<size_t>(block.rows - 1);
   const float* panel = block.b;
+  if (block.rows <= kStreamRows && block.b_padded) {
+    t.a = block.a;
+    t.b = panel;
+    t.c = block.c;
+    t.bias = e.bias_per_row ? nullptr : e.bias;
+    t.row_bias = e.bias_per_row ? e.bias : nullptr;
+    t.residual = e.residual;
+    switch (block.rows) {
+      case 1:
+        return stream_block<1>(t, block.b_panel_stride, block.cols);
+      case 2:
+        return stream_block<2>(t, block.b_panel_stride, block.cols);
+      default:
+        return stream_block<3>(t, block.b_panel_stride, block.cols);
+    }
+  }
   for (int64_t j = 0; j < block.cols; j += kPanel, panel += block.b_panel_stride) {
     t.cols = std::min<int64_t>(kPanel, block.cols - j);
     t.a = block.a;
@@ -410,6 +507,7 @@ void PackPanels(const float* b, int64_t row_stride, int64_t col_stride, int64_t 
   }
 }
 
+int64_t PanelGroup(int64_t rows) { return rows > kStreamRows ? 1 : rows == 1 ? kStreams<1> : kStreams<2>; }
 int64_t PanelWidth() { return kPanel; }
 int64_t TileRows() { return kRows; }
 
@@ -428,6 +526,7 @@ HWY_EXPORT(Block);
 HWY_EXPORT(RowStep);
 HWY_EXPORT(Transpose);
 HWY_EXPORT(PackPanels);
+HWY_EXPORT(PanelGroup);
 HWY_EXPORT(PanelWidth);
 HWY_EXPORT(TileRows);
 HWY_EXPORT(Activate);
@@ -446,6 +545,7 @@ void sgemm_pack_panels(const float* b, int64_t row_stride, int64_t col_stride, i
 
 int64_t sgemm_row_step(int64_t rows, int64_t depth) { return HWY_DYNAMIC_DISPATCH(RowStep)(rows, depth); }
 
+int64_t sgemm_panel_group(int64_t rows) { return HWY_DYNAMIC_DISPATCH(PanelGroup)(rows); }
 int64_t sgemm_panel_width() { return HWY_DYNAMIC_DISPATCH(PanelWidth)(); }
 int64_t sgemm_tile_rows() { return HWY_DYNAMIC_DISPATCH(TileRows)(); }
 

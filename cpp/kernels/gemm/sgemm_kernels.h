@@ -28,6 +28,8 @@ int64_t sgemm_row_step(int64_t rows, int64_t depth);
 
 // Columns in a packed panel on this machine.
 int64_t sgemm_panel_width();
+// Packed panels that a block of so many rows reads side by side.
+int64_t sgemm_panel_group(int64_t rows);
 // Rows of C that the widest inner loop computes at once.
 int64_t sgemm_tile_rows();
 

@@ -158,6 +158,10 @@ for _a, _b in [
     ((40, 9, 33), (40, 33, 21)),
 ]:
     matmul(_a, _b)
+# Few rows: panels side by side, all of them and a rest, depths around the steps that are summed up.
+for _m in (1, 2, 3):
+    for _k, _n in [(1, 64), (255, 63), (256, 65), (257, 100), (600, 33), (513, 16), (300, 15), (70, 1), (40, 260)]:
+        matmul((_m, _k), (_k, _n))
 for _dtype in ["float64", "float16", "bfloat16", "int32", "int64", "uint32", "uint64"]:
     matmul((7, 13), (13, 19), _dtype)
     matmul((2, 1, 3, 5), (4, 5, 6), _dtype)
@@ -186,6 +190,9 @@ for _t in [(0, 1), (1, 0), (1, 1)]:
 gemm(1, 16, 32, (32,))
 gemm(1, 32, 4, (4,), trans_b=1)
 gemm(4, 3, 5, (5,), beta=0.0)
+for _m in (1, 2, 3):
+    gemm(_m, 270, 75, (75,), activation="Gelu", trans_b=_m % 2)
+    gemm(_m, 270, 75, (_m, 1), alpha=0.5)
 gemm(0, 3, 5, (5,))
 gemm(4, 0, 5, (5,))
 gemm(4, 3, 0, (0,))
@@ -256,6 +263,8 @@ for _bias, _residual, _name in [
 ]:
     epilogue((2, 7, 12), (12, 21), _bias, _residual, _name)
     epilogue((2, 19, 12), (2, 12, 40), _bias, _residual, _name)
+    for _rows in (1, 2, 3):
+        epilogue((_rows, 290), (290, 85), _bias, _residual, _name)
 epilogue((2, 7, 12), (12, 21), True, True, "Silu", "float16")
 epilogue((2, 7, 12), (12, 21), True, True, "Silu", "float64")
 
