@@ -2,14 +2,15 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <limits>
+#include <memory>
 #include <mutex>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
 
 #include <onnx/defs/data_type_utils.h>
-#include <onnx/defs/operator_sets.h>
-#include <onnx/defs/operator_sets_ml.h>
-#include <onnx/defs/operator_sets_preview.h>
-#include <onnx/defs/operator_sets_training.h>
 
 #include "base/error.h"
 #include "onnx/contrib_schemas.h"
@@ -17,15 +18,47 @@
 namespace fastort {
 namespace {
 
-void register_schemas() {
-  static std::once_flag once;
-  std::call_once(once, [] {
-    onnx::RegisterOnnxOperatorSetSchema();
-    onnx::RegisterOnnxMLOperatorSetSchema();
-    onnx::RegisterOnnxTrainingOperatorSetSchema();
-    onnx::RegisterOnnxPreviewOperatorSetSchema();
-  });
-}
+// The schemas that were asked for. onnx's own registry makes all of them, seven hundred, before it answers for one.
+class Schemas {
+ public:
+  Schemas() {
+    for (const OnnxSchemaRow& row : onnx_schema_rows()) entries_[row.op].emplace_back(&row);
+    for (auto& [op, versions] : entries_)
+      std::ranges::sort(versions, std::greater(), [](const Entry& entry) { return entry.row->since; });
+  }
+
+  const onnx::OpSchema* find(std::string_view domain, std::string_view op, int version) {
+    const std::lock_guard lock(mutex_);
+    const auto found = entries_.find(op);
+    if (found == entries_.end()) return nullptr;
+    const std::string_view set = set_of(domain);
+    for (Entry& entry : found->second) {
+      if (entry.row->set != set || entry.row->since > version) continue;
+      if (!entry.schema) {
+        entry.schema = std::make_unique<onnx::OpSchema>(entry.row->make());
+        entry.schema->Finalize();
+      }
+      if (entry.schema->domain() == domain) return entry.schema.get();
+    }
+    return nullptr;
+  }
+
+ private:
+  struct Entry {
+    const OnnxSchemaRow* row;
+    std::unique_ptr<onnx::OpSchema> schema = nullptr;
+    explicit Entry(const OnnxSchemaRow* of) : row(of) {}
+  };
+
+  static std::string_view set_of(std::string_view domain) {
+    if (domain.empty()) return "Onnx";
+    if (domain == onnx::AI_ONNX_ML_DOMAIN) return "OnnxML";
+    return domain.starts_with(onnx::AI_ONNX_PREVIEW_DOMAIN) ? "OnnxPreview" : "";
+  }
+
+  std::mutex mutex_;
+  std::unordered_map<std::string_view, std::vector<Entry>> entries_;
+};
 
 [[noreturn]] void refuse(const onnx::NodeProto& node, const std::string& why) {
   invalid_graph("This is an invalid model. In " + describe_node(node) + ": " + why);
@@ -113,8 +146,8 @@ int newest_opset(const std::string& domain) {
 }
 
 const onnx::OpSchema* find_schema(const std::string& domain, const std::string& op, int version) {
-  register_schemas();
-  const onnx::OpSchema* schema = onnx::OpSchemaRegistry::Instance()->GetSchema(op, version, domain);
+  static Schemas schemas;
+  const onnx::OpSchema* schema = schemas.find(domain, op, version);
   return schema != nullptr ? schema : find_contrib_schema(domain, op);
 }
 

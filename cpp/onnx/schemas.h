@@ -1,5 +1,6 @@
 #pragma once
 
+#include <span>
 #include <string>
 
 #include <onnx/defs/schema.h>
@@ -9,13 +10,23 @@
 
 namespace fastort {
 
-// onnx's operator schemas, all versions of all operators; made on first use.
+// onnx's operator schemas, all versions of all operators; each is made on first use.
 
 // "ai.onnx" is another spelling of "".
 std::string canonical_domain(const std::string& domain);
 
 // The newest opset version of a domain that this build knows; 0 for a domain that onnx does not define.
 int newest_opset(const std::string& domain);
+
+// What makes the schema of an operator as it is since an opset version of its set: "Onnx" (""), "OnnxML" ("ai.onnx.ml")
+// or "OnnxPreview" ("ai.onnx.preview" and "ai.onnx.preview.training").
+struct OnnxSchemaRow {
+  const char* op;
+  const char* set;
+  int since;
+  onnx::OpSchema (*make)();
+};
+std::span<const OnnxSchemaRow> onnx_schema_rows();  // generated: cmake/onnx_schemas.cmake
 
 // The operator as the opset `version` of its domain defines it; nullptr where it does not. One that is not of onnx's
 // library (contrib_schemas.h) is the same in every version.
