@@ -1,6 +1,7 @@
 #include "providers/vulkan/commands.h"
 
 #include "providers/vulkan/device.h"
+#include "providers/vulkan/faults.h"
 
 namespace fastort::vulkan {
 
@@ -26,7 +27,8 @@ Commands::~Commands() {
 void Commands::begin(size_t i, bool again) const {
   VkCommandBufferBeginInfo info{VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
   if (!again) info.flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT;
-  device_.check(device_.api().vkBeginCommandBuffer(buffers_[i], &info), "vkBeginCommandBuffer");
+  const auto injected = fault("vkBeginCommandBuffer");
+  device_.check(injected ? *injected : device_.api().vkBeginCommandBuffer(buffers_[i], &info), "vkBeginCommandBuffer");
 }
 
 void Commands::end(size_t i) const {
