@@ -29,7 +29,7 @@ DeviceOperand DevicePart::add_constant(GpuConstant constant, std::shared_ptr<Ten
 }
 
 DeviceOperand DevicePart::add_tensor_constant(std::shared_ptr<Tensor> tensor) {
-  const auto [entry, added] = plain_.try_emplace(tensor->raw(), static_cast<int>(plan_.constants.size()));
+  const auto [entry, added] = plain_.try_emplace(tensor->identity(), static_cast<int>(plan_.constants.size()));
   if (!added && plan_.constants[static_cast<size_t>(entry->second)].constant.bytes == tensor->bytes())
     return {DeviceOperand::Kind::Constant, entry->second, false};
   GpuConstant constant;

@@ -37,7 +37,7 @@ class DevicePart {
   DevicePlan plan_;
   int calls_ = 0;  // made so far
   int segment_begin_ = 0;
-  std::unordered_map<const std::byte*, int> plain_;  // constants by their contents' address
+  std::unordered_map<const void*, int> plain_;  // constants by Tensor::identity
 };
 
 // Notes which externals of a plan the segments' steps use, and which nobody else does.

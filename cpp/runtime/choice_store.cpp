@@ -6,7 +6,7 @@
 #include <map>
 
 #include "base/fork.h"
-#include "runtime/digest.h"
+#include "base/digest.h"
 #include "runtime/whole_file.h"
 
 namespace fastort {

@@ -15,7 +15,7 @@
 
 #include "base/fork.h"
 #include "base/log.h"
-#include "runtime/digest.h"
+#include "base/digest.h"
 #include "runtime/record_file.h"
 #include "runtime/whole_file.h"
 

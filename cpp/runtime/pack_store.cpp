@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
+#include "base/digest.h"
 #include "base/file_ranges.h"
 #include "base/fork.h"
-#include "runtime/digest.h"
 #include "tensor/deferred.h"
 
 namespace fastort {

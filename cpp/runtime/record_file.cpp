@@ -11,7 +11,7 @@
 
 #include "base/fork.h"
 #include "base/log.h"
-#include "runtime/digest.h"
+#include "base/digest.h"
 #include "runtime/whole_file.h"
 
 namespace fastort {

@@ -73,7 +73,7 @@ def answer(model: bytes, options: fastort.SessionOptions) -> Answer:
 
 
 def digest(data: bytes) -> bytes:
-    """The engine's digest (cpp/runtime/digest.cpp)."""
+    """The engine's digest (cpp/base/digest.cpp)."""
     mask, a, b = 2**64 - 1, 0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F
 
     def rotated(value: int, by: int) -> int:

@@ -1,4 +1,4 @@
-#include "runtime/digest.h"
+#include "base/digest.h"
 
 #include <algorithm>
 #include <bit>
