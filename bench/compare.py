@@ -31,7 +31,7 @@ from fastort.analysis import count_flops
 from tests.models import export, zoo
 
 ENGINES = ("fastort", "onnxruntime", "openvino", "ncnn", "torch", "torchscript", "torchcompile", "lleaves")
-ON_REQUEST = ("ncnn-vulkan",)
+ON_REQUEST = ("fastort-vulkan", "ncnn-vulkan")
 OURS = "fastort"
 
 
@@ -231,7 +231,7 @@ def roof_share(target: Target, seconds: float, threads: int) -> str:
 def rows_of(target: Target, threads: int, results: Iterable[Result]) -> list[tuple[str, ...]]:
     """Returns the table's rows of one model."""
     results = list(results)
-    ours = next((result.median for result in results if result.engine == OURS), float("nan"))
+    ours = next((result.median for result in results if package_of(result.engine) == OURS), float("nan"))
     rows = []
     for result in results:
         if result.error:
@@ -268,7 +268,8 @@ def plot(measured: dict[tuple[str, int], list[Result]], path: Path) -> None:
     for index, engine in enumerate(engines):
         for row, results in enumerate(measured.values()):
             medians = {result.engine: result.median for result in results}
-            ratio = medians.get(engine, float("nan")) / medians.get(OURS, float("nan"))
+            ours = medians.get(OURS, medians.get(f"{OURS}-vulkan", float("nan")))
+            ratio = medians.get(engine, float("nan")) / ours
             axes.barh(row + (index - len(engines) / 2 + 0.5) * height, ratio - 1, height, left=1, color=f"C{index}")
         axes.barh(0, 0, left=1, color=f"C{index}", label=engine)
     axes.axvline(1, color="black", linewidth=0.8)

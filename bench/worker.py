@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import json
+import os
 import re
 import sys
 import threading
@@ -50,9 +51,12 @@ def memory(field: str) -> float:
     return float("nan")
 
 
-def session_of(module: str, options: argparse.Namespace) -> Callable[[], Ready]:
-    """Prepares fastort or ONNX Runtime, which share one API."""
+def session_of(module: str, options: argparse.Namespace, vulkan: bool = False) -> Callable[[], Ready]:
+    """Prepares fastort, which may run on Vulkan, or ONNX Runtime: they share one API."""
     engine = __import__(module)
+    # The device that the environment names, or lavapipe: ncnn takes what it finds, too.
+    device = {"device_name": os.environ.get("FASTORT_VULKAN_DEVICE", "llvmpipe"), "strict_placement": "1"}
+    providers: list[Any] = [("VulkanExecutionProvider", device)] if vulkan else ["CPUExecutionProvider"]
 
     def create() -> Ready:
         settings = engine.SessionOptions()
@@ -60,7 +64,7 @@ def session_of(module: str, options: argparse.Namespace) -> Callable[[], Ready]:
         settings.inter_op_num_threads = 1
         if not options.settings.get("fusion", True):
             settings.graph_optimization_level = engine.GraphOptimizationLevel.ORT_DISABLE_ALL
-        session = engine.InferenceSession(options.model, settings, providers=["CPUExecutionProvider"])
+        session = engine.InferenceSession(options.model, settings, providers=providers)
         names = {arg.name for arg in session.get_inputs()}
         return Ready(
             partial(session.run, None),
@@ -203,6 +207,8 @@ def prepare(options: argparse.Namespace, requests: list[Feeds]) -> Callable[[], 
     match options.engine:
         case "fastort" | "onnxruntime":
             return session_of(options.engine, options)
+        case "fastort-vulkan":
+            return session_of("fastort", options, vulkan=True)
         case "openvino":
             return openvino(options, requests)
         case "torch" | "torchscript" | "torchcompile":
