@@ -48,6 +48,7 @@ py::list list_vulkan_devices() {
     entry["name"] = device.name;
     entry["is_cpu"] = device.is_cpu;
     entry["refusal"] = device.refusal;
+    entry["reads_host_memory"] = device.reads_host_memory;
     devices.append(entry);
   }
   return devices;
@@ -59,6 +60,7 @@ py::dict device_memory_stats() {
   stats["held_bytes"] = memory.held;
   stats["used_bytes"] = memory.used;
   stats["allocations"] = memory.pieces;
+  stats["copied_bytes"] = memory.copied;
   return stats;
 }
 

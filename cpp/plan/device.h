@@ -70,10 +70,16 @@ struct DeviceTime {
 class DeviceState : public KernelState {
  public:
   // For the next run, the memory behind a segment's input or output; nullptr for the host's, whose pointer the
-  // segment's step has. Called for every such operand that enters or leaves the plan, before the first segment runs.
-  virtual void bind(size_t segment, size_t operand, bool output, DeviceBuffer* buffer) = 0;
+  // segment's step has. `lasting`: that pointer, where the memory is an input that nothing writes until the run is
+  // over; otherwise nullptr. Called for every such operand that enters or leaves the plan, before the first segment
+  // runs.
+  virtual void bind(size_t segment, size_t operand, bool output, DeviceBuffer* buffer, const std::byte* lasting) = 0;
   // Whether the next runs note how long the device takes for each node.
   virtual void measure(bool on) = 0;
+  // The run is over, whether it ended well or not: nothing reads what was bound.
+  virtual void end() noexcept = 0;
+  // Memory for a value that stays on the device.
+  virtual std::shared_ptr<DeviceBuffer> allocate(size_t bytes) const = 0;
   // What the segment that ran last took, since it began; nothing where that was not measured.
   virtual std::vector<DeviceTime> times() const = 0;
 };
@@ -83,6 +89,7 @@ struct DeviceMemory {
   size_t held = 0;    // taken from the driver
   size_t used = 0;    // of it by weights, values, arenas and staging memory
   size_t pieces = 0;  // that these are
+  size_t copied = 0;  // between host and device, since it was opened
 };
 
 // A provider beside the CPU.

@@ -1,8 +1,16 @@
 #include "plan/emit_device.h"
 
+#include <algorithm>
+
 #include "plan/float16.h"
 
 namespace fastort {
+namespace {
+
+// A smaller result of a subgraph (a condition, a counter) is likely to be read by the host.
+constexpr size_t kMinStayingResult = 1024;
+
+}  // namespace
 
 void DeviceEmitter::segment(std::span<const int> nodes) {
   device_.begin_segment();
@@ -126,7 +134,14 @@ void DeviceEmitter::finish() {
 }
 
 void DeviceEmitter::find_uses() {
-  if (!device_steps_.empty()) find_device_uses(*draft_.plan, device_steps_, draft_.services->device->device());
+  if (device_steps_.empty()) return;
+  find_device_uses(*draft_.plan, device_steps_, draft_.services->device->device());
+  const auto& outputs = draft_.graph.outputs;
+  for (External& external : draft_.plan->externals)
+    external.stays = external.made_here && external.device_only && !draft_.program.needs_value(external.id) &&
+                     external.shape.count() != 0 &&
+                     (std::find(outputs.begin(), outputs.end(), external.id) == outputs.end() ||
+                      (draft_.services->is_body && external.bytes() >= kMinStayingResult));
 }
 
 }  // namespace fastort

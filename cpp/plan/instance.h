@@ -26,6 +26,10 @@ struct External {
   bool made_here = false;  // the run allocates it (or takes the caller's buffer) before the first step
   // Only the device reads or writes it: it may be memory of the device.
   bool device_only = false;
+  // Made here for later plans alone, which look at nothing but its shape: it stays on the device where it was made.
+  bool stays = false;
+
+  size_t bytes() const { return static_cast<size_t>(shape.count()) * element_size(type); }
 };
 
 // An external that a segment on the device reads or writes.
@@ -117,6 +121,9 @@ struct PlanServices {
   bool keep_types = false;                 // for profiles
   const DeviceProvider* device = nullptr;  // runs what it can; nullptr for the CPU alone
   KernelChoice choice = {};
+  // A subgraph, which runs on the device where all of its nodes can, and then leaves its large results there.
+  bool is_body = false;
+  std::string off_device = {};  // why the device is not asked, for `explain()`
 };
 
 struct Draft;

@@ -22,7 +22,8 @@ std::shared_ptr<const DeviceProvider> open_device(
 struct VulkanDevice {
   std::string name;
   bool is_cpu = false;
-  std::string refusal;  // empty where it serves
+  std::string refusal;             // empty where it serves
+  bool reads_host_memory = false;  // aligned inputs are not copied
 };
 // Throws Error with the reason where there is no Vulkan.
 std::vector<VulkanDevice> vulkan_devices();

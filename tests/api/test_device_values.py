@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ def step_model() -> bytes:
     )
 
 
-def session_of(blob: bytes, **options: str) -> fastort.InferenceSession:
+def session_of(blob: bytes | str, **options: str) -> fastort.InferenceSession:
     return fastort.InferenceSession(blob, providers=[(VULKAN, {"strict_placement": "1", **DEVICE, **options})])
 
 
@@ -326,6 +327,172 @@ def test_memory_is_counted_and_given_back(options: dict[str, str]) -> None:
     assert _engine.device_memory()["allocations"] == before + 1
     del value
     assert _engine.device_memory()["allocations"] == before
+
+
+LARGE = 1 << 19  # elements: what is smaller is copied faster than it is imported
+
+
+def aligned(count: int, start: int) -> np.ndarray[Any, Any]:
+    """Numbers that begin `start` bytes behind an address that all devices take."""
+    whole = np.zeros(4 * count + 65536 + start, np.uint8)
+    begin = -whole.ctypes.data % 65536 + start
+    array = whole[begin : begin + 4 * count].view(np.float32)
+    array[:] = np.random.default_rng(start).standard_normal(count)
+    return array
+
+
+def run_counted(session: fastort.InferenceSession, **feeds: Any) -> tuple[list[Any], int]:
+    """The results, and how many bytes were copied between the host and the device."""
+    before = _engine.device_memory()["copied_bytes"]
+    results = session.run(None, feeds)
+    return results, _engine.device_memory()["copied_bytes"] - before
+
+
+def sum_model() -> bytes:
+    return model(
+        helper.make_node("Neg", ["x"], ["n"]),
+        helper.make_node("ReduceSum", ["n"], ["y"], keepdims=0),
+        inputs={"x": (TensorProto.FLOAT, ["n"])},
+        outputs={"y": (TensorProto.FLOAT, [])},
+    )
+
+
+@pytest.mark.parametrize("start", [0, 16, 4096 + 48])
+def test_aligned_inputs_of_the_host_are_not_copied(start: int) -> None:
+    session = session_of(sum_model())
+    if not _engine.vulkan_devices()[0]["reads_host_memory"]:
+        pytest.skip("the device has memory of its own, or its driver imports none")
+    for array in (aligned(LARGE, start), aligned(LARGE + 3, start), aligned(LARGE, start)):
+        for _ in range(2):
+            want = -np.sum(array, dtype=np.float64)
+            results, copied = run_counted(session, x=array)
+            assert copied == 4
+            np.testing.assert_allclose(results[0], want, rtol=1e-4, atol=0.05)
+            array *= 2  # the next run sees what is there then
+
+
+def test_other_inputs_of_the_host_are_copied() -> None:
+    session = session_of(sum_model())
+    staged = session_of(sum_model(), always_stage="1")
+    small, odd = aligned(1000, 0), aligned(LARGE, 4)
+    for _ in range(2):
+        for used, array in ((session, small), (session, odd), (staged, aligned(LARGE, 0))):
+            results, copied = run_counted(used, x=array)
+            assert copied == array.nbytes + 4
+            np.testing.assert_allclose(results[0], -np.sum(array, dtype=np.float64), rtol=1e-4, atol=0.05)
+
+
+def test_an_input_may_be_written_by_an_output() -> None:
+    """Both are memory of the host that a caller bound: the output is written before the last reader of the input."""
+    blob = model(
+        helper.make_node("Neg", ["x"], ["y"]),
+        helper.make_node("Slice", ["y", "begin", "end"], ["s"]),
+        helper.make_node("Reshape", ["s", "square"], ["m"]),
+        helper.make_node("Det", ["m"], ["d"]),
+        helper.make_node("Add", ["x", "d"], ["z"]),
+        inputs={"x": (TensorProto.FLOAT, ["n"])},
+        outputs={"y": (TensorProto.FLOAT, ["n"]), "z": (TensorProto.FLOAT, ["n"])},
+        begin=np.array([0]),
+        end=np.array([4]),
+        square=np.array([1, 2, 2]),
+    )
+    session = fastort.InferenceSession(blob, providers=[(VULKAN, DEVICE)])
+    x = aligned(LARGE, 0)
+    want = x + np.linalg.det(-x[:4].reshape(2, 2))
+    negative = -x
+    binding = session.io_binding()
+    binding.bind_input("x", "cpu", 0, np.float32, [LARGE], x.ctypes.data)
+    binding.bind_output("y", "cpu", 0, np.float32, [LARGE], x.ctypes.data)
+    binding.bind_output("z")
+    session.run_with_iobinding(binding)
+    np.testing.assert_allclose(binding.copy_outputs_to_cpu()[1], want, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(x, negative)
+
+
+# ---- weights ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", STAGED)
+def test_equal_weights_are_held_once(options: dict[str, str], tmp_path: Path) -> None:
+    """Of one model loaded twice, from bytes and from a file, and of another model with the same numbers."""
+    weight = some(512, 512)
+
+    def blob(name: str, *nodes: onnx.NodeProto) -> bytes:
+        return model(
+            helper.make_node("MatMul", ["x", name], ["h"]),
+            *nodes,
+            inputs={"x": (TensorProto.FLOAT, ["n", 512])},
+            outputs={"y": (TensorProto.FLOAT, ["n", 512])},
+            **{name: weight},
+        )
+
+    gc.collect()
+    before = _engine.device_memory()["allocations"]
+    x = some(3, 512)
+    first = session_of(blob("w", helper.make_node("Relu", ["h"], ["y"])), **options)
+    want = first.run(None, {"x": x})[0]
+    used = first.memory_stats()["device_used_bytes"]
+    assert used >= weight.nbytes
+    file = tmp_path / "model.onnx"
+    file.write_bytes(blob("w", helper.make_node("Relu", ["h"], ["y"])))
+    second = session_of(str(file), **options)
+    third = session_of(
+        blob("v", helper.make_node("Neg", ["h"], ["m"]), helper.make_node("Abs", ["m"], ["y"])), **options
+    )
+    np.testing.assert_array_equal(second.run(None, {"x": x})[0], want)
+    np.testing.assert_allclose(third.run(None, {"x": x})[0], np.abs(x @ weight), rtol=1e-4, atol=1e-4)
+    assert second.memory_stats()["device_used_bytes"] < used + weight.nbytes // 2
+    first.close()
+    np.testing.assert_array_equal(second.run(None, {"x": x})[0], want)
+    second.close()
+    assert third.memory_stats()["device_used_bytes"] >= weight.nbytes
+    np.testing.assert_allclose(third.run(None, {"x": 2 * x})[0], np.abs(2 * x @ weight), rtol=1e-4, atol=1e-4)
+    third.close()
+    del first, second, third
+    gc.collect()
+    assert _engine.device_memory()["allocations"] == before
+
+
+# ---- from one plan to the next ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", STAGED)
+def test_a_value_stays_on_the_device_from_one_plan_to_the_next(options: dict[str, str]) -> None:
+    """Where the run goes on only when it has seen a shape. One such value is read by the host, too."""
+    blob = model(
+        helper.make_node("MatMul", ["x", "x"], ["a"]),
+        helper.make_node("Softmax", ["x"], ["e"]),
+        helper.make_node("Softmax", ["a"], ["out"], axis=0),
+        helper.make_node("NonZero", ["flags"], ["n"]),
+        helper.make_node("Cast", ["n"], ["f"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceSum", ["f"], ["s"], keepdims=0),
+        helper.make_node("Mul", ["a", "s"], ["y"]),
+        helper.make_node("Add", ["out", "s"], ["z"]),
+        helper.make_node("Det", ["e"], ["d"]),
+        inputs={"x": (TensorProto.FLOAT, ["n", "n"]), "flags": (TensorProto.FLOAT, ["k"])},
+        outputs={
+            "y": (TensorProto.FLOAT, ["n", "n"]),
+            "z": (TensorProto.FLOAT, ["n", "n"]),
+            "out": (TensorProto.FLOAT, ["n", "n"]),
+            "d": (TensorProto.FLOAT, []),
+        },
+    )
+    session = fastort.InferenceSession(blob, providers=[(VULKAN, {**DEVICE, **options})])
+
+    def softmax(array: np.ndarray[Any, Any], axis: int) -> np.ndarray[Any, Any]:
+        power = np.exp(array - array.max(axis, keepdims=True))
+        return power / power.sum(axis, keepdims=True)
+
+    for size, flags in ((7, [0, 1, 0, 1]), (50, [1, 1, 1]), (7, [0, 1, 0, 1]), (7, [0, 0])):
+        x, f = some(size, size), np.array(flags, np.float32)
+        results, copied = run_counted(session, x=x, flags=f)
+        a, total = x @ x, np.float32(np.flatnonzero(f).sum())
+        wanted = (a * total, softmax(a, 0) + total, softmax(a, 0), np.linalg.det(softmax(x, -1)))
+        for got, want in zip(results, wanted, strict=True):
+            np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-4)
+        assert session.explain().count("plan of nodes") >= 2
+        # x in; y, z, out and e (for the host) out; out in again, for it is the caller's. Of a nothing.
+        assert copied <= 6 * x.nbytes + 1000, copied / x.nbytes
 
 
 def test_memory_is_shared_by_file_descriptors() -> None:

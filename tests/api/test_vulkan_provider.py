@@ -251,10 +251,10 @@ print("recorded once")
 @needs_vulkan
 def test_long_work_is_cut() -> None:
     """A product that takes seconds is several submissions, so that a run that is to stop does so between two."""
-    size = 1400
+    size = 1000
     weight = np.zeros((size, size), np.float32)
     np.fill_diagonal(weight, 0.5)
-    count = 12
+    count = 4
     blob = model(
         *(helper.make_node("MatMul", [f"h{i}", "w"], [f"h{i + 1}"]) for i in range(count)),
         inputs={"h0": (TensorProto.FLOAT, [size, size])},

@@ -45,7 +45,7 @@ class CpuContext::StepFrame final : public Frame {
     const TensorDesc& desc = info_.inputs[static_cast<size_t>(i)];
     if (desc.constant) return *desc.constant;
     const Value& held = values_[static_cast<size_t>(id)];
-    if (desc.type == DataType::Undefined) return held;
+    if (desc.type == DataType::Undefined) return held.is_tensor() ? Value(on_host(held.tensor())) : held;
     // A view that leaves the plan has memory of its own too, which is filled when the plan ends.
     if (held.is_tensor() && held.tensor().raw() == pointers_[i]) return held;
     const size_t bytes = static_cast<size_t>(desc.shape.count()) * element_size(desc.type);
@@ -110,15 +110,37 @@ void CpuContext::bind_externals(std::span<Value> values) {
     if (external.made_here) {
       const bool bound =
           value.is_tensor() && value.tensor().type() == external.type && value.tensor().shape() == external.shape;
+      if (!bound && external.stays) {
+        auto fresh = device_state().allocate(external.bytes());
+        device_externals_[i] = fresh.get();
+        value = Tensor(external.type, external.shape, std::move(fresh));
+        continue;
+      }
       if (!bound) value = pooled_tensor(external.type, external.shape);
     }
     externals_[i] = value.tensor().raw();
   }
   for (const Patch& patch : patches_) pointers_[patch.pointer] = externals_[patch.external] + patch.offset;
   for (const DeviceUse& use : plan_->device_uses) {
-    auto* state = static_cast<DeviceState*>(states_[static_cast<size_t>(plan_->device_state)].get());
-    state->bind(use.segment, use.operand, use.output, device_externals_[use.external]);
+    device_state().bind(use.segment, use.operand, use.output, device_externals_[use.external],
+                        use.output ? nullptr : lasting_input(use.external));
   }
+}
+
+DeviceState& CpuContext::device_state() const {
+  return *static_cast<DeviceState*>(states_[static_cast<size_t>(plan_->device_state)].get());
+}
+
+const std::byte* CpuContext::lasting_input(size_t external) const {
+  if (plan_->externals[external].made_here || device_externals_[external]) return nullptr;
+  const std::byte* const begin = externals_[external];
+  const std::byte* const end = begin + plan_->externals[external].bytes();
+  // A caller may bind an output where an input lies.
+  for (size_t i = 0; i < externals_.size(); ++i) {
+    if (!plan_->externals[i].made_here || device_externals_[i]) continue;
+    if (externals_[i] < end && begin < externals_[i] + plan_->externals[i].bytes()) return nullptr;
+  }
+  return begin;
 }
 
 DeviceBuffer* CpuContext::bind_device(const External& external, Value& value) const {
@@ -145,11 +167,14 @@ DeviceBuffer* CpuContext::bind_device(const External& external, Value& value) co
 void CpuContext::run(std::span<Value> values, std::byte* arena, const Parallel& parallel, StepObserver* observer) {
   if (arena != arena_) bind_arena(arena);
   bind_externals(values);
-  DeviceState* device = nullptr;
-  if (plan_->device_state >= 0) {
-    device = static_cast<DeviceState*>(states_[static_cast<size_t>(plan_->device_state)].get());
-    device->measure(observer != nullptr);
-  }
+  DeviceState* const device = plan_->device_state >= 0 ? &device_state() : nullptr;
+  struct End {
+    DeviceState* device;
+    ~End() {
+      if (device) device->end();
+    }
+  } const end_of_run{device};
+  if (device) device->measure(observer != nullptr);
   const Step* step = plan_->steps.data();
   const Step* const end = step + plan_->steps.size();
   try {

@@ -56,6 +56,9 @@ class CpuContext {
 
   void bind_arena(std::byte* arena);
   void bind_externals(std::span<Value> values);
+  // The memory of an input that nothing writes during the run; nullptr where that is not sure.
+  const std::byte* lasting_input(size_t external) const;
+  DeviceState& device_state() const;
   // The device memory that an external is to be, where that can be so; otherwise the value becomes one of the host.
   DeviceBuffer* bind_device(const External& external, Value& value) const;
   [[noreturn]] void fail_step(const Step& step, ErrorCode code, const char* what) const;

@@ -68,7 +68,7 @@ namespace fastort::vulkan {
   X(vkWaitSemaphores)
 
 // Of extensions: nullptr where the device was opened without them.
-#define FASTORT_VK_EXTENSIONS(X) X(vkGetMemoryFdKHR)
+#define FASTORT_VK_EXTENSIONS(X) X(vkGetMemoryFdKHR) X(vkGetMemoryHostPointerPropertiesEXT)
 
 #define FASTORT_VK_MEMBER(name) PFN_##name name = nullptr;
 

@@ -43,6 +43,7 @@ class CompiledPlan {
   };
 
   Device& device() const { return *device_; }
+  const std::shared_ptr<Device>& shared_device() const { return device_; }
   const std::vector<Segment>& segments() const { return segments_; }
   const std::vector<DeviceTensor>& tensors() const { return tensors_; }
   size_t arena_bytes() const { return arena_bytes_; }

@@ -80,9 +80,11 @@ Device::Device(std::shared_ptr<Instance> instance, const DeviceInfo& info)
   VkDeviceCreateInfo create{VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, &features};
   create.queueCreateInfoCount = 1;
   create.pQueueCreateInfos = &queue;
-  const char* const extensions[] = {VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME};
-  create.enabledExtensionCount = info_.shares_memory_fds ? 1 : 0;
-  create.ppEnabledExtensionNames = extensions;
+  std::vector<const char*> extensions;
+  if (info_.shares_memory_fds) extensions.push_back(VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME);
+  if (info_.import_alignment) extensions.push_back(VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME);
+  create.enabledExtensionCount = static_cast<uint32_t>(extensions.size());
+  create.ppEnabledExtensionNames = extensions.data();
   const VkResult result = instance_->api().vkCreateDevice(info_.handle, &create, nullptr, &handle_);
   if (result != VK_SUCCESS) {
     handle_ = VK_NULL_HANDLE;

@@ -167,13 +167,21 @@ DeviceInfo Instance::describe(VkPhysicalDevice handle) const {
   api_.vkEnumerateDeviceExtensionProperties(handle, nullptr, &extension_count, nullptr);
   std::vector<VkExtensionProperties> extensions(extension_count);
   api_.vkEnumerateDeviceExtensionProperties(handle, nullptr, &extension_count, extensions.data());
-  info.shares_memory_fds =
-      std::any_of(extensions.begin(), extensions.end(), [](const VkExtensionProperties& extension) {
-        return std::string_view(extension.extensionName) == VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME;
-      });
+  const auto has_extension = [&](std::string_view name) {
+    return std::any_of(extensions.begin(), extensions.end(),
+                       [&](const VkExtensionProperties& extension) { return extension.extensionName == name; });
+  };
+  info.shares_memory_fds = has_extension(VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME);
   VkPhysicalDeviceMemoryProperties memory;
   api_.vkGetPhysicalDeviceMemoryProperties(handle, &memory);
   info.unified = shares_memory(memory);
+  if (info.unified && has_extension(VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME)) {
+    VkPhysicalDeviceExternalMemoryHostPropertiesEXT host{
+        VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_MEMORY_HOST_PROPERTIES_EXT};
+    VkPhysicalDeviceProperties2 more{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, &host};
+    api_.vkGetPhysicalDeviceProperties2(handle, &more);
+    info.import_alignment = static_cast<size_t>(host.minImportedHostPointerAlignment);
+  }
   for (size_t i = 0; i < 3; ++i) info.traits.max_groups[i] = limits.maxComputeWorkGroupCount[i];
   info.traits.max_invocations = limits.maxComputeWorkGroupInvocations;
   info.traits.shared_bytes = limits.maxComputeSharedMemorySize;

@@ -41,6 +41,7 @@ struct DeviceInfo {
   bool is_cpu = false;
   bool has_timestamps = false;
   bool shares_memory_fds = false;  // VK_KHR_external_memory_fd
+  size_t import_alignment = 0;     // of the host's memory that shaders may read in place; 0: none is
   bool unified = false;            // host and device share the memory
   Refusal refusal;                 // why it does not serve, whatever the options
 };

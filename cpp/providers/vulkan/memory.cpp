@@ -185,9 +185,15 @@ void Allocator::free(Block& block, size_t offset, size_t bytes) noexcept {
   std::erase_if(blocks_, [&](const auto& other) { return other.get() == &block; });
 }
 
+std::optional<uint32_t> Allocator::coherent_type(uint32_t mask) const {
+  for (uint32_t i = 0; i < properties_.memoryTypeCount; ++i)
+    if ((mask >> i & 1u) && (properties_.memoryTypes[i].propertyFlags & VK_MEMORY_PROPERTY_HOST_COHERENT_BIT)) return i;
+  return std::nullopt;
+}
+
 DeviceMemory Allocator::usage() const {
   std::lock_guard lock(mutex_);
-  DeviceMemory usage{0, used_, pieces_};
+  DeviceMemory usage{0, used_, pieces_, copied_.load(std::memory_order_relaxed)};
   for (const auto& block : blocks_) usage.held += block->bytes;
   return usage;
 }

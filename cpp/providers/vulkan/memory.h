@@ -1,9 +1,11 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "plan/device.h"
@@ -71,6 +73,10 @@ class Allocator {
   // A file descriptor, the caller's, for memory that is Use::Shared.
   int share(const Memory& memory) const;
   DeviceMemory usage() const;
+  // A type of memory, among those of the mask, that host and device see alike.
+  std::optional<uint32_t> coherent_type(uint32_t mask) const;
+  // Bytes that were copied between host and device, for usage().
+  void note_copy(size_t bytes) noexcept { copied_.fetch_add(bytes, std::memory_order_relaxed); }
 
  private:
   friend class Memory;
@@ -84,6 +90,7 @@ class Allocator {
   mutable std::mutex mutex_;
   std::vector<std::unique_ptr<Block>> blocks_;
   size_t pieces_ = 0, used_ = 0;
+  std::atomic<size_t> copied_{0};
 };
 
 // Blocks of one use that runs borrow and give back: the arena of intermediates, the staging of inputs and results.

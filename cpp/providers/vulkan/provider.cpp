@@ -60,7 +60,7 @@ std::shared_ptr<const DeviceProvider> make_provider(const std::map<std::string, 
 std::vector<DeviceSummary> list_devices() {
   std::vector<DeviceSummary> devices;
   for (const DeviceInfo& info : Instance::get()->devices())
-    devices.push_back({info.properties.deviceName, info.is_cpu, info.refusal.value_or("")});
+    devices.push_back({info.properties.deviceName, info.is_cpu, info.refusal.value_or(""), info.import_alignment != 0});
   return devices;
 }
 
@@ -99,6 +99,7 @@ DeviceMemory open_device_memory() {
     sum.held += memory.held;
     sum.used += memory.used;
     sum.pieces += memory.pieces;
+    sum.copied += memory.copied;
   }
   return sum;
 }

@@ -19,6 +19,7 @@ struct DeviceSummary {
   std::string name;
   bool is_cpu = false;
   std::string refusal;
+  bool reads_host_memory = false;
 };
 std::vector<DeviceSummary> list_devices();
 

@@ -16,7 +16,8 @@ constexpr size_t kCopyUnit = 16;  // bytes an invocation of copy.comp moves, and
 // What a submission is cut to, and what it must not exceed.
 constexpr double kAimSeconds = 0.4, kMaxSeconds = 1.0;
 
-void copy_bytes(const std::byte* src, std::byte* dst, size_t bytes, const Parallel& parallel) {
+void copy_bytes(Device& device, const std::byte* src, std::byte* dst, size_t bytes, const Parallel& parallel) {
+  device.memory().note_copy(bytes);
   parallel.range(static_cast<int64_t>(bytes), 1 << 18, [&](int64_t begin, int64_t end) {
     std::memcpy(dst + begin, src + begin, static_cast<size_t>(end - begin));
   });
@@ -49,6 +50,7 @@ RunState::RunState(std::shared_ptr<const CompiledPlan> plan)
     : plan_(std::move(plan)),
       recorded_(plan_->segments().size()),
       bound_(plan_->tensors().size(), nullptr),
+      lasting_(plan_->tensors().size(), nullptr),
       written_(plan_->tensors().size(), false),
       direct_(plan_->tensors().size(), false),
       addresses_(plan_->tensors().size(), 0) {
@@ -65,11 +67,21 @@ RunState::~RunState() {
   if (readback_) device.readbacks().give(std::move(readback_));
 }
 
-void RunState::bind(size_t segment, size_t operand, bool output, DeviceBuffer* buffer) {
+void RunState::bind(size_t segment, size_t operand, bool output, DeviceBuffer* buffer, const std::byte* lasting) {
   const auto& part = plan_->segments()[segment];
   const auto tensor = static_cast<size_t>((output ? part.downloads : part.uploads)[operand].tensor);
   bound_[tensor] = buffer;
   written_[tensor] = output;
+  lasting_[tensor] = lasting;
+}
+
+void RunState::end() noexcept {
+  imports_.clear();
+  if (arena_) plan_->device().arenas().give(std::move(arena_));
+}
+
+std::shared_ptr<DeviceBuffer> RunState::allocate(size_t bytes) const {
+  return ValueBuffer::make(plan_->shared_device(), bytes);
 }
 
 void RunState::measure(bool on) {
@@ -97,6 +109,12 @@ void RunState::prepare_memory() {
       }
     }
     addresses_[i] = direct_[i] ? buffer->address() : arena_->address() + static_cast<uint64_t>(tensors[i].offset);
+    if (buffer || !lasting_[i] || plan_->staged()) continue;
+    auto import = HostImport::make(device, lasting_[i], tensors[i].bytes);
+    if (!import) continue;
+    direct_[i] = true;
+    addresses_[i] = import->address();
+    imports_.push_back(std::move(import));
   }
   size_t up = 0, down = 0;
   for (const auto& segment : plan_->segments()) {
@@ -272,7 +290,7 @@ void RunState::run(size_t index, const KernelArgs& args) {
       const auto offset = static_cast<size_t>(plan_->tensors()[static_cast<size_t>(copy.tensor)].offset);
       static_cast<ValueBuffer*>(buffer)->copy_into(*arena_, offset);
     } else {
-      copy_bytes(args.in<std::byte>(static_cast<int>(i)), host(copy, upload_), copy.bytes, args.parallel);
+      copy_bytes(device, args.in<std::byte>(static_cast<int>(i)), host(copy, upload_), copy.bytes, args.parallel);
     }
   }
   submit(index, args.parallel);
@@ -284,10 +302,9 @@ void RunState::run(size_t index, const KernelArgs& args) {
       const auto offset = static_cast<size_t>(plan_->tensors()[static_cast<size_t>(copy.tensor)].offset);
       static_cast<ValueBuffer*>(buffer)->copy_from(*arena_, offset);
     } else {
-      copy_bytes(host(copy, readback_), args.out<std::byte>(static_cast<int>(i)), copy.bytes, args.parallel);
+      copy_bytes(device, host(copy, readback_), args.out<std::byte>(static_cast<int>(i)), copy.bytes, args.parallel);
     }
   }
-  if (index + 1 == plan_->segments().size()) device.arenas().give(std::move(arena_));
 }
 
 namespace {

@@ -5,6 +5,7 @@
 
 #include "providers/vulkan/commands.h"
 #include "providers/vulkan/compiled_plan.h"
+#include "providers/vulkan/host_import.h"
 
 namespace fastort::vulkan {
 
@@ -15,8 +16,10 @@ class RunState final : public DeviceState {
   explicit RunState(std::shared_ptr<const CompiledPlan> plan);
   ~RunState() override;
 
-  void bind(size_t segment, size_t operand, bool output, DeviceBuffer* buffer) override;
+  void bind(size_t segment, size_t operand, bool output, DeviceBuffer* buffer, const std::byte* lasting) override;
   void measure(bool on) override;
+  void end() noexcept override;
+  std::shared_ptr<DeviceBuffer> allocate(size_t bytes) const override;
   std::vector<DeviceTime> times() const override { return times_; }
   // Runs segment `index`; the pointers are those of the segment's step.
   void run(size_t index, const KernelArgs& args);
@@ -49,9 +52,11 @@ class RunState final : public DeviceState {
 
   std::shared_ptr<const CompiledPlan> plan_;
   std::vector<Recorded> recorded_;
-  std::vector<DeviceBuffer*> bound_;  // by tensor, for this run; nullptr for the host's memory
-  std::vector<bool> written_;         // the bound ones that the run writes
-  std::vector<bool> direct_;          // whether the shaders use the bound memory itself
+  std::vector<DeviceBuffer*> bound_;       // by tensor, for this run; nullptr for the host's memory
+  std::vector<const std::byte*> lasting_;  // by tensor: inputs of the host that stay as they are during this run
+  std::vector<std::unique_ptr<HostImport>> imports_;
+  std::vector<bool> written_;  // the bound ones that the run writes
+  std::vector<bool> direct_;   // whether the shaders use the bound memory itself
   std::vector<uint64_t> addresses_, table_addresses_;
   bool measured_ = false;
   std::vector<DeviceTime> times_;

@@ -42,6 +42,7 @@ void copy_buffer(Device& device, const Memory& src, size_t src_offset, const Mem
 
 void upload(Device& device, const std::byte* src, const Memory& dst, size_t offset, size_t bytes, bool staged) {
   if (bytes == 0) return;
+  device.memory().note_copy(bytes);
   if (dst.host() && !staged) {
     std::memcpy(dst.host() + offset, src, bytes);
     return;
@@ -56,6 +57,7 @@ void upload(Device& device, const std::byte* src, const Memory& dst, size_t offs
 
 void download(Device& device, const Memory& src, size_t offset, std::byte* dst, size_t bytes, bool staged) {
   if (bytes == 0) return;
+  device.memory().note_copy(bytes);
   if (src.host() && !staged) {
     std::memcpy(dst, src.host() + offset, bytes);
     return;
