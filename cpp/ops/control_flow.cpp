@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "ops/core/move.h"
+#include "tensor/device_buffer.h"
 
 namespace fastort {
 namespace {
@@ -97,7 +98,7 @@ void append_captures(const KernelArgs& args, int formal, std::vector<Value>& val
 bool is_true(const Value& value, const char* what) {
   if (!value.is_tensor() || value.tensor().type() != DataType::Bool || value.tensor().count() != 1)
     invalid_argument(std::string(what) + ": the condition must be one bool");
-  return *value.tensor().data<bool>();
+  return *on_host(value.tensor()).data<bool>();
 }
 
 // One tensor out of the items of all turns, along a new axis. Nothing was copied before, so the cost is that of the
@@ -133,9 +134,10 @@ void stack(const std::vector<Tensor>& items, const ValueType& prototype, int64_t
   }
 }
 
-const Tensor& scanned(const Value& value, const char* what) {
+// In memory of the host, where a body may have left it on a device.
+Tensor scanned(const Value& value, const char* what) {
   if (!value.is_tensor()) invalid_argument(std::string(what) + ": only tensors can be scanned");
-  return value.tensor();
+  return on_host(value.tensor());
 }
 
 void check_cancelled(const KernelArgs& args) {

@@ -150,6 +150,17 @@ std::shared_ptr<const Instance> Planner::plan(std::span<const PlanInput> inputs,
     draft->start(inputs);
     walk(*draft);
   }
+  PlanServices host = services;
+  if (services.device && services.is_body && draft->refused) {
+    // Few nodes of a body are worth the way there and back in each turn.
+    host.off_device = std::string(services.device->name()) + ": another node of the subgraph does not run there (" +
+                      *draft->refused + ")";
+    host.device = nullptr;
+    draft = std::make_unique<Draft>(program_, begin_);
+    draft->services = &host;
+    draft->start(inputs);
+    walk(*draft);
+  }
   Builder(*draft).build();
   if (services.choice.measured) services.choice.measured->settle();
   std::shared_ptr<const Instance> plan = std::move(draft->plan);

@@ -120,6 +120,7 @@ struct Draft {
   std::vector<PlannedNode> planned;
   std::unordered_map<int, DynamicNode> dynamic;  // by node
   std::vector<DeviceNode> device_nodes;
+  Refusal refused;  // the first node that the device does not take, though no shape depends on it
 
   // By the look at who reads what.
   std::vector<ValueId> leaving;            // made here, and read by the caller or a later plan

@@ -31,6 +31,7 @@ class Walk {
                             !draft_.graph.value(node.inputs[0]).type.is_tensor();
       if (((op.flags & kDynamic) && !has_known_shapes(node, op)) || hands_on) {
         draft_.order.push_back({Item::Kind::Dynamic, index});
+        if (!runs_bodies(node)) note_refusal(node, "shapes or values that only the run shows");
         draft_.fates[static_cast<size_t>(index)] = Fate::Dynamic;
         for (ValueId id : node.outputs) {
           if (id == kNoValue) continue;
@@ -213,12 +214,21 @@ class Walk {
         planned.inputs.back().constant = keep(entry.value, planned.holders);
     }
     if (draft_.services->device && take_to_device(planned)) return Fate::Device;
+    if (!draft_.services->off_device.empty()) planned.refusals.push_back(draft_.services->off_device);
     {
       const ReadScope scope;  // neither `accepts` nor `cost` keeps an address
       list_options(draft_.graph, planned, draft_.services->options, draft_.services->packs,
                    draft_.services->choice.prefer);
     }
     return Fate::Compute;
+  }
+
+  static bool runs_bodies(const Node& node) {
+    return node.domain.empty() && (node.op_type == "If" || node.op_type == "Loop" || node.op_type == "Scan");
+  }
+
+  void note_refusal(const Node& node, const std::string& reason) {
+    if (draft_.services->device && !draft_.refused) draft_.refused = describe(draft_.graph, node) + ": " + reason;
   }
 
   // Hands the node to the device, or notes why not.
@@ -244,6 +254,7 @@ class Walk {
         fail(ErrorCode::EPFail, describe(draft_.graph, node) +
                                     ": strict_placement is set, and it does not run on the " + reason +
                                     ". Leave strict_placement away to have it run on the CPU");
+      note_refusal(node, *refusal);
       planned.refusals.push_back(reason);
       return false;
     }

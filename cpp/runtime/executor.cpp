@@ -16,13 +16,16 @@ namespace {
 class ExecutorBody final : public Body {
  public:
   ExecutorBody(std::shared_ptr<const Graph> graph, const EngineOptions& options, PackStore& packs, size_t cache_bytes,
-               const KernelChoice& choice, bool keep_types)
-      : executor_(std::make_shared<Program>(std::move(graph)), options, packs, cache_bytes, choice, keep_types) {}
+               const KernelChoice& choice, bool keep_types, std::shared_ptr<const DeviceProvider> device)
+      : executor_(std::make_shared<Executor>(std::make_shared<Program>(std::move(graph)), options, packs, cache_bytes,
+                                             choice, keep_types, std::move(device), true)) {}
+
+  const std::shared_ptr<Executor>& executor() const { return executor_; }
 
   std::vector<Value> run(std::vector<Value> inputs, const Parallel& parallel) override {
-    std::vector<Value> outputs(executor_.program().graph().outputs.size());
-    const Observed observed(ObserverScope::current(), executor_.program().graph());
-    executor_.run(inputs, outputs, parallel, observed.observer);
+    std::vector<Value> outputs(executor_->program().graph().outputs.size());
+    const Observed observed(ObserverScope::current(), executor_->program().graph());
+    executor_->run(inputs, outputs, parallel, observed.observer);
     return outputs;
   }
 
@@ -39,7 +42,7 @@ class ExecutorBody final : public Body {
     StepObserver* const observer;
   };
 
-  Executor executor_;
+  std::shared_ptr<Executor> executor_;
 };
 
 }  // namespace
@@ -146,14 +149,15 @@ struct Executor::Activation {
 
 Executor::Executor(std::shared_ptr<const Program> program, const EngineOptions& options, PackStore& packs,
                    size_t plan_cache_bytes, KernelChoice choice, bool keep_types,
-                   std::shared_ptr<const DeviceProvider> device)
+                   std::shared_ptr<const DeviceProvider> device, bool is_body)
     : program_(std::move(program)),
       options_(options),
       packs_(packs),
       device_(std::move(device)),
       plans_(plan_cache_bytes),
       choice_(std::move(choice)),
-      keep_types_(keep_types) {}
+      keep_types_(keep_types),
+      is_body_(is_body) {}
 
 Executor::~Executor() { trim(); }
 
@@ -268,18 +272,32 @@ std::shared_ptr<const Instance> Executor::plan_for(const Activation& activation,
   const PlanServices services{options_,
                               packs_,
                               [this](const std::shared_ptr<Graph>& body) {
-                                return std::make_shared<ExecutorBody>(body, options_, packs_, size_t{8} << 20, choice_,
-                                                                      keep_types_);
+                                auto made = std::make_shared<ExecutorBody>(body, options_, packs_, size_t{8} << 20,
+                                                                           choice_, keep_types_, device_);
+                                std::erase_if(bodies_, [](const auto& old) { return old.expired(); });
+                                bodies_.push_back(made->executor());
+                                return made;
                               },
                               keep_types_,
                               device_.get(),
-                              choice_};
+                              choice_,
+                              is_body_,
+                              {}};
   auto& planner = planners_[begin];
   if (!planner) planner = std::make_unique<Planner>(*program_, begin);
   auto plan = planner->plan(inputs, services);
   plans_.insert(activation.key, plan);
   if (auto* const cached = dynamic_cast<CachedPackStore*>(&packs_)) cached->settle();
   return plan;
+}
+
+std::vector<std::shared_ptr<Executor>> Executor::bodies() {
+  const ForkGuard guard;
+  std::lock_guard lock(planning_);
+  std::vector<std::shared_ptr<Executor>> alive;
+  for (const auto& body : bodies_)
+    if (auto executor = body.lock()) alive.push_back(std::move(executor));
+  return alive;
 }
 
 CpuContext& Executor::context_for(Activation& activation, int begin, const Parallel&) {
@@ -371,6 +389,9 @@ void Executor::finish(Activation& activation, std::span<const Value> inputs, std
         value = placed(tensor, outputs[i].tensor(), *wanted, shared);
       else if (shared && !bound)
         value = copy_of(tensor);
+      // What a subgraph left on the device for others is nothing for the caller.
+      if (!is_body_ && value.is_tensor() && (!outputs[i].is_tensor() || !device_buffer(outputs[i].tensor())))
+        value = on_host(value.tensor());
     }
     outputs[i] = std::move(value);
   }

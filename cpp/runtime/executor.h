@@ -57,7 +57,7 @@ class Executor {
   // `keep_types`: plans tell profiles their nodes' types and shapes. `device`: nullptr for the CPU alone.
   Executor(std::shared_ptr<const Program> program, const EngineOptions& options, PackStore& packs,
            size_t plan_cache_bytes, KernelChoice choice = {}, bool keep_types = false,
-           std::shared_ptr<const DeviceProvider> device = nullptr);
+           std::shared_ptr<const DeviceProvider> device = nullptr, bool is_body = false);
   ~Executor();
 
   const Program& program() const { return *program_; }
@@ -67,6 +67,9 @@ class Executor {
   // `inputs` in the order of the graph's inputs. `outputs` in the order of its outputs: an empty one is filled, a
   // tensor is written into where type and shape fit.
   void run(std::span<const Value> inputs, std::span<Value> outputs, const Parallel& parallel, StepObserver* observer);
+
+  // The subgraphs' executors that there are, of this graph's nodes.
+  std::vector<std::shared_ptr<Executor>> bodies();
 
   // Frees what idle contexts hold and all plans but the latest; returns the bytes freed.
   size_t trim();
@@ -90,8 +93,10 @@ class Executor {
   PlanCache plans_;
   KernelChoice choice_;
   bool keep_types_;
+  bool is_body_;
   std::mutex planning_;
   std::map<int, std::unique_ptr<Planner>> planners_;  // by the node that plans start at
+  std::vector<std::weak_ptr<Executor>> bodies_;
   std::array<std::atomic<Activation*>, 16> idle_{};
 };
 

@@ -449,15 +449,11 @@ int64_t Session::profiling_start_time_ns() const {
   return profiler ? profiler->start_time_ns() : 0;
 }
 
-std::string Session::explain() const {
-  const Graph& graph = executor_->program().graph();
-  std::string text;
-  for (const PassReport& pass : passes_) {
-    if (pass.changes) text += "pass " + pass.name + ": " + std::to_string(pass.changes) + " changes\n";
-  }
-  const auto plans = executor_->plans().all();
-  if (plans.empty()) text += "No plan yet: kernels are chosen when the first run shows the shapes.\n";
-  for (const auto& plan : plans) {
+namespace {
+
+void explain_plans(Executor& executor, std::string& text) {
+  const Graph& graph = executor.program().graph();
+  for (const auto& plan : executor.plans().all()) {
     text += "plan of nodes " + std::to_string(plan->begin) + ".." + std::to_string(plan->end) + ": " +
             std::to_string(plan->steps.size()) + " steps, arena " + std::to_string(plan->arena_bytes) + " bytes\n";
     for (const auto& made : plan->decisions) {
@@ -473,6 +469,22 @@ std::string Session::explain() const {
       for (const std::string& refusal : decision.refusals) text += "      not " + refusal + "\n";
     }
   }
+  for (const auto& body : executor.bodies()) {
+    if (body->plans().size() == 0) continue;
+    text += "subgraph '" + body->program().graph().name + "':\n";
+    explain_plans(*body, text);
+  }
+}
+
+}  // namespace
+
+std::string Session::explain() const {
+  std::string text;
+  for (const PassReport& pass : passes_) {
+    if (pass.changes) text += "pass " + pass.name + ": " + std::to_string(pass.changes) + " changes\n";
+  }
+  if (executor_->plans().size() == 0) text += "No plan yet: kernels are chosen when the first run shows the shapes.\n";
+  explain_plans(*executor_, text);
   return text;
 }
 
