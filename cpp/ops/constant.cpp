@@ -3,7 +3,9 @@
 
 #include "kernels/move/element.h"
 #include "ops/core/move.h"
+#include "ops/gpu/fill.h"
 #include "ops/gpu/order.h"
+#include "ops/gpu/typed.h"
 #include "tensor/dispatch.h"
 
 namespace fastort {
@@ -248,6 +250,34 @@ Refusal gpu_one_hot(const OpContext& context, const GpuTraits& traits, GpuWork& 
   return gpu::add_one_hot(work, context.type(0), context.type(2), view, GpuWork::input(0), GpuWork::input(2), traits);
 }
 
+Refusal gpu_eye_like(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  const Shape& shape = context.out(0).shape;
+  const Tensor one = number_as(context.out(0).type, 1);
+  return gpu::add_fill(work, GpuWork::output(0), shape.count(), {one.raw(), one.bytes()}, traits, shape[1],
+                       std::clamp<int64_t>(context.attributes().get_int("k", 0), -shape[0], shape[1]));
+}
+
+Refusal gpu_constant_of_shape(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  const Tensor value = fill_value(context.node);
+  if (value.type() == DataType::String) return "strings";
+  return gpu::add_fill(work, GpuWork::output(0), context.out(0).shape.count(), {value.raw(), value.bytes()}, traits);
+}
+
+Refusal gpu_range(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  std::string_view shader;
+  if (Refusal refusal = gpu::choose_by_type("range", context.type(0), traits, shader)) return refusal;
+  const int64_t count = context.out(0).shape.count();
+  GpuDispatch& dispatch = work.dispatch(shader);
+  dispatch.operands = {GpuWork::output(0), GpuWork::input(0), GpuWork::input(2)};
+  dispatch.push.u32(count);
+  dispatch.groups = groups_for(count, 64, traits);
+  return std::nullopt;
+}
+
+constexpr GpuRecipe kGpuEyeLike{kAllTypes, gpu_eye_like};
+constexpr GpuRecipe kGpuConstantOfShape{TypeMask{DataType::Int64}, gpu_constant_of_shape, true};
+constexpr GpuRecipe kGpuRange{
+    TypeMask{DataType::Float, DataType::Double, DataType::Int16, DataType::Int32, DataType::Int64}, gpu_range};
 constexpr GpuRecipe kGpuOneHot{TypeMask{DataType::Float, DataType::Int32, DataType::Int64}, gpu_one_hot};
 
 constexpr Candidate kConstant[] = {{"copy", nullptr, prepare_constant}};
@@ -262,9 +292,10 @@ constexpr TypeMask kRangeTypes = kFloatTypes | TypeMask{DataType::Int16, DataTyp
 std::span<const OpDef> constant_ops() {
   static const OpDef kOps[] = {
       {"", "Constant", infer_constant, kConstant},
-      {"", "ConstantOfShape", infer_constant_of_shape, kConstantOfShape, kAllTypes, kNone, 1u << 0},
-      {"", "Range", infer_range, kRange, kRangeTypes, kNone, 0b111},
-      {"", "EyeLike", infer_eye_like, kEyeLike},
+      {"", "ConstantOfShape", infer_constant_of_shape, kConstantOfShape, kAllTypes, kNone, 1u << 0,
+       &kGpuConstantOfShape},
+      {"", "Range", infer_range, kRange, kRangeTypes, kNone, 0b111, &kGpuRange},
+      {"", "EyeLike", infer_eye_like, kEyeLike, kAllTypes, kNone, 0, &kGpuEyeLike},
       {"", "OneHot", infer_one_hot, kOneHot, kNumericTypes, kNone, 1u << 1, &kGpuOneHot},
   };
   return kOps;

@@ -3,6 +3,7 @@
 #include "kernels/conv/integer.h"
 #include "kernels/quantized/conv.h"
 #include "ops/conv/conv.h"
+#include "ops/gpu/bytes.h"
 #include "ops/quantized/params.h"
 
 namespace fastort {
@@ -206,6 +207,63 @@ std::unique_ptr<Kernel> prepare_channels_last(const OpContext& context) {
       conv.workspace_bytes(), 1u << kW);
 }
 
+// ---- the GPU -------------------------------------------------------------------------------------------------------
+
+// What a parameter of the weights has: one number, or one for each channel of the result.
+Refusal per_channel_or_one(const OpContext& context, int input, int64_t channels, bool& per_channel) {
+  if (!context.has_input(input)) return {};
+  const int64_t count = context.shape(input).count();
+  per_channel = count != 1;
+  if (count != 1 && count != channels) return "input " + std::to_string(input) + " has another size";
+  return {};
+}
+
+Refusal start_conv(const OpContext& context, int x, int w, int x_zero, int w_zero, gpu::ByteConv& conv) {
+  conv.shape = conv::read_shape(context.attributes(), context.shape(x), context.shape(w), context.out(0).shape);
+  if (!kBytes.has(context.type(w))) return "weights of " + std::string(name(context.type(w)));
+  if (context.has_input(x_zero) && (context.type(x_zero) != context.type(x) || context.shape(x_zero).count() != 1))
+    return "a zero point of another type or size";
+  if (context.has_input(w_zero) && context.type(w_zero) != context.type(w)) return "a zero point of another type";
+  conv.x_signed = quantized::is_signed(context.type(x));
+  conv.w_signed = quantized::is_signed(context.type(w));
+  const auto operand = [&](int i) { return context.has_input(i) ? GpuWork::input(i) : GpuWork::none(); };
+  conv.x = GpuWork::input(x);
+  conv.w = GpuWork::input(w);
+  conv.x_zero = operand(x_zero);
+  conv.w_zero = operand(w_zero);
+  return per_channel_or_one(context, w_zero, conv.shape.out_channels, conv.zeros_per_channel);
+}
+
+Refusal gpu_conv_integer(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  gpu::ByteConv conv;
+  if (Refusal refusal = start_conv(context, 0, 1, 2, 3, conv)) return refusal;
+  return gpu::add_byte_conv(conv, traits, work);
+}
+
+Refusal gpu_qlinear_conv(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  gpu::ByteConv conv;
+  if (Refusal refusal = start_conv(context, kX, kW, kXZero, kWZero, conv)) return refusal;
+  for (const int input : {kXScale, kWScale, kYScale})
+    if (!context.has_input(input) || context.type(input) != DataType::Float) return "scales of another type";
+  if (!context.has_input(kYZero) || !kBytes.has(context.type(kYZero))) return "a result that is no byte";
+  for (const int input : {kXScale, kYScale, kYZero})
+    if (context.shape(input).count() != 1) return "a scale or zero point that is not a single value";
+  if (context.has_input(kB) && context.type(kB) != DataType::Int32) return "a bias of another type than int32";
+  if (Refusal refusal = per_channel_or_one(context, kWScale, conv.shape.out_channels, conv.scales_per_channel))
+    return refusal;
+  conv.y_signed = quantized::is_signed(context.out(0).type);
+  conv.x_scale = GpuWork::input(kXScale);
+  conv.w_scale = GpuWork::input(kWScale);
+  conv.y_scale = GpuWork::input(kYScale);
+  conv.y_zero = GpuWork::input(kYZero);
+  if (context.has_input(kB)) conv.bias = GpuWork::input(kB);
+  conv.activation = conv::read_activation(context.attributes());
+  return gpu::add_byte_conv(conv, traits, work);
+}
+
+constexpr GpuRecipe kGpuConvInteger{kBytes, gpu_conv_integer};
+constexpr GpuRecipe kGpuQLinearConv{kBytes, gpu_qlinear_conv};
+
 // Far above the others: two operations a nanosecond.
 double cost_reference(const OpContext& context) { return shape_of(context).macs() / context.options.threads; }
 
@@ -217,9 +275,24 @@ constexpr Candidate kQLinearConv[] = {
 };
 
 constexpr OpDef kOps[] = {
-    {.domain = "", .name = "ConvInteger", .infer = infer_conv_integer, .cpu = kConvInteger, .types = kBytes},
-    {.domain = "", .name = "QLinearConv", .infer = infer_qlinear_conv, .cpu = kQLinearConv, .types = kBytes},
-    {.domain = "fastort", .name = "QLinearConv", .infer = infer_qlinear_conv, .cpu = kQLinearConv, .types = kBytes},
+    {.domain = "",
+     .name = "ConvInteger",
+     .infer = infer_conv_integer,
+     .cpu = kConvInteger,
+     .types = kBytes,
+     .gpu = &kGpuConvInteger},
+    {.domain = "",
+     .name = "QLinearConv",
+     .infer = infer_qlinear_conv,
+     .cpu = kQLinearConv,
+     .types = kBytes,
+     .gpu = &kGpuQLinearConv},
+    {.domain = "fastort",
+     .name = "QLinearConv",
+     .infer = infer_qlinear_conv,
+     .cpu = kQLinearConv,
+     .types = kBytes,
+     .gpu = &kGpuQLinearConv},
 };
 
 }  // namespace

@@ -4,7 +4,9 @@
 #include "kernels/move/index.h"
 #include "ops/core/move.h"
 #include "ops/gpu/index.h"
+#include "ops/gpu/move.h"
 #include "ops/gpu/select.h"
+#include "ops/gpu/typed.h"
 
 namespace fastort {
 namespace {
@@ -206,7 +208,12 @@ std::unique_ptr<Kernel> prepare_scatter_nd(const OpContext& context) {
 
 // ---- TensorScatter -------------------------------------------------------------------------------------------------
 
-std::unique_ptr<Kernel> prepare_tensor_scatter(const OpContext& context) {
+struct CacheUpdate {
+  int64_t outer, per_batch, inner, size, steps;
+  bool has_indices, circular;
+};
+
+CacheUpdate cache_update(const OpContext& context) {
   const Shape &cache = context.shape(0), &update = context.shape(1);
   const std::string mode = context.attributes().get_string("mode", "linear");
   if (mode != "linear" && mode != "circular") context.fail("mode '" + mode + "' is neither linear nor circular");
@@ -221,11 +228,20 @@ std::unique_ptr<Kernel> prepare_tensor_scatter(const OpContext& context) {
   const bool has_indices = context.has_input(2), circular = mode == "circular";
   if (has_indices && (context.type(2) != DataType::Int64 || context.shape(2).count() != cache[0]))
     context.fail("write_indices must hold one int64 for each batch item");
-  const int64_t outer = cache.count(0, axis), per_batch = cache.count(1, axis),
-                inner = cache.count(axis + 1, cache.rank());
-  const int64_t size = cache[static_cast<size_t>(axis)], steps = update[static_cast<size_t>(axis)];
+  const auto at = static_cast<size_t>(axis);
+  return {cache.count(0, axis),
+          cache.count(1, axis),
+          cache.count(axis + 1, cache.rank()),
+          cache[at],
+          update[at],
+          has_indices,
+          circular};
+}
+
+std::unique_ptr<Kernel> prepare_tensor_scatter(const OpContext& context) {
   auto typed = [&]<class T>(std::type_identity<T>) -> std::unique_ptr<Kernel> {
-    return make_kernel([=, copy = whole_copy(context)](const KernelArgs& args) {
+    return make_kernel([form = cache_update(context), copy = whole_copy(context)](const KernelArgs& args) {
+      const auto [outer, per_batch, inner, size, steps, has_indices, circular] = form;
       copy.run(args.pointers[0], args.pointers[args.num_inputs], args.parallel);
       const T* src = args.in<T>(1);
       T* dst = args.out<T>(0);
@@ -264,6 +280,24 @@ Refusal gpu_scatter_nd(const OpContext& context, const GpuTraits& traits, GpuWor
   return gpu::add_scatter_nd(context, traits, work, scattered_slices(context), reduction_of(context.node));
 }
 
+Refusal gpu_tensor_scatter(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  const CacheUpdate form = cache_update(context);
+  std::string_view shader;
+  if (Refusal refusal = gpu::choose_by_bytes("tensor_scatter", element_size(context.type(0)), traits, shader))
+    return refusal;
+  const kernels::StridedCopy copy(context.type(0), Shape{context.shape(0).count()}, {1}, {1});
+  if (Refusal refusal = gpu::add_copy(work, copy, GpuWork::input(0), GpuWork::output(0), traits)) return refusal;
+  const int64_t count = context.shape(1).count();
+  if (count == 0) return std::nullopt;
+  GpuDispatch& dispatch = work.dispatch(shader);
+  dispatch.constants = {form.has_indices ? 1u : 0u, form.circular ? 1u : 0u};
+  dispatch.operands = {GpuWork::output(0), GpuWork::input(1), form.has_indices ? GpuWork::input(2) : GpuWork::none()};
+  dispatch.push.u32(count).u32(form.steps).u32(form.size).u32(form.inner).u32(form.per_batch);
+  dispatch.groups = groups_for(count, 64, traits);
+  return std::nullopt;
+}
+
+constexpr GpuRecipe kGpuTensorScatter{kAllTypes, gpu_tensor_scatter};
 constexpr GpuRecipe kGpuGatherElements{kAllTypes, gpu_gather_elements};
 constexpr GpuRecipe kGpuGatherND{kAllTypes, gpu_gather_nd};
 constexpr GpuRecipe kGpuScatterElements{kAllTypes, gpu_scatter_elements, true};
@@ -286,7 +320,7 @@ std::span<const OpDef> gather_ops() {
       {"", "Scatter", infer_scatter, kScatterElements, kAllTypes, kNone, 0, &kGpuScatterElements},
       {"", "ScatterElements", infer_scatter, kScatterElements, kAllTypes, kNone, 0, &kGpuScatterElements},
       {"", "ScatterND", infer_scatter, kScatterND, kAllTypes, kNone, 0, &kGpuScatterND},
-      {"", "TensorScatter", infer_same, kTensorScatter},
+      {"", "TensorScatter", infer_same, kTensorScatter, kAllTypes, kNone, 0, &kGpuTensorScatter},
   };
   return kOps;
 }

@@ -244,7 +244,8 @@ constexpr OpDef kOps[] = {
      .infer = infer_max_unpool,
      .cpu = kUnpool,
      .types = kFloatTypes,
-     .value_inputs = 1u << 2},
+     .value_inputs = 1u << 2,
+     .gpu = &kGpuMaxUnpool},
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "kernels/quantize.h"
 
 #include "kernels/quantized/bytes.h"
+#include "ops/gpu/bytes.h"
 #include "ops/gpu/typed.h"
 
 namespace fastort {
@@ -171,6 +172,13 @@ std::unique_ptr<Kernel> prepare_dynamic(const OpContext& context) {
   });
 }
 
+Refusal gpu_dynamic(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  return gpu::add_dynamic_quantize(context.shape(0).count(), context.has_output(1), context.has_output(2), traits,
+                                   work);
+}
+
+constexpr GpuRecipe kGpuDynamic{kFloat32, gpu_dynamic};
+
 constexpr Candidate kDynamic[] = {{"linear", nullptr, prepare_dynamic}};
 constexpr Candidate kQuantize[] = {{"linear", nullptr, prepare_quantize}};
 constexpr Candidate kDequantize[] = {{"linear", nullptr, prepare_dequantize}};
@@ -178,7 +186,7 @@ constexpr Candidate kDequantize[] = {{"linear", nullptr, prepare_dequantize}};
 constexpr OpDef kOps[] = {
     {"", "QuantizeLinear", infer_quantize, kQuantize, kReal, kNone, 0, &kGpuQuantize},
     {"", "DequantizeLinear", infer_dequantize, kDequantize, kQuantized, kNone, 0, &kGpuDequantize},
-    {"", "DynamicQuantizeLinear", infer_dynamic, kDynamic, kFloat32},
+    {"", "DynamicQuantizeLinear", infer_dynamic, kDynamic, kFloat32, kNone, 0, &kGpuDynamic},
     {"com.microsoft", "QuantizeLinear", infer_quantize, kQuantize, kReal, kNone, 0, &kGpuQuantize},
     {"com.microsoft", "DequantizeLinear", infer_dequantize, kDequantize, kQuantized, kNone, 0, &kGpuDequantize},
 };

@@ -88,7 +88,7 @@ void infer_roi_align(InferContext& context) {
   context.out(0, context.type(0), shape);
 }
 
-std::unique_ptr<Kernel> prepare_roi_align(const OpContext& context) {
+kernels::RoiAlign roi_align_of(const OpContext& context) {
   const Shape &src = context.shape(0), &rois = context.shape(1);
   if (src.rank() != 4 || rois.rank() != 2 || rois[1] != 4 || context.shape(2).count() != rois[0])
     context.fail("X must be [N,C,H,W], rois [R,4] and batch_indices [R]");
@@ -103,18 +103,37 @@ std::unique_ptr<Kernel> prepare_roi_align(const OpContext& context) {
   const Shape& dst = context.out(0).shape;
   const int64_t ratio = context.attributes().get_int("sampling_ratio", 0);
   if (ratio < 0 || ratio > 4096) context.fail("sampling_ratio is out of range");
-  const kernels::RoiAlign align{context.type(0),
-                                src,
-                                rois[0],
-                                dst[2],
-                                dst[3],
-                                ratio,
-                                context.attributes().get_float("spatial_scale", 1),
-                                transformation == "half_pixel",
-                                mode == "max"};
-  return make_kernel([align](const KernelArgs& args) {
+  return {context.type(0),
+          src,
+          rois[0],
+          dst[2],
+          dst[3],
+          ratio,
+          context.attributes().get_float("spatial_scale", 1),
+          transformation == "half_pixel",
+          mode == "max"};
+}
+
+std::unique_ptr<Kernel> prepare_roi_align(const OpContext& context) {
+  return make_kernel([align = roi_align_of(context)](const KernelArgs& args) {
     align.run(args.pointers[0], args.pointers[1], args.in<int64_t>(2), args.pointers[args.num_inputs], args.parallel);
   });
+}
+
+Refusal gpu_roi_align(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  const kernels::RoiAlign align = roi_align_of(context);
+  const int64_t count = context.out(0).shape.count();
+  GpuDispatch& dispatch = work.dispatch("roi_align");
+  dispatch.constants = {align.maximum ? 1u : 0u, align.half_pixel ? 1u : 0u};
+  dispatch.operands = {GpuWork::output(0), GpuWork::input(0), GpuWork::input(1), GpuWork::input(2)};
+  dispatch.push.u32(count).u32(align.src[1]).u32(align.height).u32(align.width).u32(align.src[2]).u32(align.src[3]);
+  dispatch.push.u32(align.src[0]).u32(align.sampling_ratio).f32(static_cast<float>(align.spatial_scale));
+  dispatch.groups = groups_for(count, 64, traits);
+  // With a ratio that the regions decide, about as many samples as the CPU takes for common ones.
+  constexpr int64_t kUsualRatio = 4;
+  const int64_t ratio = align.sampling_ratio > 0 ? align.sampling_ratio : kUsualRatio;
+  dispatch.flops = 16.0 * static_cast<double>(count) * static_cast<double>(ratio * ratio);
+  return std::nullopt;
 }
 
 // ---- Col2Im --------------------------------------------------------------------------------------------------------
@@ -141,7 +160,7 @@ void infer_col2im(InferContext& context) {
   context.out(0, context.type(0), shape);
 }
 
-std::unique_ptr<Kernel> prepare_col2im(const OpContext& context) {
+kernels::Col2Im col2im_of(const OpContext& context) {
   const auto image = context.ints(1), block = context.ints(2);
   const size_t dims = image.size();
   auto attribute = [&](const char* name, size_t count, int64_t fallback, int64_t least) {
@@ -170,9 +189,33 @@ std::unique_ptr<Kernel> prepare_col2im(const OpContext& context) {
   }
   if (op.windows.count() != context.shape(0)[2])
     context.fail("the input must have " + std::to_string(op.windows.count()) + " columns for this image and block");
-  return make_kernel(
-      [op](const KernelArgs& args) { op.run(args.pointers[0], args.pointers[args.num_inputs], args.parallel); });
+  return op;
 }
+
+std::unique_ptr<Kernel> prepare_col2im(const OpContext& context) {
+  return make_kernel([op = col2im_of(context)](const KernelArgs& args) {
+    op.run(args.pointers[0], args.pointers[args.num_inputs], args.parallel);
+  });
+}
+
+Refusal gpu_col2im(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  const kernels::Col2Im op = col2im_of(context);
+  const int64_t count = context.out(0).shape.count(), taps = op.block.count();
+  std::vector<uint32_t> words;
+  for (const Shape* sizes : {&op.image, &op.block, &op.strides, &op.dilations, &op.pads_begin, &op.windows})
+    for (const Dim size : *sizes) words.push_back(static_cast<uint32_t>(size));
+  const GpuOperand table = work.table(std::move(words));
+  GpuDispatch& dispatch = work.dispatch("col2im");
+  dispatch.constants = {static_cast<uint32_t>(op.image.rank())};
+  dispatch.operands = {GpuWork::output(0), GpuWork::input(0), table};
+  dispatch.push.u32(count).u32(op.image.count()).u32(taps).u32(op.windows.count());
+  dispatch.groups = groups_for(count, 64, traits);
+  dispatch.flops = static_cast<double>(count) * static_cast<double>(taps * op.image.rank()) * 8;
+  return std::nullopt;
+}
+
+constexpr GpuRecipe kGpuRoiAlign{kFloat32, gpu_roi_align};
+constexpr GpuRecipe kGpuCol2Im{kFloat32, gpu_col2im};
 
 constexpr Candidate kGridSample[] = {{"points", nullptr, prepare_grid_sample}};
 constexpr Candidate kRoiAlign[] = {{"bins", nullptr, prepare_roi_align}};
@@ -183,8 +226,8 @@ constexpr Candidate kCol2Im[] = {{"blocks", nullptr, prepare_col2im}};
 std::span<const OpDef> sample_ops() {
   static const OpDef kOps[] = {
       {"", "GridSample", infer_grid_sample, kGridSample, kAllTypes, kNone, 0, &kGpuGridSample},
-      {"", "RoiAlign", infer_roi_align, kRoiAlign, kFloatTypes},
-      {"", "Col2Im", infer_col2im, kCol2Im, kSummed, kNone, 0b110},
+      {"", "RoiAlign", infer_roi_align, kRoiAlign, kFloatTypes, kNone, 0, &kGpuRoiAlign},
+      {"", "Col2Im", infer_col2im, kCol2Im, kSummed, kNone, 0b110, &kGpuCol2Im},
   };
   return kOps;
 }

@@ -327,7 +327,12 @@ std::unique_ptr<Kernel> prepare_trilu(const OpContext& context) {
 
 // ---- ReverseSequence -----------------------------------------------------------------------------------------------
 
-std::unique_ptr<Kernel> prepare_reverse_sequence(const OpContext& context) {
+struct Sequences {
+  int64_t batches, steps, inner;
+  bool time_first;
+};
+
+Sequences sequences_of(const OpContext& context) {
   const Shape& shape = context.shape(0);
   const int64_t batch_axis = context.attributes().get_int("batch_axis", 1);
   const int64_t time_axis = context.attributes().get_int("time_axis", 0);
@@ -335,10 +340,28 @@ std::unique_ptr<Kernel> prepare_reverse_sequence(const OpContext& context) {
     context.fail("batch_axis and time_axis must be 0 and 1 or 1 and 0, and the input of rank 2 or more");
   const int64_t batches = shape[static_cast<size_t>(batch_axis)], steps = shape[static_cast<size_t>(time_axis)];
   if (context.shape(1).count() != batches) context.fail("sequence_lens must hold one length for each batch item");
-  const int64_t inner = shape.count(2, shape.rank());
-  const bool time_first = time_axis == 0;
+  return {batches, steps, shape.count(2, shape.rank()), time_axis == 0};
+}
+
+Refusal gpu_reverse_sequence(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  const Sequences form = sequences_of(context);
+  std::string_view shader;
+  if (Refusal refusal = gpu::choose_by_bytes("reverse_sequence", element_size(context.type(0)), traits, shader))
+    return refusal;
+  if (context.type(1) != DataType::Int64) return "lengths of another type than int64";
+  const int64_t count = context.shape(0).count();
+  GpuDispatch& dispatch = work.dispatch(shader);
+  dispatch.constants = {form.time_first ? 1u : 0u};
+  dispatch.operands = {GpuWork::output(0), GpuWork::input(0), GpuWork::input(1)};
+  dispatch.push.u32(count).u32(form.steps).u32(form.batches).u32(form.inner);
+  dispatch.groups = groups_for(count, 64, traits);
+  return std::nullopt;
+}
+
+std::unique_ptr<Kernel> prepare_reverse_sequence(const OpContext& context) {
+  const auto [batches, steps, inner, time_first] = sequences_of(context);
   auto typed = [&]<class T>(std::type_identity<T>) -> std::unique_ptr<Kernel> {
-    return make_kernel([=](const KernelArgs& args) {
+    return make_kernel([batches, steps, inner, time_first](const KernelArgs& args) {
       const T* src = args.in<T>(0);
       const int64_t* lengths = args.in<int64_t>(1);
       T* dst = args.out<T>(0);
@@ -361,6 +384,7 @@ std::unique_ptr<Kernel> prepare_reverse_sequence(const OpContext& context) {
   return kernels::with_element(context.type(0), typed);
 }
 
+constexpr GpuRecipe kGpuReverseSequence{kAllTypes, gpu_reverse_sequence};
 constexpr GpuRecipe kGpuPad{kAllTypes, gpu_pad};
 constexpr GpuRecipe kGpuTrilu{kAllTypes, gpu_trilu};
 
@@ -378,7 +402,7 @@ std::span<const OpDef> slice_ops() {
       {"", "Pad", infer_pad, kPad, kAllTypes, kNone, 0b1010, &kGpuPad},
       {"", "Tile", infer_tile, kTile, kAllTypes, kNone, 1u << 1, &gpu::kCopy<tile>},
       {"", "Trilu", infer_trilu, kTrilu, kAllTypes, kInPlace, 1u << 1, &kGpuTrilu},
-      {"", "ReverseSequence", infer_same, kReverseSequence},
+      {"", "ReverseSequence", infer_same, kReverseSequence, kAllTypes, kNone, 0, &kGpuReverseSequence},
   };
   return kOps;
 }

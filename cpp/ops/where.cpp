@@ -7,8 +7,11 @@
 #include "kernels/elementwise/clip.h"
 #include "kernels/elementwise/convert.h"
 #include "kernels/elementwise/select.h"
+#include "ops/core/move.h"
 #include "ops/elementwise/operands.h"
 #include "ops/gpu/elementwise.h"
+#include "ops/gpu/fill.h"
+#include "ops/gpu/move.h"
 #include "ops/gpu/select.h"
 
 namespace fastort {
@@ -205,6 +208,23 @@ std::unique_ptr<Kernel> prepare_dropout(const OpContext& context) {
   return make_kernel([dropout](const KernelArgs& args) { dropout.run(args); });
 }
 
+// Training draws its numbers in the order of the elements.
+Refusal gpu_dropout(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  for (int i = 1; i < 3; ++i)
+    if (context.has_input(i) && (!context.constant(i) || context.constant(i)->count() != 1))
+      return "a ratio or a training mode that only the run shows";
+  const bool training = context.has_input(2) && *context.constant(2)->data<uint8_t>() != 0;
+  if (training && (!context.has_input(1) || scalar_as_double(*context.constant(1)) != 0)) return "random numbers";
+  const int64_t count = context.shape(0).count();
+  const kernels::StridedCopy copy(context.type(0), Shape{count}, {1}, {1});
+  if (Refusal refusal = gpu::add_copy(work, copy, GpuWork::input(0), GpuWork::output(0), traits)) return refusal;
+  constexpr std::byte kTrue[] = {std::byte{1}};
+  if (!context.has_output(1)) return std::nullopt;
+  return gpu::add_fill(work, GpuWork::output(1), count, kTrue, traits);
+}
+
+constexpr GpuRecipe kGpuDropout{kAllTypes, gpu_dropout};
+
 constexpr Candidate kWhere[] = {
     {"elementwise", elementwise::refuse_all, prepare_where, kAnyLayout},
     {"strings", elementwise::refuse_other_than_strings, prepare_where_strings},
@@ -218,7 +238,7 @@ constexpr TypeMask kFloat8Types(DataType::Float8E4M3FN, DataType::Float8E4M3FNUZ
 constexpr OpDef kOps[] = {
     {"", "Where", infer_where, kWhere, TypeMask(DataType::Bool), kInPlace, 0, &gpu::kWhere},
     {"", "Clip", infer_clip, kClip, kNumericTypes, kInPlace, 0, &gpu::kClip},
-    {"", "Dropout", infer_dropout, kDropout, kFloatTypes | kFloat8Types, kInPlace | kImpure},
+    {"", "Dropout", infer_dropout, kDropout, kFloatTypes | kFloat8Types, kInPlace | kImpure, 0b110, &kGpuDropout},
 };
 
 }  // namespace

@@ -140,13 +140,25 @@ BAD_INDICES: dict[str, list[np.ndarray]] = {
         np.ones((1, 16), np.float32),
         np.array([3], np.int32),
     ],
+    "ReverseSequence": [DATA, np.array([3, 2, 4, 1], np.int64)],
+    "TensorScatter": [np.ones((2, 4, 3), np.float32), np.ones((2, 2, 3), np.float32), np.array([0, 3], np.int64)],
+    "RoiAlign": [
+        np.ones((2, 1, 4, 4), np.float32),
+        np.array([[0, 0, 2, 2], [0, 0, 3, 3]], np.float32),
+        np.array([1, 2], np.int64),
+    ],
+    "MaxUnpool": [np.ones((1, 1, 2, 2), np.float32), np.array([[[[0, 2], [9, 16]]]], np.int64)],
+}
+BAD_ATTRIBUTES: dict[str, dict[str, Any]] = {
+    "LSTM": {"hidden_size": 2},
+    "MaxUnpool": {"kernel_shape": [2, 2], "strides": [2, 2]},
 }
 
 
 @pytest.mark.parametrize("op", list(BAD_INDICES))
 def test_bad_indices_are_reported(op: str) -> None:
     values = BAD_INDICES[op]
-    case = Case(op, values, {"hidden_size": 2} if op == "LSTM" else {})
+    case = Case(op, values, BAD_ATTRIBUTES.get(op, {}))
     outputs = [test_cases.helper.make_empty_tensor_value_info("y0")]
     model = test_cases.one_node_model(case, values, "shapes", outputs).SerializeToString()
     session = fastort.InferenceSession(model, providers=[(VULKAN[0], {**VULKAN[1], "strict_placement": "1"})])

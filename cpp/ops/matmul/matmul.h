@@ -39,6 +39,8 @@ std::unique_ptr<Kernel> prepare_packed(const OpContext& context);
 
 // float32 on the GPU.
 extern const GpuRecipe kGpu;
+// MatMulInteger and QLinearMatMul.
+extern const GpuRecipe kGpuInteger, kGpuQlinear;
 
 // Plain loops in the type itself (float16 and bfloat16 in float32).
 std::unique_ptr<Kernel> prepare_reference(const OpContext& context);

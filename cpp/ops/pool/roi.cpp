@@ -5,6 +5,8 @@
 #include <limits>
 
 #include "ops/core/window.h"
+#include "ops/gpu/fill.h"
+#include "ops/gpu/typed.h"
 
 namespace fastort {
 namespace {
@@ -181,9 +183,11 @@ void infer_max_unpool(InferContext& context) {
   }
 }
 
-std::unique_ptr<Kernel> prepare_max_unpool(const OpContext& context) {
+namespace {
+
+// The shape whose places the indices name.
+Shape checked_inner(const OpContext& context) {
   const Shape& outer = context.out(0).shape;
-  const int64_t count = context.shape(0).count();
   Shape inner;
   try {
     inner = unpooled(context.attributes(), context.shape(0));
@@ -191,10 +195,42 @@ std::unique_ptr<Kernel> prepare_max_unpool(const OpContext& context) {
     context.fail(error.what());
   }
   if (context.type(1) != DataType::Int64) context.fail("I is not int64");
-  if (context.shape(1).count() != count) context.fail("X and I have different sizes");
+  if (context.shape(1).count() != context.shape(0).count()) context.fail("X and I have different sizes");
   bool fits = inner.rank() == outer.rank();
   for (size_t i = 0; fits && i < inner.size(); ++i) fits = inner[i] <= outer[i];
   if (!fits) context.fail("output_shape " + to_string(outer) + " is smaller than " + to_string(inner));
+  return inner;
+}
+
+Refusal gpu_max_unpool(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  const Shape inner = checked_inner(context), &outer = context.out(0).shape;
+  if (context.options.deterministic) return "places that more than one index may name, in a deterministic session";
+  const size_t bytes = element_size(context.type(0));
+  constexpr std::byte kZero[8] = {};
+  if (Refusal refusal = gpu::add_fill(work, GpuWork::output(0), outer.count(), {kZero, bytes}, traits)) return refusal;
+  std::string_view shader;
+  if (Refusal refusal = gpu::choose_by_bytes("max_unpool", bytes, traits, shader)) return refusal;
+  std::vector<uint32_t> words;
+  for (const Dim dim : inner) words.push_back(static_cast<uint32_t>(dim));
+  for (const Dim stride : contiguous_strides(outer)) words.push_back(static_cast<uint32_t>(stride));
+  const int64_t count = context.shape(0).count();
+  const GpuOperand table = work.table(std::move(words));
+  GpuDispatch& dispatch = work.dispatch(shader);
+  dispatch.constants = {static_cast<uint32_t>(inner.rank())};
+  dispatch.operands = {GpuWork::output(0), GpuWork::input(0), GpuWork::input(1), table};
+  dispatch.push.u32(count).u32(inner.count());
+  dispatch.groups = groups_for(count, 64, traits);
+  return std::nullopt;
+}
+
+}  // namespace
+
+constinit const GpuRecipe kGpuMaxUnpool{kFloatTypes, gpu_max_unpool};
+
+std::unique_ptr<Kernel> prepare_max_unpool(const OpContext& context) {
+  const Shape& outer = context.out(0).shape;
+  const int64_t count = context.shape(0).count();
+  const Shape inner = checked_inner(context);
   switch (element_size(context.type(0))) {
     case 2:
       return make_max_unpool<uint16_t>(inner, outer, count);

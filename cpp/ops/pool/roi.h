@@ -1,6 +1,6 @@
 #pragma once
 
-#include "ops/op.h"
+#include "ops/gpu.h"
 
 namespace fastort {
 
@@ -9,5 +9,6 @@ void infer_max_roi_pool(InferContext& context);
 std::unique_ptr<Kernel> prepare_max_roi_pool(const OpContext& context);
 void infer_max_unpool(InferContext& context);
 std::unique_ptr<Kernel> prepare_max_unpool(const OpContext& context);
+extern const GpuRecipe kGpuMaxUnpool;
 
 }  // namespace fastort
