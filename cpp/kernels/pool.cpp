@@ -5,37 +5,17 @@
 #include <limits>
 #include <type_traits>
 
+#include "tensor/dispatch.h"
+
 namespace fastort::kernels {
 namespace {
 
 template <class T>
-float widen_one(T value) {
-  return to_float(value);
-}
-inline float widen_one(float value) { return value; }
-inline double widen_one(double value) { return value; }
-inline int widen_one(int8_t value) { return value; }
-inline int widen_one(uint8_t value) { return value; }
-
-template <class T>
-using Wide = decltype(widen_one(T{}));
-
-template <class T>
-T narrow_one(Wide<T> value) {
-  if constexpr (std::is_same_v<T, Float16>)
-    return to_float16(value);
-  else if constexpr (std::is_same_v<T, BFloat16>)
-    return to_bfloat16(value);
-  else
-    return static_cast<T>(value);
-}
-
-template <class T>
-Wide<T> lowest() {
+Arithmetic<T> lowest() {
   if constexpr (std::is_integral_v<T>)
     return std::numeric_limits<T>::lowest();
   else
-    return -std::numeric_limits<Wide<T>>::infinity();
+    return -std::numeric_limits<Arithmetic<T>>::infinity();
 }
 
 template <class W>
@@ -55,9 +35,9 @@ W root(W x, int64_t p) {
 
 // One output pixel of one channel. `best` receives the position of the maximum in the channel's pixels.
 template <class T>
-Wide<T> pool_one(const PoolShape& s, const T* channel, const PoolShape::Reach& z, const PoolShape::Reach& y,
-                 const PoolShape::Reach& x, int64_t* best) {
-  Wide<T> sum = s.kind == PoolKind::Max ? lowest<T>() : Wide<T>{};
+Arithmetic<T> pool_one(const PoolShape& s, const T* channel, const PoolShape::Reach& z, const PoolShape::Reach& y,
+                       const PoolShape::Reach& x, int64_t* best) {
+  Arithmetic<T> sum = s.kind == PoolKind::Max ? lowest<T>() : Arithmetic<T>{};
   *best = -1;
   for (int64_t kz = z.first; kz < z.last; ++kz) {
     const int64_t iz = z.origin + kz * s.dilation[0];
@@ -65,7 +45,7 @@ Wide<T> pool_one(const PoolShape& s, const T* channel, const PoolShape::Reach& z
       const int64_t row = (iz * s.in[1] + y.origin + ky * s.dilation[1]) * s.in[2] + x.origin;
       for (int64_t kx = x.first; kx < x.last; ++kx) {
         const int64_t at = row + kx * s.dilation[2];
-        const Wide<T> value = widen_one(channel[at]);
+        const Arithmetic<T> value = widened(channel[at]);
         if (s.kind == PoolKind::Max) {
           // The first NaN stays.
           if (*best < 0 || (sum == sum && !(value <= sum))) {
@@ -85,7 +65,7 @@ Wide<T> pool_one(const PoolShape& s, const T* channel, const PoolShape::Reach& z
   const int64_t count = s.kind == PoolKind::AveragePadded
                             ? z.padded * y.padded * x.padded
                             : (z.last - z.first) * (y.last - y.first) * (x.last - x.first);
-  return count > 0 ? sum / static_cast<Wide<T>>(count) : Wide<T>{};
+  return count > 0 ? sum / static_cast<Arithmetic<T>>(count) : Arithmetic<T>{};
 }
 
 }  // namespace
@@ -111,7 +91,7 @@ void pool(const PoolShape& s, const T* src, T* dst, int64_t* indices, bool colum
       const int64_t base = job / rows * s.in_pixels();
       for (int64_t i = 0; i < s.out[2]; ++i) {
         int64_t best;
-        dst[job * s.out[2] + i] = narrow_one<T>(pool_one(s, src + base, z, y, s.reach(2, i), &best));
+        dst[job * s.out[2] + i] = rounded<T>(pool_one(s, src + base, z, y, s.reach(2, i), &best));
         if (!indices) continue;
         if (column_major && best >= 0) {
           const int64_t bx = best % s.in[2], by = best / s.in[2] % s.in[1], bz = best / s.in[2] / s.in[1];

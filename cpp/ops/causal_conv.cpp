@@ -6,6 +6,7 @@
 
 #include "kernels/elementwise/half.h"
 #include "ops/op.h"
+#include "tensor/dispatch.h"
 
 namespace fastort {
 namespace {
@@ -122,14 +123,8 @@ std::unique_ptr<Kernel> make_causal_conv(const OpContext& context) {
 }
 
 std::unique_ptr<Kernel> prepare_causal_conv(const OpContext& context) {
-  switch (context.type(0)) {
-    case DataType::Float:
-      return make_causal_conv<float>(context);
-    case DataType::Float16:
-      return make_causal_conv<Float16>(context);
-    default:
-      return make_causal_conv<BFloat16>(context);
-  }
+  return with_type(TypeList<float, Float16, BFloat16>{}, "CausalConvWithState", context.type(0),
+                   [&]<class T>(std::type_identity<T>) { return make_causal_conv<T>(context); });
 }
 
 constexpr Candidate kCandidates[] = {{.name = "causal_conv", .prepare = prepare_causal_conv}};

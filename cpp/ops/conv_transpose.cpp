@@ -3,6 +3,7 @@
 #include "ops/conv/conv.h"
 #include "ops/core/window.h"
 #include "ops/gpu/window.h"
+#include "tensor/dispatch.h"
 
 namespace fastort {
 namespace {
@@ -120,23 +121,10 @@ ConvShape read_shape(const OpContext& context) {
   conv::refuse_many_dims(rank);
   const Output output = read_output(context.attributes(), rank, std::span<const Dim>(w).subspan(2));
   const Window& window = output.window;
-  ConvShape shape;
-  shape.rank = rank;
-  shape.batch = x[0];
-  shape.in_channels = x[1];
-  shape.out_channels = y[1];
-  shape.groups = context.attributes().get_int("group", 1);
-  const bool given = !output.shape.empty() || is_same(window);
+  ConvShape shape = conv::read_shape(context.attributes(), window, x, y);
+  if (output.shape.empty() && !is_same(window)) return shape;
   for (int axis = 0; axis < rank; ++axis) {
     const auto i = static_cast<size_t>(axis);
-    shape.in[i] = x[i + 2];
-    shape.out[i] = y[i + 2];
-    shape.kernel[i] = window.kernel[i];
-    shape.stride[i] = window.stride[i];
-    shape.dilation[i] = window.dilation[i];
-    shape.pad_begin[i] = window.pad_begin[i];
-    shape.pad_end[i] = window.pad_end[i];
-    if (!given) continue;
     const int64_t total = window.stride[i] * (x[i + 2] - 1) + output.padding[i] + window.extent(axis) - y[i + 2];
     // Less than nothing to cut off means zeros behind the outputs; none are put in front.
     const int64_t cut = std::max<int64_t>(total, 0);
@@ -208,18 +196,8 @@ std::unique_ptr<Kernel> make_reference(const OpContext& context) {
 }
 
 std::unique_ptr<Kernel> prepare_reference(const OpContext& context) {
-  switch (context.type(0)) {
-    case DataType::Float:
-      return make_reference<float>(context);
-    case DataType::Double:
-      return make_reference<double>(context);
-    case DataType::Float16:
-      return make_reference<Float16>(context);
-    case DataType::BFloat16:
-      return make_reference<BFloat16>(context);
-    default:
-      not_implemented("a transposed convolution of " + std::string(name(context.type(0))));
-  }
+  return with_type(FloatList{}, "a transposed convolution", context.type(0),
+                   [&]<class T>(std::type_identity<T>) { return make_reference<T>(context); });
 }
 
 constexpr Candidate kCandidates[] = {

@@ -1,5 +1,6 @@
 #include "kernels/conv/deformable.h"
 #include "ops/conv/conv.h"
+#include "tensor/dispatch.h"
 
 namespace fastort {
 namespace {
@@ -53,18 +54,8 @@ std::unique_ptr<Kernel> prepare_deform_conv(const OpContext& context) {
   if (shape.in_channels % groups != 0) context.fail("the channels of X do not divide by offset_group");
   check_planes(context, kOffset, groups * shape.taps() * 2);
   if (context.has_input(kMask)) check_planes(context, kMask, groups * shape.taps());
-  switch (context.type(kX)) {
-    case DataType::Float:
-      return make<float>(context, shape);
-    case DataType::Double:
-      return make<double>(context, shape);
-    case DataType::Float16:
-      return make<Float16>(context, shape);
-    case DataType::BFloat16:
-      return make<BFloat16>(context, shape);
-    default:
-      not_implemented("a deformable convolution of " + std::string(name(context.type(kX))));
-  }
+  return with_type(FloatList{}, "a deformable convolution", context.type(kX),
+                   [&]<class T>(std::type_identity<T>) { return make<T>(context, shape); });
 }
 
 constexpr Candidate kCandidates[] = {{"reference", nullptr, prepare_deform_conv}};

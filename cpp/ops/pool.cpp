@@ -4,6 +4,7 @@
 #include "ops/core/window.h"
 #include "ops/gpu/rows.h"
 #include "ops/pool/roi.h"
+#include "tensor/dispatch.h"
 
 namespace fastort {
 namespace {
@@ -156,22 +157,8 @@ std::unique_ptr<Kernel> make_reference(const OpContext& context) {
 }
 
 std::unique_ptr<Kernel> prepare_reference(const OpContext& context) {
-  switch (context.type(0)) {
-    case DataType::Float:
-      return make_reference<float>(context);
-    case DataType::Double:
-      return make_reference<double>(context);
-    case DataType::Float16:
-      return make_reference<Float16>(context);
-    case DataType::BFloat16:
-      return make_reference<BFloat16>(context);
-    case DataType::Int8:
-      return make_reference<int8_t>(context);
-    case DataType::UInt8:
-      return make_reference<uint8_t>(context);
-    default:
-      not_implemented("pooling of " + std::string(name(context.type(0))));
-  }
+  return with_type(Joined<FloatList, TypeList<int8_t, uint8_t>>{}, "pooling", context.type(0),
+                   [&]<class T>(std::type_identity<T>) { return make_reference<T>(context); });
 }
 
 // ---- the GPU ------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 #include <string>
 
 #include "ops/gpu.h"
+#include "tensor/dispatch.h"
 
 namespace fastort {
 
@@ -144,16 +145,8 @@ std::unique_ptr<Kernel> make_rotary(const OpContext& context) {
 }
 
 std::unique_ptr<Kernel> prepare_rotary(const OpContext& context) {
-  switch (context.type(0)) {
-    case DataType::Float:
-      return make_rotary<float>(context);
-    case DataType::Double:
-      return make_rotary<double>(context);
-    case DataType::Float16:
-      return make_rotary<Float16>(context);
-    default:
-      return make_rotary<BFloat16>(context);
-  }
+  return with_type(FloatList{}, "RotaryEmbedding", context.type(0),
+                   [&]<class T>(std::type_identity<T>) { return make_rotary<T>(context); });
 }
 
 Refusal gpu_work(const OpContext& context, const GpuTraits& traits, GpuWork& work) {

@@ -2,40 +2,21 @@
 
 #include <atomic>
 #include <cmath>
-#include <type_traits>
+
+#include "tensor/dispatch.h"
 
 namespace fastort::kernels {
 namespace {
 
 template <class T>
-auto widen_one(T value) {
-  if constexpr (std::is_floating_point_v<T>)
-    return value;
-  else
-    return to_float(value);
-}
-template <class T>
-using Wide = decltype(widen_one(T{}));
-
-template <class T>
-T narrow_one(Wide<T> value) {
-  if constexpr (std::is_same_v<T, Float16>)
-    return to_float16(value);
-  else if constexpr (std::is_same_v<T, BFloat16>)
-    return to_bfloat16(value);
-  else
-    return value;
-}
-
-template <class T>
-Wide<T> sample(const T* plane, int64_t height, int64_t width, Wide<T> y, Wide<T> x) {
-  using W = Wide<T>;
+Arithmetic<T> sample(const T* plane, int64_t height, int64_t width, Arithmetic<T> y, Arithmetic<T> x) {
+  using W = Arithmetic<T>;
   // Written so that NaN is outside.
   if (!(y > -1 && y < static_cast<W>(height) && x > -1 && x < static_cast<W>(width))) return 0;
   const W top = std::floor(y), left = std::floor(x), dy = y - top, dx = x - left;
   const auto y0 = static_cast<int64_t>(top), x0 = static_cast<int64_t>(left);
   const auto at = [&](int64_t i, int64_t j) {
-    return i >= 0 && i < height && j >= 0 && j < width ? widen_one(plane[i * width + j]) : W{0};
+    return i >= 0 && i < height && j >= 0 && j < width ? widened(plane[i * width + j]) : W{0};
   };
   return (1 - dy) * ((1 - dx) * at(y0, x0) + dx * at(y0, x0 + 1)) +
          dy * ((1 - dx) * at(y0 + 1, x0) + dx * at(y0 + 1, x0 + 1));
@@ -44,8 +25,8 @@ Wide<T> sample(const T* plane, int64_t height, int64_t width, Wide<T> y, Wide<T>
 // The samples of one output pixel for all channels and taps.
 template <class T>
 void gather(const ConvShape& s, int64_t offset_groups, const DeformableArgs<T>& args, int64_t n, int64_t oy, int64_t ox,
-            Wide<T>* samples) {
-  using W = Wide<T>;
+            Arithmetic<T>* samples) {
+  using W = Arithmetic<T>;
   const int64_t taps = s.taps(), pixels = s.out_pixels(), at = oy * s.out[1] + ox;
   const int64_t channels = s.in_channels / offset_groups;
   for (int64_t g = 0; g < offset_groups; ++g) {
@@ -53,10 +34,10 @@ void gather(const ConvShape& s, int64_t offset_groups, const DeformableArgs<T>& 
     for (int64_t k = 0; k < taps; ++k) {
       const T* offset = args.offset + (first + k) * 2 * pixels + at;
       const W y =
-          static_cast<W>(oy * s.stride[0] - s.pad_begin[0] + k / s.kernel[1] * s.dilation[0]) + widen_one(offset[0]);
-      const W x = static_cast<W>(ox * s.stride[1] - s.pad_begin[1] + k % s.kernel[1] * s.dilation[1]) +
-                  widen_one(offset[pixels]);
-      const W scale = args.mask ? widen_one(args.mask[(first + k) * pixels + at]) : W{1};
+          static_cast<W>(oy * s.stride[0] - s.pad_begin[0] + k / s.kernel[1] * s.dilation[0]) + widened(offset[0]);
+      const W x =
+          static_cast<W>(ox * s.stride[1] - s.pad_begin[1] + k % s.kernel[1] * s.dilation[1]) + widened(offset[pixels]);
+      const W scale = args.mask ? widened(args.mask[(first + k) * pixels + at]) : W{1};
       for (int64_t c = g * channels; c < (g + 1) * channels; ++c) {
         const T* plane = args.src + (n * s.in_channels + c) * s.in_pixels();
         samples[c * taps + k] = scale * sample(plane, s.in[0], s.in[1], y, x);
@@ -74,7 +55,7 @@ size_t deformable_workspace_bytes(const ConvShape& shape, int threads) {
 template <class T>
 void conv_deformable(const ConvShape& s, int64_t offset_groups, const DeformableArgs<T>& args, std::byte* workspace,
                      int threads, const Parallel& parallel) {
-  using W = Wide<T>;
+  using W = Arithmetic<T>;
   const int64_t depth = s.in_group() * s.taps(), rows = s.batch * s.out[0];
   std::atomic<int64_t> next{0};
   parallel.chunks(static_cast<int>(std::min<int64_t>(threads, rows)), [&](int slot) {
@@ -86,9 +67,9 @@ void conv_deformable(const ConvShape& s, int64_t offset_groups, const Deformable
         for (int64_t m = 0; m < s.out_channels; ++m) {
           const T* weights = args.weights + m * depth;
           const W* from = samples + m / s.out_group() * depth;
-          W sum = args.bias ? widen_one(args.bias[m]) : W{0};
-          for (int64_t i = 0; i < depth; ++i) sum += widen_one(weights[i]) * from[i];
-          args.dst[(n * s.out_channels + m) * s.out_pixels() + oy * s.out[1] + ox] = narrow_one<T>(sum);
+          W sum = args.bias ? widened(args.bias[m]) : W{0};
+          for (int64_t i = 0; i < depth; ++i) sum += widened(weights[i]) * from[i];
+          args.dst[(n * s.out_channels + m) * s.out_pixels() + oy * s.out[1] + ox] = rounded<T>(sum);
         }
       }
     }

@@ -1,50 +1,20 @@
 #include "kernels/conv/transpose.h"
 
 #include <algorithm>
-#include <type_traits>
+
+#include "kernels/conv/grid.h"
+#include "tensor/dispatch.h"
 
 namespace fastort::kernels {
 namespace {
 
-template <class T>
-auto widen_one(T value) {
-  if constexpr (std::is_floating_point_v<T>)
-    return value;
-  else
-    return to_float(value);
+// The input position whose tap `k` reaches output `at`, or -1.
+int64_t source(const Grid& g, size_t axis, int64_t at, int64_t k) {
+  const int64_t scaled = at + g.pad[axis] - k * g.dilation[axis];
+  if (scaled < 0 || scaled % g.stride[axis] != 0) return -1;
+  const int64_t i = scaled / g.stride[axis];
+  return i < g.in[axis] ? i : -1;
 }
-template <class T>
-using Wide = decltype(widen_one(T{}));
-
-template <class T>
-T narrow_one(Wide<T> value) {
-  if constexpr (std::is_same_v<T, Float16>)
-    return to_float16(value);
-  else if constexpr (std::is_same_v<T, BFloat16>)
-    return to_bfloat16(value);
-  else
-    return value;
-}
-
-// The shape with three spatial dimensions, the innermost last.
-struct Grid {
-  ConvShape::Spatial in{1, 1, 1}, out{1, 1, 1}, kernel{1, 1, 1}, stride{1, 1, 1}, dilation{1, 1, 1}, pad{};
-
-  explicit Grid(const ConvShape& shape) {
-    for (size_t i = 0; i < static_cast<size_t>(shape.rank); ++i) {
-      const size_t to = 3 - static_cast<size_t>(shape.rank) + i;
-      in[to] = shape.in[i], out[to] = shape.out[i], kernel[to] = shape.kernel[i], stride[to] = shape.stride[i];
-      dilation[to] = shape.dilation[i], pad[to] = shape.pad_begin[i];
-    }
-  }
-  // The input position whose tap `k` reaches output `at`, or -1.
-  int64_t source(size_t axis, int64_t at, int64_t k) const {
-    const int64_t scaled = at + pad[axis] - k * dilation[axis];
-    if (scaled < 0 || scaled % stride[axis] != 0) return -1;
-    const int64_t i = scaled / stride[axis];
-    return i < in[axis] ? i : -1;
-  }
-};
 
 // Adds weight * row[i] to sums[i * stride + offset - first] for the inputs whose outputs lie in [first, first + count).
 template <class T, class W>
@@ -54,9 +24,9 @@ void scatter_row(const T* row, int64_t width, W weight, int64_t stride, int64_t 
   const int64_t end = first + count <= offset ? 0 : std::min(width, (first + count - offset + stride - 1) / stride);
   W* to = sums + offset - first;
   if (stride == 1) {
-    for (int64_t i = begin; i < end; ++i) to[i] += weight * widen_one(row[i]);
+    for (int64_t i = begin; i < end; ++i) to[i] += weight * widened(row[i]);
   } else {
-    for (int64_t i = begin; i < end; ++i) to[i * stride] += weight * widen_one(row[i]);
+    for (int64_t i = begin; i < end; ++i) to[i * stride] += weight * widened(row[i]);
   }
 }
 
@@ -79,12 +49,12 @@ void conv_transpose_reference(const ConvShape& shape, const T* src, const T* wei
       const int64_t group = m / out_group;
       for (int64_t first = 0; first < g.out[2]; first += kRun) {
         const int64_t count = std::min(kRun, g.out[2] - first);
-        Wide<T> sums[kRun];
-        std::fill(sums, sums + count, bias ? widen_one(bias[m]) : Wide<T>{});
+        Arithmetic<T> sums[kRun];
+        std::fill(sums, sums + count, bias ? widened(bias[m]) : Arithmetic<T>{});
         for (int64_t kz = 0; kz < g.kernel[0]; ++kz) {
-          const int64_t iz = g.source(0, z, kz);
+          const int64_t iz = source(g, 0, z, kz);
           for (int64_t ky = 0; iz >= 0 && ky < g.kernel[1]; ++ky) {
-            const int64_t iy = g.source(1, y, ky);
+            const int64_t iy = source(g, 1, y, ky);
             if (iy < 0) continue;
             for (int64_t c = 0; c < in_group; ++c) {
               const int64_t channel = group * in_group + c;
@@ -92,13 +62,13 @@ void conv_transpose_reference(const ConvShape& shape, const T* src, const T* wei
               const T* tap =
                   weights + (channel * out_group + m % out_group) * taps + (kz * g.kernel[1] + ky) * g.kernel[2];
               for (int64_t kx = 0; kx < g.kernel[2]; ++kx)
-                scatter_row(row, g.in[2], widen_one(tap[kx]), g.stride[2], kx * g.dilation[2] - g.pad[2], first, count,
+                scatter_row(row, g.in[2], widened(tap[kx]), g.stride[2], kx * g.dilation[2] - g.pad[2], first, count,
                             sums);
             }
           }
         }
         T* to = dst + job * g.out[2] + first;
-        for (int64_t i = 0; i < count; ++i) to[i] = narrow_one<T>(sums[i]);
+        for (int64_t i = 0; i < count; ++i) to[i] = rounded<T>(sums[i]);
       }
     }
   });
@@ -124,9 +94,9 @@ void col2im(const ConvShape& shape, int64_t channels, const float* columns, cons
       float* to = dst + job * g.out[2];
       std::fill(to, to + g.out[2], bias ? bias[m] : 0.0f);
       for (int64_t kz = 0; kz < g.kernel[0]; ++kz) {
-        const int64_t iz = g.source(0, z, kz);
+        const int64_t iz = source(g, 0, z, kz);
         for (int64_t ky = 0; iz >= 0 && ky < g.kernel[1]; ++ky) {
-          const int64_t iy = g.source(1, y, ky);
+          const int64_t iy = source(g, 1, y, ky);
           if (iy < 0) continue;
           for (int64_t kx = 0; kx < g.kernel[2]; ++kx) {
             const int64_t tap = (m * g.kernel[0] + kz) * g.kernel[1] * g.kernel[2] + ky * g.kernel[2] + kx;

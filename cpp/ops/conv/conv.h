@@ -24,6 +24,9 @@ std::optional<Shape> infer_output(const InferContext& context, int x, int w, int
 // Throws NotImplemented for more than three spatial dimensions.
 void refuse_many_dims(int rank);
 
+// A convolution with its sizes along the spatial axes and the pads of `window`, all concrete.
+kernels::ConvShape read_shape(const Attributes& attributes, const Window& window, const Shape& x, const Shape& y);
+
 // The attributes of any convolution with concrete sizes.
 kernels::ConvShape read_shape(const Attributes& attributes, const Shape& x, const Shape& w, const Shape& y);
 

@@ -44,18 +44,14 @@ void refuse_many_dims(int rank) {
     not_implemented("a convolution over " + std::to_string(rank) + " spatial dimensions; three are the most");
 }
 
-kernels::ConvShape read_shape(const Attributes& attributes, const Shape& x, const Shape& w, const Shape& y) {
-  const int rank = x.rank() - 2;
-  refuse_many_dims(rank);
+kernels::ConvShape read_shape(const Attributes& attributes, const Window& window, const Shape& x, const Shape& y) {
   kernels::ConvShape shape;
-  shape.rank = rank;
+  shape.rank = window.rank;
   shape.batch = x[0];
   shape.in_channels = x[1];
-  shape.out_channels = w[0];
+  shape.out_channels = y[1];
   shape.groups = attributes.get_int("group", 1);
-  Window window = Window::parse(attributes, rank, std::span<const Dim>(w).subspan(2));
-  window.resolve(std::span<const Dim>(x).subspan(2));
-  for (size_t i = 0; i < static_cast<size_t>(rank); ++i) {
+  for (size_t i = 0; i < static_cast<size_t>(shape.rank); ++i) {
     shape.in[i] = x[i + 2];
     shape.out[i] = y[i + 2];
     shape.kernel[i] = window.kernel[i];
@@ -65,6 +61,14 @@ kernels::ConvShape read_shape(const Attributes& attributes, const Shape& x, cons
     shape.pad_end[i] = window.pad_end[i];
   }
   return shape;
+}
+
+kernels::ConvShape read_shape(const Attributes& attributes, const Shape& x, const Shape& w, const Shape& y) {
+  const int rank = x.rank() - 2;
+  refuse_many_dims(rank);
+  Window window = Window::parse(attributes, rank, std::span<const Dim>(w).subspan(2));
+  window.resolve(std::span<const Dim>(x).subspan(2));
+  return read_shape(attributes, window, x, y);
 }
 
 Problem read_problem(const OpContext& context) {

@@ -1,6 +1,7 @@
 #include "kernels/conv/reference.h"
 
 #include "ops/conv/conv.h"
+#include "tensor/dispatch.h"
 
 namespace fastort::conv {
 namespace {
@@ -24,18 +25,8 @@ double cost_reference(const OpContext& context) {
 
 std::unique_ptr<Kernel> prepare_reference(const OpContext& context) {
   const Problem problem = read_problem(context);
-  switch (context.type(kX)) {
-    case DataType::Float:
-      return make_reference<float>(problem);
-    case DataType::Double:
-      return make_reference<double>(problem);
-    case DataType::Float16:
-      return make_reference<Float16>(problem);
-    case DataType::BFloat16:
-      return make_reference<BFloat16>(problem);
-    default:
-      not_implemented("a convolution of " + std::string(name(context.type(kX))));
-  }
+  return with_type(FloatList{}, "a convolution", context.type(kX),
+                   [&]<class T>(std::type_identity<T>) { return make_reference<T>(problem); });
 }
 
 }  // namespace fastort::conv

@@ -2,6 +2,7 @@
 #include <type_traits>
 
 #include "ops/matmul/matmul.h"
+#include "tensor/dispatch.h"
 
 namespace fastort::matmul {
 
@@ -100,26 +101,11 @@ class ReferenceKernel final : public Kernel {
 }  // namespace
 
 std::unique_ptr<Kernel> prepare_reference(const OpContext& context) {
-  switch (context.type(0)) {
-    case DataType::Float:
-      return std::make_unique<ReferenceKernel<float>>(context);
-    case DataType::Double:
-      return std::make_unique<ReferenceKernel<double>>(context);
-    case DataType::Float16:
-      return std::make_unique<ReferenceKernel<Float16>>(context);
-    case DataType::BFloat16:
-      return std::make_unique<ReferenceKernel<BFloat16>>(context);
-    case DataType::Int32:
-      return std::make_unique<ReferenceKernel<int32_t>>(context);
-    case DataType::Int64:
-      return std::make_unique<ReferenceKernel<int64_t>>(context);
-    case DataType::UInt32:
-      return std::make_unique<ReferenceKernel<uint32_t>>(context);
-    case DataType::UInt64:
-      return std::make_unique<ReferenceKernel<uint64_t>>(context);
-    default:
-      not_implemented("a product of " + std::string(name(context.type(0))));
-  }
+  using Types = Joined<FloatList, TypeList<int32_t, int64_t, uint32_t, uint64_t>>;
+  return with_type(Types{}, "a product", context.type(0),
+                   [&]<class T>(std::type_identity<T>) -> std::unique_ptr<Kernel> {
+                     return std::make_unique<ReferenceKernel<T>>(context);
+                   });
 }
 
 }  // namespace fastort::matmul

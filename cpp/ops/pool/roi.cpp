@@ -7,6 +7,7 @@
 #include "ops/core/window.h"
 #include "ops/gpu/fill.h"
 #include "ops/gpu/typed.h"
+#include "tensor/dispatch.h"
 
 namespace fastort {
 namespace {
@@ -145,18 +146,8 @@ std::unique_ptr<Kernel> prepare_max_roi_pool(const OpContext& context) {
   const Shape &x = context.shape(0), &y = context.out(0).shape;
   const RoiShape shape{x[0], x[1], x[2], x[3],
                        y[0], y[2], y[3], static_cast<double>(context.attributes().get_float("spatial_scale", 1.0f))};
-  switch (context.type(0)) {
-    case DataType::Float:
-      return make_max_roi_pool<float>(shape);
-    case DataType::Double:
-      return make_max_roi_pool<double>(shape);
-    case DataType::Float16:
-      return make_max_roi_pool<Float16>(shape);
-    case DataType::BFloat16:
-      return make_max_roi_pool<BFloat16>(shape);
-    default:
-      not_implemented("MaxRoiPool of " + std::string(name(context.type(0))));
-  }
+  return with_type(FloatList{}, "MaxRoiPool", context.type(0),
+                   [&]<class T>(std::type_identity<T>) { return make_max_roi_pool<T>(shape); });
 }
 
 void infer_max_unpool(InferContext& context) {
