@@ -87,6 +87,12 @@ if [ "$with_tests" = ON ] && ! lavapipe; then
   tools/lavapipe.sh || say "no lavapipe here: the tests of VulkanExecutionProvider will be skipped"
 fi
 
+# And one with cooperative matrices, which sid has, in a folder of its own.
+if [ "$with_tests" = ON ] && [ ! -e "${XDG_CACHE_HOME:-$HOME/.cache}/fastort/lavapipe-matrices/.done" ]; then
+  say "unpacking a lavapipe with cooperative matrices"
+  tools/lavapipe_matrices.sh > /dev/null || say "none can be had here: the tests of cooperative matrices will be skipped"
+fi
+
 # --- Python packages -----------------------------------------------------------------------------
 if [ ! -x .venv/bin/python ]; then
   say "creating .venv"
