@@ -49,6 +49,11 @@ py::list list_vulkan_devices() {
     entry["is_cpu"] = device.is_cpu;
     entry["refusal"] = device.refusal;
     entry["reads_host_memory"] = device.reads_host_memory;
+    entry["subgroup"] = device.traits.subgroup;
+    entry["cores"] = device.traits.cores;
+    py::list matrices;
+    for (const GpuMatrices& shape : device.traits.matrices) matrices.append(py::make_tuple(shape.m, shape.n, shape.k));
+    entry["matrices"] = matrices;
     devices.append(entry);
   }
   return devices;

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,18 +13,28 @@
 // graphics interface, so that cpp/ops builds without one.
 namespace fastort {
 
+// The shape of cooperative matrices: C [m, n] += A [m, k] B [k, n] of float16 in float32, by a subgroup.
+struct GpuMatrices {
+  uint32_t m = 0, n = 0, k = 0;
+};
+
 // What a recipe may ask of the device.
 struct GpuTraits {
   std::array<uint32_t, 3> max_groups{65535, 65535, 65535};  // work groups along each axis of a dispatch
   uint32_t max_invocations = 128;                           // of one work group
   uint32_t shared_bytes = 16384;
   uint32_t subgroup = 32;
-  bool storage8 = false;      // shaders may read and write single bytes
-  bool storage16 = false;     // and 16-bit numbers
-  bool arithmetic16 = false;  // products may multiply in float16 (the user's wish, and the device can)
-  bool int64 = false;         // shaders may compute with 64-bit integers
-  bool float64 = false;       // and with double
-  bool slow_shared = false;   // work-group memory and barriers cost more than reading again (implementations on a CPU)
+  bool storage8 = false;              // shaders may read and write single bytes
+  bool storage16 = false;             // and 16-bit numbers
+  bool arithmetic16 = false;          // products may multiply in float16 (the user's wish, and the device can)
+  bool int64 = false;                 // shaders may compute with 64-bit integers
+  bool float64 = false;               // and with double
+  std::vector<GpuMatrices> matrices;  // that it multiplies, the largest first
+  uint32_t cores = 0;                 // that work on groups side by side; 0 where the driver does not tell
+  enum class Choice : uint8_t { ByRule, Never, Always };
+  Choice winograd = Choice::ByRule;
+  int tile = -1;             // 0 large, 1 medium, 2 small; -1 by rule
+  bool slow_shared = false;  // work-group memory and barriers cost more than reading again (implementations on a CPU)
 };
 
 // Memory that a shader sees through the table of addresses.
@@ -47,6 +58,13 @@ class GpuPush {
   std::vector<uint32_t> words_;
 };
 
+// What takes the place of a dispatch's shader, constants and grid where its tensors are float16.
+struct GpuHalfForm {
+  std::string_view shader;
+  std::vector<uint32_t> constants;
+  std::array<uint32_t, 3> groups{1, 1, 1};
+};
+
 // One dispatch. The shader finds its operands in this order in the table of addresses.
 struct GpuDispatch {
   std::string_view shader;          // a file of shaders/ with its variant, as in "elementwise.4"
@@ -56,6 +74,7 @@ struct GpuDispatch {
   std::array<uint32_t, 3> groups{1, 1, 1};
   // The shader's form for float16 tensors: its head has a line "// float16".
   bool half = false;
+  std::optional<GpuHalfForm> half_form;
   // Multiplications and additions, where they are more than a few for each byte: what long work is cut by.
   double flops = 0;
 };

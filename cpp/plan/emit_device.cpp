@@ -12,6 +12,27 @@ constexpr size_t kMinStayingResult = 1024;
 
 }  // namespace
 
+namespace {
+
+// The shaders of a node, each named once.
+std::string names_of(const GpuWork& work) {
+  std::vector<std::string_view> names;
+  for (const GpuDispatch& dispatch : work.dispatches)
+    if (std::find(names.begin(), names.end(), dispatch.shader) == names.end()) names.push_back(dispatch.shader);
+  std::string text = "shader";
+  for (const std::string_view name : names) text.append(name == names.front() ? " " : " + ").append(name);
+  return text;
+}
+
+bool reads_input(const GpuWork& work, int input) {
+  for (const GpuDispatch& dispatch : work.dispatches)
+    for (const GpuOperand& operand : dispatch.operands)
+      if (operand.kind == GpuOperand::Kind::Input && operand.index == input) return true;
+  return false;
+}
+
+}  // namespace
+
 void DeviceEmitter::segment(std::span<const int> nodes) {
   device_.begin_segment();
   std::vector<int> fed, made;  // storages of the step
@@ -24,6 +45,8 @@ void DeviceEmitter::segment(std::span<const int> nodes) {
       inputs.emplace_back();
       if (node.inputs[i] == kNoValue) continue;
       const TensorDesc& desc = placed.inputs[i];
+      // A recipe may read constants in a form of its own.
+      if (desc.constant && !reads_input(placed.form.work, static_cast<int>(i))) continue;
       if (desc.constant)
         inputs.back() = device_.add_tensor_constant(constant_as(*desc.constant, placed.form.inputs[i].type));
       else
@@ -36,13 +59,14 @@ void DeviceEmitter::segment(std::span<const int> nodes) {
       outputs.back() = device_.add_tensor(physical_bytes(desc, Layout::Plain));
       forms_of(node.outputs[i]).of(desc.type) = outputs.back();
     }
+    const std::string shaders = names_of(placed.form.work);
     device_.add_work(placed.node, label, std::move(placed.form.work), inputs, outputs);
     for (ValueId id : node.inputs)
       if (id != kNoValue) --draft_.uses[at(draft_.known(id).root)];
     Decision decision;
     decision.node = placed.node;
     const bool half = !placed.form.outputs.empty() && placed.form.outputs.front().type == DataType::Float16;
-    decision.candidate = half ? "shader, float16" : "shader";
+    decision.candidate = shaders + (half ? ", float16" : "");
     decision.provider = draft_.services->device->name();
     if (draft_.services->keep_types) {
       decision.inputs = placed.inputs;

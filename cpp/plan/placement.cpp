@@ -12,8 +12,7 @@ namespace {
 constexpr int64_t kMaxElements = std::numeric_limits<int32_t>::max() / 2;
 
 // Asks the recipe about operands of these types.
-Refusal ask(const DeviceProvider& provider, const OpDef& op, const OpContext& from, const DeviceForm& form,
-            GpuWork& work) {
+Refusal ask(const GpuTraits& traits, const OpDef& op, const OpContext& from, const DeviceForm& form, GpuWork& work) {
   const OpContext context{from.node, form.inputs, form.outputs, from.options, from.packs, from.compile_body};
   bool reads_nothing = false, makes_nothing = true;
   for (const auto& descs : {context.inputs, context.outputs}) {
@@ -31,7 +30,7 @@ Refusal ask(const DeviceProvider& provider, const OpDef& op, const OpContext& fr
     return "no shader for " + std::string(name(context.type(0)));
   if (makes_nothing) return std::nullopt;
   if (reads_nothing && !op.gpu->takes_empty) return "an empty input";
-  return op.gpu->work(context, provider.traits(), work);
+  return op.gpu->work(context, traits, work);
 }
 
 // The node's operands with all numbers of one floating-point type. Inputs whose contents a recipe looks at (shapes,
@@ -67,7 +66,12 @@ bool halve(const DeviceProvider& provider, const DeviceForm& form, GpuWork& work
       other_words |= desc.type != DataType::Undefined && desc.type != DataType::Float16 && element_size(desc.type) == 4;
   for (GpuDispatch& dispatch : work.dispatches) {
     if (dispatch.half) return false;
-    if (dispatch.shader == "strided.4" && !other_words) {
+    if (dispatch.half_form && provider.has_shader(std::string(dispatch.half_form->shader) + ".f16")) {
+      dispatch.shader = dispatch.half_form->shader;
+      dispatch.constants = std::move(dispatch.half_form->constants);
+      dispatch.groups = dispatch.half_form->groups;
+      dispatch.half = true;
+    } else if (dispatch.shader == "strided.4" && !other_words) {
       dispatch.shader = "strided.2";
     } else if (provider.has_shader(std::string(dispatch.shader) + ".f16")) {
       dispatch.half = true;
@@ -87,21 +91,24 @@ Refusal place_on_device(const DeviceProvider& provider, const OpDef& op, const O
       DeviceForm{{context.inputs.begin(), context.inputs.end()}, {context.outputs.begin(), context.outputs.end()}, {}};
   const bool wanted = provider.half_storage() && has_type(context, DataType::Float);
   const bool given = has_type(context, DataType::Float16);
-  if (!wanted && !given) return ask(provider, op, context, form, form.work);
+  if (!wanted && !given) return ask(provider.traits(), op, context, form, form.work);
   if (!provider.traits().storage16) {
     if (given) return "16-bit numbers, which the device's shaders cannot store";
-    return ask(provider, op, context, form, form.work);
+    return ask(provider.traits(), op, context, form, form.work);
   }
   // As it stands, where the recipe knows float16.
-  if (given && !wanted && !ask(provider, op, context, form, form.work)) return std::nullopt;
+  if (given && !wanted && !ask(provider.traits(), op, context, form, form.work)) return std::nullopt;
   const bool mixed = given && has_type(context, DataType::Float);
   if (!mixed) {
     const DeviceForm native = with_floats_as(op, context, DataType::Float16, &constants);
     form = native;
-    if (!given && !ask(provider, op, context, form, form.work)) return std::nullopt;
+    if (!given && !ask(provider.traits(), op, context, form, form.work)) return std::nullopt;
     DeviceForm plain = with_floats_as(op, context, DataType::Float, &constants);
+    // Transformed weights are float32.
+    GpuTraits traits = provider.traits();
+    traits.winograd = GpuTraits::Choice::Never;
     GpuWork work;
-    if (!ask(provider, op, context, plain, work) && halve(provider, native, work)) {
+    if (!ask(traits, op, context, plain, work) && halve(provider, native, work)) {
       form = native;
       form.work = std::move(work);
       return std::nullopt;
@@ -109,7 +116,7 @@ Refusal place_on_device(const DeviceProvider& provider, const OpDef& op, const O
   }
   // In float32, with conversions around it.
   form = with_floats_as(op, context, DataType::Float, &constants);
-  return ask(provider, op, context, form, form.work);
+  return ask(provider.traits(), op, context, form, form.work);
 }
 
 std::vector<int> order_by_place(std::span<const PlacedNode> nodes) {

@@ -24,6 +24,7 @@ struct VulkanDevice {
   bool is_cpu = false;
   std::string refusal;             // empty where it serves
   bool reads_host_memory = false;  // aligned inputs are not copied
+  GpuTraits traits;
 };
 // Throws Error with the reason where there is no Vulkan.
 std::vector<VulkanDevice> vulkan_devices();

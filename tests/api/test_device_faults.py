@@ -112,7 +112,8 @@ def test_profiles_tell_the_nodes_of_the_device(options: dict[str, str]) -> None:
     profile = session.profile({"x": x}, runs=5)
     on_device = [node for node in profile.nodes() if node.provider == VULKAN]
     assert sum(node.calls for node in on_device) == 5 * len(on_device) > 0
-    assert all(node.total_ms > 0 and node.kernel == "shader" and node.outputs == [(300, 7)] for node in on_device)
+    assert all(node.total_ms > 0 and node.outputs == [(300, 7)] for node in on_device)
+    assert all(node.kernel.startswith("shader ") for node in on_device)
     assert sum(node.total_ms for node in profile.nodes()) <= sum(profile.run_ms)
     providers = {event["args"].get("provider") for event in profile.chrome_trace()}
     assert VULKAN in providers

@@ -61,14 +61,18 @@ def model_of(case: Case) -> tuple[bytes, dict[str, Any]]:
 
 
 def run_elsewhere(
-    cases: list[Case], options: list[dict[str, str]], environment: dict[str, str], folder: Path
+    cases: list[Case],
+    options: list[dict[str, str]],
+    environment: dict[str, str],
+    folder: Path,
+    python: Iterable[str] = (sys.executable,),
 ) -> tuple[list[Any], str]:
     """The results of each case with each of the options, and what the process printed."""
     work = [(*model_of(case), {**VULKAN[1], **extra}) for case in cases for extra in options]
     source, target = folder / "work", folder / "results"
     source.write_bytes(pickle.dumps(work))
     run = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("vulkan_child.py")), str(source), str(target)],
+        [*python, str(Path(__file__).with_name("vulkan_child.py")), str(source), str(target)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environment},
         cwd=ROOT,
         capture_output=True,
@@ -104,6 +108,10 @@ def has_validation_layer() -> bool:
     return any((Path(folder) / "VkLayer_khronos_validation.json").exists() for folder in folders if folder)
 
 
+def validation_messages(printed: str) -> list[str]:
+    return [line for line in printed.splitlines() if re.search(r"VUID|UNASSIGNED|Validation (Error|Warning)", line)]
+
+
 @pytest.mark.skipif(not has_validation_layer(), reason="no validation layers (Debian: vulkan-validationlayers)")
 def test_validation_layers_say_nothing(tmp_path: Path) -> None:
     cases = cases_of(SLICE, 1)
@@ -111,7 +119,7 @@ def test_validation_layers_say_nothing(tmp_path: Path) -> None:
     environment = {"VK_INSTANCE_LAYERS": "VK_LAYER_KHRONOS_validation", "VK_LOADER_DEBUG": "layer"}
     results, printed = run_elsewhere(cases, modes, environment, tmp_path)
     assert re.search(r"VK_LAYER_KHRONOS_validation", printed), "the layer was not loaded"
-    messages = [line for line in printed.splitlines() if re.search(r"VUID|UNASSIGNED|Validation (Error|Warning)", line)]
+    messages = validation_messages(printed)
     assert not messages, "\n".join(messages[:20])
     for number, (outputs, _) in enumerate(results):
         case, mode = cases[number // len(modes)], modes[number % len(modes)]
@@ -189,6 +197,52 @@ def test_tiles_in_work_group_memory(case: Case, mode: str) -> None:
     for i, (actual, wanted) in enumerate(zip(results, expected, strict=True)):
         if wanted is not None:
             test_cases.assert_close(actual, wanted, bounds, f"{case.op} output {i}")
+
+
+# Ways to compute products and convolutions, of which the rule takes "direct" here; the sizes are those of tiles.
+FORCED = ("direct", "tiles+large", "tiles+medium", "tiles+small", "winograd", "tiles+winograd")
+
+
+def forced_rows() -> list[Any]:
+    rows = []
+    for op, each in (("Conv", 5), ("Gemm", 2), ("MatMul", 1)):
+        quick = {id(case) for case in cases_of((op,), each)}
+        for number, case in enumerate(cases_of((op,), 1000)):
+            for kernels in FORCED if op == "Conv" else FORCED[:4]:
+                marks = () if id(case) in quick and kernels != "direct" else (pytest.mark.full,)
+                rows.append(pytest.param(case, kernels, id=f"{op}-{case.id or number}-{kernels}", marks=marks))
+    return rows
+
+
+def takes_winograd(case: Case) -> bool:
+    fields = {"group": 1, "strides": [1, 1], "dilations": [1, 1]}
+    plain = all(case.attributes.get(name, usual) in (usual, None) for name, usual in fields.items())
+    crops = any(pad < 0 for pad in case.attributes.get("pads") or [])
+    return plain and not crops and np.shape(case.inputs[1])[2:] == (3, 3)
+
+
+@pytest.mark.parametrize(("case", "kernels"), forced_rows())
+def test_forced_kernels(case: Case, kernels: str) -> None:
+    values, expected = test_cases.inputs_of(case), test_cases.expected_of(case)
+    outputs = [test_cases.helper.make_empty_tensor_value_info(f"y{i}") for i in range(len(expected))]
+    # Weights that are known, which Winograd transforms.
+    model = test_cases.one_node_model(case, values, "constants", outputs).SerializeToString()
+    session = fastort.InferenceSession(model, providers=[(VULKAN[0], {**VULKAN[1], "kernels": kernels})])
+    (actual,) = session.run(None, {"x0": values[0]})
+    test_cases.assert_close(actual, expected[0], test_vulkan.close(case), f"{case.op} by {kernels}")
+    explanation = session.explain()
+    if "shader " not in explanation:  # computed while planning, or empty
+        return
+    assert ("winograd_input" in explanation) == ("winograd" in kernels and takes_winograd(case)), explanation
+    if "direct" in kernels:
+        assert "_tile" not in explanation
+    elif "tiles" in kernels and case.op != "Conv":
+        assert "gemm_tile" in explanation, explanation
+
+
+def test_unknown_kernels_are_refused() -> None:
+    with pytest.raises(_engine.InvalidArgument, match=r"out of direct, tiles, .* not 'fast'"):
+        _engine.vulkan_refusal({**VULKAN[1], "kernels": "tiles+fast"})
 
 
 def half_rows() -> list[Any]:

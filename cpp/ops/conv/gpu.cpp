@@ -1,6 +1,8 @@
 #include "ops/conv/conv.h"
+#include "ops/conv/gpu_winograd.h"
 #include "ops/gpu/epilogue.h"
 #include "ops/gpu/gemm.h"
+#include "ops/gpu/tiles.h"
 #include "ops/gpu/window.h"
 
 namespace fastort::conv {
@@ -48,6 +50,71 @@ Variant choose(int64_t out_group, int64_t pixels) {
   return pixels > 128 ? Variant{"conv.wide", 8, 256} : Variant{"conv.narrow", 8, 64};
 }
 
+// Maps of one or two dimensions; one dimension is a map of one row.
+struct Maps {
+  explicit Maps(const kernels::ConvShape& of) : shape(of), x(of.rank == 2 ? 1 : 0) {}
+  template <typename Sizes>
+  int64_t rows(const Sizes& sizes, int64_t single) const {
+    return shape.rank == 2 ? sizes[0] : single;
+  }
+  const kernels::ConvShape& shape;
+  size_t x;
+};
+
+std::vector<GpuOperand> operands_of(const Problem& problem) {
+  return {GpuWork::output(0), GpuWork::input(kX), GpuWork::input(kW),
+          problem.epilogue.bias ? GpuWork::input(kB) : GpuWork::none(),
+          problem.epilogue.residual ? GpuWork::input(kZ) : GpuWork::none()};
+}
+
+// A product out of work-group memory over the pixels of all images. False where the device has no such kernel.
+bool tiled(const Problem& problem, const GpuTraits& traits, GpuWork& work) {
+  const kernels::ConvShape& shape = problem.shape;
+  if (traits.slow_shared || shape.groups != 1) return false;
+  const Maps maps(shape);
+  gpu::Product product;
+  product.m = shape.out_channels;
+  product.n = shape.batch * shape.out_pixels();
+  const int64_t steps = shape.in_channels * shape.taps();
+  const gpu::EpilogueFunction activation = gpu::epilogue_function(problem.epilogue.activation);
+  const auto height = static_cast<uint32_t>(maps.rows(shape.kernel, 1));
+  const auto width = static_cast<uint32_t>(shape.kernel[maps.x]);
+  auto constants_of = [&](const gpu::Tile& tile, int64_t chunk) {
+    std::vector<uint32_t> constants = {problem.epilogue.bias ? 3u : 0u, problem.epilogue.residual ? 1u : 0u,
+                                       activation.code};
+    constants.insert(constants.end(), tile.constants.begin(), tile.constants.end());
+    constants.insert(constants.end(), {steps % chunk == 0 ? 1u : 0u, height, width});
+    return constants;
+  };
+  const gpu::Tile tile = gpu::plain_tile(product, traits), matrices = gpu::matrix_tile(product, traits);
+  if (tile.rows == 0) return false;
+  const auto groups = gpu::tile_groups(product, tile, traits);
+  if (!groups) return false;
+  GpuDispatch& dispatch = work.dispatch("conv_tile");
+  dispatch.constants = constants_of(tile, 4);
+  dispatch.groups = *groups;
+  if (matrices.rows != 0)
+    if (const auto grid = gpu::tile_groups(product, matrices, traits))
+      dispatch.half_form = GpuHalfForm{"conv_matrix", constants_of(matrices, 8), *grid};
+  dispatch.operands = operands_of(problem);
+  dispatch.push.u32(product.m).u32(product.n).u32(steps).u32(shape.in_channels);
+  dispatch.push.u32(maps.rows(shape.in, 1)).u32(shape.in[maps.x]);
+  dispatch.push.u32(maps.rows(shape.out, 1)).u32(shape.out[maps.x]);
+  dispatch.push.u32(maps.rows(shape.stride, 1)).u32(shape.stride[maps.x]);
+  dispatch.push.u32(maps.rows(shape.dilation, 1)).u32(shape.dilation[maps.x]);
+  dispatch.push.u32(maps.rows(shape.pad_begin, 0)).u32(shape.pad_begin[maps.x]);
+  dispatch.push.f32(activation.params.a).f32(activation.params.b);
+  dispatch.flops = 2.0 * static_cast<double>(product.m) * static_cast<double>(product.n) * static_cast<double>(steps);
+  return true;
+}
+
+// Small maps of a batch are one product, in which tiles are full; others are read in wide words.
+bool pointwise_by_image(const kernels::ConvShape& shape, const GpuTraits& traits) {
+  constexpr int64_t kWide = 8, kManyPixels = 512;
+  return traits.slow_shared ||
+         (shape.out_pixels() % kWide == 0 && (shape.batch == 1 || shape.out_pixels() >= kManyPixels));
+}
+
 Refusal work(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
   for (int i = 0; i < context.num_inputs(); ++i)
     if (context.has_input(i) && context.type(i) != DataType::Float) return "inputs of other types than float32";
@@ -55,16 +122,15 @@ Refusal work(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
   const kernels::ConvShape& shape = problem.shape;
   if (refuse_odd_sizes(shape) || shape.rank > 2) {
     if (shape.in_group() == 0 || context.shape(kX).count() == 0) return "no elements to add up";
-    return gpu::add_conv_any(work, shape, problem.epilogue, /*transposed=*/false,
-                             {GpuWork::output(0), GpuWork::input(kX), GpuWork::input(kW),
-                              problem.epilogue.bias ? GpuWork::input(kB) : GpuWork::none(),
-                              problem.epilogue.residual ? GpuWork::input(kZ) : GpuWork::none()},
-                             traits);
+    return gpu::add_conv_any(work, shape, problem.epilogue, /*transposed=*/false, operands_of(problem), traits);
   }
+  if (is_pointwise(shape) && pointwise_by_image(shape, traits)) return pointwise(problem, traits, work);
+  if (add_winograd(context, problem, traits, work)) return std::nullopt;
+  if (tiled(problem, traits, work)) return std::nullopt;
   if (is_pointwise(shape)) return pointwise(problem, traits, work);
-  // One dimension is a map of one row.
-  const size_t x = shape.rank == 2 ? 1 : 0;
-  auto rows = [&](const auto& sizes, int64_t single) { return shape.rank == 2 ? sizes[0] : single; };
+  const Maps maps(shape);
+  const size_t x = maps.x;
+  auto rows = [&](const auto& sizes, int64_t single) { return maps.rows(sizes, single); };
   const int64_t out_group = shape.out_channels / shape.groups;
   const Variant variant = choose(out_group, shape.out_pixels());
   const int64_t row_blocks = (out_group + variant.rows - 1) / variant.rows;
@@ -76,9 +142,7 @@ Refusal work(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
   GpuDispatch& dispatch = work.dispatch(variant.shader);
   dispatch.constants = {problem.epilogue.bias ? 3u : 0u, problem.epilogue.residual ? 1u : 0u, activation.code,
                         static_cast<uint32_t>(rows(shape.kernel, 1)), static_cast<uint32_t>(shape.kernel[x])};
-  dispatch.operands = {GpuWork::output(0), GpuWork::input(kX), GpuWork::input(kW),
-                       problem.epilogue.bias ? GpuWork::input(kB) : GpuWork::none(),
-                       problem.epilogue.residual ? GpuWork::input(kZ) : GpuWork::none()};
+  dispatch.operands = operands_of(problem);
   dispatch.push.u32(shape.in_group()).u32(out_group).u32(shape.groups);
   dispatch.push.u32(rows(shape.in, 1)).u32(shape.in[x]).u32(rows(shape.out, 1)).u32(shape.out[x]);
   dispatch.push.u32(rows(shape.stride, 1)).u32(shape.stride[x]).u32(rows(shape.dilation, 1)).u32(shape.dilation[x]);

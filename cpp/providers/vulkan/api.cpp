@@ -37,6 +37,7 @@ InstanceApi load_instance(const GlobalApi& global, VkInstance instance) {
   InstanceApi api;
 #define FASTORT_VK_LOAD(name) api.name = reinterpret_cast<PFN_##name>(global.vkGetInstanceProcAddr(instance, #name));
   FASTORT_VK_INSTANCE(FASTORT_VK_LOAD)
+  FASTORT_VK_INSTANCE_EXTENSIONS(FASTORT_VK_LOAD)
 #undef FASTORT_VK_LOAD
   return api;
 }

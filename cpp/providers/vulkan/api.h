@@ -25,6 +25,9 @@ namespace fastort::vulkan {
   X(vkCreateDevice)                           \
   X(vkGetDeviceProcAddr)
 
+// Of extensions: nullptr where no driver has them.
+#define FASTORT_VK_INSTANCE_EXTENSIONS(X) X(vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR)
+
 #define FASTORT_VK_DEVICE(X)       \
   X(vkDestroyDevice)               \
   X(vkGetDeviceQueue)              \
@@ -78,6 +81,7 @@ struct GlobalApi {
 };
 struct InstanceApi {
   FASTORT_VK_INSTANCE(FASTORT_VK_MEMBER)
+  FASTORT_VK_INSTANCE_EXTENSIONS(FASTORT_VK_MEMBER)
 };
 struct DeviceApi {
   FASTORT_VK_DEVICE(FASTORT_VK_MEMBER)

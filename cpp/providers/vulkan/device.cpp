@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/fork.h"
 #include "providers/vulkan/faults.h"
+#include "providers/vulkan/matrices.h"
 #include "providers/vulkan/pipelines.h"
 #include "providers/vulkan/values.h"
 #include "providers/vulkan/weights.h"
@@ -77,10 +78,13 @@ Device::Device(std::shared_ptr<Instance> instance, const DeviceInfo& info)
   features.features.shaderInt16 = info_.traits.storage16;
   features.features.shaderInt64 = info_.traits.int64;
   features.features.shaderFloat64 = info_.traits.float64;
+  std::vector<const char*> extensions;
+  MatrixFeatures matrices(info_, extensions);
+  features12.vulkanMemoryModel = !info_.traits.matrices.empty();
+  features12.pNext = matrices.before(features12.pNext);
   VkDeviceCreateInfo create{VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, &features};
   create.queueCreateInfoCount = 1;
   create.pQueueCreateInfos = &queue;
-  std::vector<const char*> extensions;
   if (info_.shares_memory_fds) extensions.push_back(VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME);
   if (info_.import_alignment) extensions.push_back(VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME);
   create.enabledExtensionCount = static_cast<uint32_t>(extensions.size());

@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "base/error.h"
+#include "providers/vulkan/matrices.h"
 
 namespace fastort::vulkan {
 namespace {
@@ -74,6 +75,10 @@ Options Options::parse(const std::map<std::string, std::string>& entries) {
       options.always_stage = read_flag(key, value);
     } else if (key == "tiles") {
       options.tiles = read_flag(key, value);
+    } else if (key == "kernels") {
+      GpuTraits checked;
+      apply_kernels(value, checked);
+      options.kernels = value;
     } else if (key == "profile") {
       options.profile = read_flag(key, value);
     } else if (key == "cache_dir") {
@@ -82,13 +87,38 @@ Options Options::parse(const std::map<std::string, std::string>& entries) {
       options.half = read_half(value);
     } else {
       invalid_argument("VulkanExecutionProvider has no option '" + key +
-                       "'; it has device_id, device_name, allow_cpu, strict_placement, always_stage, tiles, profile, "
-                       "cache_dir and enable_fp16");
+                       "'; it has device_id, device_name, allow_cpu, strict_placement, always_stage, tiles, kernels, "
+                       "profile, cache_dir and enable_fp16");
     }
   }
   if (const char* name = std::getenv("FASTORT_VULKAN_DEVICE"); name && options.device_name.empty())
     options.device_name = name;
   return options;
+}
+
+void apply_kernels(const std::string& kernels, GpuTraits& traits) {
+  for (size_t begin = 0; begin < kernels.size();) {
+    const size_t end = std::min(kernels.find('+', begin), kernels.size());
+    const std::string word = kernels.substr(begin, end - begin);
+    begin = end + 1;
+    if (word == "direct") {
+      traits.slow_shared = true;
+    } else if (word == "tiles") {
+      traits.slow_shared = false;
+      traits.matrices.clear();
+    } else if (word == "matrices") {
+      traits.slow_shared = false;
+    } else if (word == "winograd" || word == "no-winograd") {
+      traits.winograd = word == "winograd" ? GpuTraits::Choice::Always : GpuTraits::Choice::Never;
+    } else if (word == "large" || word == "medium" || word == "small") {
+      traits.tile = word == "large" ? 0 : word == "medium" ? 1 : 2;
+    } else {
+      invalid_argument(
+          "VulkanExecutionProvider: the option 'kernels' is words joined by '+' out of direct, tiles, matrices, "
+          "winograd, no-winograd, large, medium and small, not '" +
+          word + "'");
+    }
+  }
 }
 
 std::shared_ptr<Instance> Instance::get() {
@@ -192,6 +222,7 @@ DeviceInfo Instance::describe(VkPhysicalDevice handle) const {
   info.traits.int64 = features.features.shaderInt64;
   info.traits.float64 = features.features.shaderFloat64;
   info.traits.slow_shared = info.is_cpu;
+  describe_matrices(api_, has_extension, info);
   return info;
 }
 

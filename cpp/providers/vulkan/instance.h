@@ -21,6 +21,7 @@ struct Options {
   bool strict_placement = false;
   bool always_stage = false;  // copy through the staging ring also where host and device share memory
   bool tiles = false;         // kernels that share tiles in work-group memory, also on an implementation on the CPU
+  std::string kernels;        // see apply_kernels()
   bool profile = false;       // measure every run, so that a profile records nothing anew
   Half half = Half::Off;
   std::string cache_dir;  // of compiled pipelines; empty for the user's cache folder, "off" for none
@@ -40,11 +41,17 @@ struct DeviceInfo {
   GpuTraits traits;
   bool is_cpu = false;
   bool has_timestamps = false;
-  bool shares_memory_fds = false;  // VK_KHR_external_memory_fd
-  size_t import_alignment = 0;     // of the host's memory that shaders may read in place; 0: none is
-  bool unified = false;            // host and device share the memory
-  Refusal refusal;                 // why it does not serve, whatever the options
+  bool shares_memory_fds = false;     // VK_KHR_external_memory_fd
+  bool holds_subgroup_width = false;  // VK_EXT_subgroup_size_control
+  size_t import_alignment = 0;        // of the host's memory that shaders may read in place; 0: none is
+  bool unified = false;               // host and device share the memory
+  Refusal refusal;                    // why it does not serve, whatever the options
 };
+
+// Takes the choice of kernels out of the rules' hands: `kernels` is words joined by "+", "direct" (memory is read where
+// it lies), "tiles" (tiles in work-group memory, no matrices), "matrices" (cooperative ones where tensors are float16),
+// "winograd" or "no-winograd", and "large", "medium" or "small" tiles. Throws Error(InvalidArgument) for other words.
+void apply_kernels(const std::string& kernels, GpuTraits& traits);
 
 // libvulkan and the machine's devices, for as long as somebody uses them.
 class Instance {

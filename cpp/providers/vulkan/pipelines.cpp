@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/fork.h"
 #include "providers/vulkan/device.h"
+#include "providers/vulkan/matrices.h"
 
 namespace fastort::vulkan {
 namespace {
@@ -150,6 +151,14 @@ VkPipeline Pipelines::make(const Shader& shader, const std::vector<uint32_t>& co
   info.stage.module = module;
   info.stage.pName = "main";
   info.stage.pSpecializationInfo = &special;
+  // Matrices are spread over a whole subgroup of the width that the recipe counted with.
+  VkPipelineShaderStageRequiredSubgroupSizeCreateInfoEXT width{
+      VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO_EXT};
+  width.requiredSubgroupSize = device_.info().traits.subgroup;
+  if (device_.info().holds_subgroup_width && uses_matrices(shader.code)) {
+    info.stage.flags = VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT_EXT;
+    info.stage.pNext = &width;
+  }
   info.layout = layout_;
   VkPipeline pipeline = VK_NULL_HANDLE;
   device_.check(vk.vkCreateComputePipelines(device_.handle(), cache_, 1, &info, nullptr, &pipeline),

@@ -21,6 +21,9 @@ class VulkanProvider final : public DeviceProvider {
       fail(ErrorCode::Fail, "enable_fp16 is 'arithmetic', and " + device + " has no float16 arithmetic: use 'storage'");
     traits_.arithmetic16 = options_.half == Half::Arithmetic;
     traits_.slow_shared &= !options_.tiles;
+    // A compiler that did not know them left their shaders out.
+    if (!VulkanProvider::has_shader("gemm_matrix.f16")) traits_.matrices.clear();
+    apply_kernels(options_.kernels, traits_);
   }
 
   std::string_view name() const override { return "VulkanExecutionProvider"; }
@@ -60,7 +63,8 @@ std::shared_ptr<const DeviceProvider> make_provider(const std::map<std::string, 
 std::vector<DeviceSummary> list_devices() {
   std::vector<DeviceSummary> devices;
   for (const DeviceInfo& info : Instance::get()->devices())
-    devices.push_back({info.properties.deviceName, info.is_cpu, info.refusal.value_or(""), info.import_alignment != 0});
+    devices.push_back(
+        {info.properties.deviceName, info.is_cpu, info.refusal.value_or(""), info.import_alignment != 0, info.traits});
   return devices;
 }
 

@@ -20,6 +20,7 @@ struct DeviceSummary {
   bool is_cpu = false;
   std::string refusal;
   bool reads_host_memory = false;
+  GpuTraits traits;
 };
 std::vector<DeviceSummary> list_devices();
 
