@@ -119,6 +119,7 @@ struct Draft {
   std::vector<Item> order;
   std::vector<PlannedNode> planned;
   std::unordered_map<int, DynamicNode> dynamic;  // by node
+  std::vector<std::shared_ptr<Buffer>> folded;   // deferred contents that were read, which the next plan reads again
   std::vector<DeviceNode> device_nodes;
   Refusal refused;  // the first node that the device does not take, though no shape depends on it
 

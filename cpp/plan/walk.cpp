@@ -271,7 +271,10 @@ class Walk {
     const ReadScope scope;
     std::vector<Value> inputs(node.inputs.size());
     for (size_t i = 0; i < node.inputs.size(); ++i) {
-      if (node.inputs[i] != kNoValue) inputs[i] = draft_.known(node.inputs[i]).value;
+      if (node.inputs[i] == kNoValue) continue;
+      const Tensor& value = draft_.known(node.inputs[i]).value;
+      if (value.buffer()) keep_contents(*value.buffer());
+      inputs[i] = value;
     }
     const std::vector<Value> results = evaluate_node(op, node, inputs);
     for (size_t i = 0; i < node.outputs.size(); ++i) {
@@ -279,6 +282,12 @@ class Walk {
       Known& entry = draft_.values[at(node.outputs[i])];
       set_value(entry, results[i].tensor());
     }
+  }
+
+  void keep_contents(Buffer& buffer) {
+    std::shared_ptr<Buffer> contents = buffer.hold();
+    if (contents && std::find(draft_.folded.begin(), draft_.folded.end(), contents) == draft_.folded.end())
+      draft_.folded.push_back(std::move(contents));
   }
 
   Draft& draft_;
