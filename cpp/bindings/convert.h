@@ -15,6 +15,7 @@ struct InputSlot {
   std::string name;
   ValueType type;
   DataType element = DataType::Undefined;  // set where the input is a tensor or an optional tensor
+  bool is_scalar = false;
   bool is_optional = false;
   std::string declared;  // "tensor(float)[n,3]", for messages
 };

@@ -248,6 +248,7 @@ InputSlot::InputSlot(const NodeArgInfo& info) : name(info.name), type(info.type)
   if (held.is_tensor()) element = held.element;
   declared = type_string(type);
   if (!info.has_shape) return;
+  is_scalar = held.is_tensor() && info.dims.empty();
   std::string sizes;
   for (const auto& dim : info.dims) {
     if (!sizes.empty()) sizes += ",";
@@ -258,7 +259,9 @@ InputSlot::InputSlot(const NodeArgInfo& info) : name(info.name), type(info.type)
   declared += "[" + sizes + "]";
 }
 
-Value value_from_python(PyObject* object, const InputSlot& slot) {
+namespace {
+
+Value convert_object(PyObject* object, const InputSlot& slot) {
   if (PyArray_Check(object) && slot.element != DataType::Undefined) [[likely]] {
     auto* array = reinterpret_cast<PyArrayObject*>(object);
     if (data_type(PyArray_TYPE(array)) == slot.element) {
@@ -273,6 +276,16 @@ Value value_from_python(PyObject* object, const InputSlot& slot) {
     return *held;
   }
   return convert(object, slot.type, slot);
+}
+
+}  // namespace
+
+Value value_from_python(PyObject* object, const InputSlot& slot) {
+  Value value = convert_object(object, slot);
+  // ONNX Runtime checks no shape against a declared scalar, and programs feed one as an array of one element.
+  if (slot.is_scalar && value.is_tensor() && value.tensor().shape().rank() != 0 && value.tensor().count() == 1)
+    value = value.tensor().reshaped({});
+  return value;
 }
 
 Tensor tensor_from_array(PyArrayObject* array, const std::string& owner) {

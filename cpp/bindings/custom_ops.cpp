@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "bindings/construction.h"
 #include "bindings/convert.h"
 #include "bindings/dtypes.h"
 #include "bindings/errors.h"
@@ -159,8 +160,9 @@ std::vector<CustomOpHandle> load_library(const std::string& path) {
 }  // namespace
 
 void bind_custom_ops(py::module_& module) {
-  py::class_<CustomOpHandle>(module, "CustomOp", "An operator that a program brings along.")
-      .def_property_readonly("domain", [](const CustomOpHandle& self) { return self.op->domain(); })
+  py::class_<CustomOpHandle> type(module, "CustomOp", "An operator that a program brings along.");
+  forbid_construction(type, "use fastort.register_operator");
+  type.def_property_readonly("domain", [](const CustomOpHandle& self) { return self.op->domain(); })
       .def_property_readonly("name", [](const CustomOpHandle& self) { return self.op->name(); });
   module.def("python_op", &python_op, py::arg("domain"), py::arg("name"), py::arg("function"), py::arg("outputs"));
   module.def("load_custom_library", &load_library, py::arg("path"), py::call_guard<py::gil_scoped_release>());

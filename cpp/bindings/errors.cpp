@@ -47,9 +47,6 @@ void set_engine_error(const Error& error) {
     if (candidate.code == error.code()) entry = &candidate;
   std::string text = "[ONNXRuntimeError] : " + std::to_string(static_cast<int>(entry->code)) + " : " + entry->status +
                      " : " + error.what();
-  if (error.code() == ErrorCode::Cancelled)
-    text =
-        std::string("[ONNXRuntimeError] : 1 : FAIL : Exiting due to terminate flag being set to true. ") + error.what();
   PyObject* type = classes[static_cast<size_t>(error.code())];
   // Names in a model need not be valid UTF-8.
   PyObject* message = PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "backslashreplace");

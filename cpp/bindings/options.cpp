@@ -3,6 +3,7 @@
 #include <pybind11/stl.h>
 
 #include "base/error.h"
+#include "bindings/construction.h"
 #include "bindings/convert.h"
 #include "bindings/custom_ops.h"
 #include "bindings/errors.h"
@@ -12,6 +13,8 @@ namespace py = pybind11;
 
 namespace fastort::bindings {
 namespace {
+
+constexpr size_t kMaxConfigKey = 1024;
 
 template <class T>
 void read(const py::object& options, const char* name, T& into) {
@@ -38,6 +41,18 @@ std::map<std::string, std::shared_ptr<Buffer>> read_files(const py::object& opti
         PyBytes_AS_STRING(owner), static_cast<size_t>(PyBytes_GET_SIZE(owner)), [owner] { release_object(owner); });
   }
   return files;
+}
+
+// How copies and other processes make the same options.
+py::tuple reduce_run_options(const py::object& self) {
+  py::dict state;
+  for (const char* name : {"terminate", "timeout_seconds", "log_severity_level", "log_verbosity_level", "logid",
+                           "only_execute_path_to_fetches"})
+    state[name] = self.attr(name);
+  const py::object restore = py::module_::import("fastort._options").attr("restore_run_options");
+  return py::make_tuple(restore,
+                        py::make_tuple(py::type::of(self), state, self.cast<const RunOptions&>().config_entries),
+                        py::getattr(self, "__dict__", py::none()));
 }
 
 std::string run_config_entry(const RunOptions& options, const std::string& key) {
@@ -81,13 +96,15 @@ SessionOptions session_options(const py::object& options) {
 }
 
 void bind_run_options(py::module_& module) {
-  py::class_<Flag>(module, "Flag", "A truth value that the engine sees when another thread changes it.")
-      .def(py::init<>())
+  py::class_<Flag> flag(module, "Flag", "A truth value that the engine sees when another thread changes it.");
+  flag.def(py::init<>())
       .def(
           "set", [](Flag& self, bool value) { self.value->store(value); }, py::arg("value"))
       .def("get", [](const Flag& self) { return self.value->load(); });
-  py::class_<RunOptions>(module, "RunOptions",
-                         R"(Options of one call of ``InferenceSession.run``.
+  construct_at_once(flag);
+  forbid_pickling(flag);
+  py::class_<RunOptions> type(module, "RunOptions",
+                              R"(Options of one call of ``InferenceSession.run``.
 
 Attributes:
     terminate: Set it to ``True``, from any thread, to stop the runs that were given these options; they raise ``Fail``.
@@ -96,8 +113,8 @@ Attributes:
     log_severity_level: 0 (verbose) to 4 (fatal); -1 for the session's.
     log_verbosity_level: Only used with ``log_severity_level`` 0.
     logid: A name that stands in front of what is logged.
-    only_execute_path_to_fetches: Leave out what the asked outputs do not need.)")
-      .def(py::init([] {
+    only_execute_path_to_fetches: Leave out what the asked outputs do not need.)");
+  type.def(py::init([] {
         auto options = std::make_unique<RunOptions>();
         options->log_severity_level = -1;
         return options;
@@ -118,12 +135,17 @@ Attributes:
       .def(
           "add_run_config_entry",
           [](RunOptions& self, std::string key, std::string value) {
+            if (key.empty() || key.size() > kMaxConfigKey)
+              raise(PyExc_RuntimeError,
+                    "Config key is empty or longer than maximum length " + std::to_string(kMaxConfigKey));
             self.config_entries.insert_or_assign(std::move(key), std::move(value));
           },
           py::arg("key"), py::arg("value"), "Sets a configuration entry; keys that the engine does not know are kept.")
       .def("get_run_config_entry", &run_config_entry, py::arg("key"),
            "Returns a configuration entry; raises RuntimeError where there is none.")
-      .attr("__module__") = "fastort";
+      .def("__reduce__", &reduce_run_options);
+  type.attr("__module__") = "fastort";
+  construct_at_once(type);
 }
 
 }  // namespace fastort::bindings

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "bindings/construction.h"
 #include "bindings/convert.h"
 #include "bindings/dlpack.h"
 #include "bindings/dtypes.h"
@@ -27,42 +28,56 @@ const Tensor& tensor_of(const OrtValue& self) {
 
 PyArrayObject* array_of(const py::object& object) {
   if (!PyArray_Check(object.ptr()))
-    raise(PyExc_TypeError, "a NumPy array is needed, not " + py::repr(py::type::of(object)).cast<std::string>());
+    raise(PyExc_RuntimeError, "Unable to create OrtValue from the given python object: a NumPy array is needed, not " +
+                                  py::repr(py::type::of(object)).cast<std::string>());
   return reinterpret_cast<PyArrayObject*>(object.ptr());
+}
+
+// ONNX Runtime raises RuntimeError for a type that no tensor has.
+DataType element_type_of(const py::object& dtype) {
+  try {
+    return data_type_from_python(dtype);
+  } catch (py::error_already_set& error) {
+    if (!error.matches(PyExc_TypeError)) throw;
+    const std::string reason = py::str(error.value()).cast<std::string>();
+    raise(PyExc_RuntimeError,
+          (PyLong_Check(dtype.ptr()) ? "Not a valid ONNX Tensor data type: " : "Not a valid numpy type: ") +
+              py::repr(dtype).cast<std::string>() + " (" + reason + ")");
+  }
 }
 
 Shape checked_shape(const std::vector<int64_t>& sizes, DataType type) {
   Shape shape;
   for (const int64_t size : sizes) {
-    if (size < 0) raise(PyExc_ValueError, "a dimension is negative: " + std::to_string(size));
+    if (size < 0) raise(PyExc_RuntimeError, "a dimension is negative: " + std::to_string(size));
     shape.push_back(size);
   }
   const auto count = checked_count(shape);
   if (!count || *count > static_cast<int64_t>(PY_SSIZE_T_MAX / element_size(type)))
-    raise(PyExc_ValueError, "the shape " + to_string(shape) + " is too large");
+    raise(PyExc_RuntimeError, "the shape " + to_string(shape) + " is too large");
   return shape;
 }
 
 OrtValue from_numpy(const py::object& array, std::optional<int> onnx_type) {
   Tensor tensor = tensor_from_array(array_of(array), "The array");
   if (!onnx_type) return {tensor};
-  const DataType type = data_type_from_python(py::int_(*onnx_type));
+  const DataType type = element_type_of(py::int_(*onnx_type));
   if (element_size(type) != element_size(tensor.type()) || type == DataType::String)
-    raise(PyExc_ValueError,
+    raise(PyExc_RuntimeError,
           "items of " + describe(tensor) + " cannot be read as " + std::string(name(type)) + ": their sizes differ");
   const Shape shape = tensor.shape();
   return {Tensor(type, shape, tensor.buffer())};
 }
 
 OrtValue from_shape(const std::vector<int64_t>& sizes, const py::object& dtype) {
-  const DataType type = data_type_from_python(dtype);
+  const DataType type = element_type_of(dtype);
   Tensor tensor(type, checked_shape(sizes, type));
   if (type != DataType::String && tensor.bytes() != 0) std::memset(tensor.raw(), 0, tensor.bytes());
   return {std::move(tensor)};
 }
 
 OrtValue from_pointer(uintptr_t address, const std::vector<int64_t>& sizes, const py::object& dtype) {
-  const DataType type = data_type_from_python(dtype);
+  const DataType type = element_type_of(dtype);
   if (type == DataType::String) raise(PyExc_ValueError, "strings have no address to bind");
   Shape shape = checked_shape(sizes, type);
   const size_t bytes = static_cast<size_t>(shape.count()) * element_size(type);
@@ -82,7 +97,7 @@ OrtValue from_numpy_on_device(const py::object& array, int id) {
 }
 
 OrtValue from_shape_on_device(const std::vector<int64_t>& sizes, const py::object& dtype, int id) {
-  const DataType type = data_type_from_python(dtype);
+  const DataType type = element_type_of(dtype);
   if (type == DataType::String) raise(PyExc_RuntimeError, "strings cannot lie on a device: keep them on the CPU");
   Shape shape = checked_shape(sizes, type);
   const size_t bytes = static_cast<size_t>(shape.count()) * element_size(type);
@@ -94,7 +109,7 @@ OrtValue from_shape_on_device(const std::vector<int64_t>& sizes, const py::objec
 }
 
 OrtValue shared_on_device(const std::vector<int64_t>& sizes, const py::object& dtype, int id, int fd) {
-  const DataType type = data_type_from_python(dtype);
+  const DataType type = element_type_of(dtype);
   if (type == DataType::String) raise(PyExc_RuntimeError, "strings cannot lie on a device: keep them on the CPU");
   Shape shape = checked_shape(sizes, type);
   const size_t bytes = static_cast<size_t>(shape.count()) * element_size(type);
@@ -102,7 +117,7 @@ OrtValue shared_on_device(const std::vector<int64_t>& sizes, const py::object& d
 }
 
 OrtValue from_device_pointer(uintptr_t address, const std::vector<int64_t>& sizes, const py::object& dtype, int id) {
-  const DataType type = data_type_from_python(dtype);
+  const DataType type = element_type_of(dtype);
   if (type == DataType::String) raise(PyExc_ValueError, "strings have no address to bind");
   Shape shape = checked_shape(sizes, type);
   const size_t bytes = static_cast<size_t>(shape.count()) * element_size(type);
@@ -148,7 +163,11 @@ void update(const OrtValue& self, const py::object& from) {
   const bool is_value = py::isinstance<OrtValue>(from);
   const Tensor source =
       is_value ? tensor_of(from.cast<const OrtValue&>()) : tensor_from_array(array_of(from), "The array");
-  if (source.type() != target.type() || source.count() != target.count())
+  if (source.type() != target.type())
+    raise(PyExc_RuntimeError, "The type of the numpy array does not match the type of the OrtValue. The array is " +
+                                  describe(source) + ", the OrtValue " + describe(target) +
+                                  "; convert it with .astype");
+  if (source.count() != target.count())
     raise(PyExc_RuntimeError, "The input size of numpy array does not match the size of the OrtValue. The array is " +
                                   describe(source) + ", the OrtValue " + describe(target));
   DeviceBuffer *to_device = device_buffer(target), *from_device = device_buffer(source);
@@ -200,8 +219,9 @@ const Value* held_value(PyObject* object) {
 }
 
 void bind_ort_value(py::module_& module) {
-  py::class_<OrtValue>(module, "OrtValue", "The engine's value behind `fastort.OrtValue`.")
-      .def_static("from_numpy", &from_numpy, py::arg("array"), py::arg("onnx_type") = py::none())
+  py::class_<OrtValue> type(module, "OrtValue", "The engine's value behind `fastort.OrtValue`.");
+  forbid_construction(type, "use OrtValue.from_numpy or fastort.OrtValue.ortvalue_from_numpy");
+  type.def_static("from_numpy", &from_numpy, py::arg("array"), py::arg("onnx_type") = py::none())
       .def_static("from_shape", &from_shape, py::arg("shape"), py::arg("dtype"))
       .def_static("from_pointer", &from_pointer, py::arg("address"), py::arg("shape"), py::arg("dtype"))
       .def_static("from_sparse", &from_sparse, py::arg("shape"), py::arg("values"), py::arg("indices"))

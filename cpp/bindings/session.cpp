@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <sstream>
 #include <utility>
 
 #include "base/error.h"
@@ -71,6 +72,14 @@ class References {
   InlineVector<PyObject*, 16> objects_;
 };
 
+[[noreturn]] void fail_stopped(const Error& error, const RunOptions* options) {
+  if (!options || options->timeout_seconds == 0 || options->terminate.load())
+    fail(ErrorCode::Cancelled, std::string("Exiting due to terminate flag being set to true. ") + error.what());
+  std::ostringstream text;
+  text << "the run took longer than its RunOptions.timeout_seconds, " << options->timeout_seconds << " s";
+  fail(ErrorCode::Cancelled, text.str());
+}
+
 // Puts a result into the memory that the caller bound, unless the engine has written it there.
 void write_bound(const Value& result, const Tensor& target, const NodeArgInfo& info) {
   if (!result.is_tensor()) invalid_argument("output '" + info.name + "' is no tensor and cannot be bound to memory");
@@ -120,6 +129,7 @@ struct PySession::Call {
     try {
       session->run(inputs, feeds, outputs, results, run_options);
     } catch (const Error& error) {
+      if (error.code() == ErrorCode::Cancelled) fail_stopped(error, run_options);
       // The model was found valid when the session was made: it is the fed sizes that an operator cannot take.
       if (error.code() != ErrorCode::InvalidGraph) throw;
       fail(ErrorCode::Fail, std::string("Non-zero status code returned while running ") + error.what());

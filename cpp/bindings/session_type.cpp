@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "bindings/construction.h"
 #include "bindings/errors.h"
 #include "bindings/options.h"
 #include "bindings/session.h"
@@ -187,6 +188,7 @@ PyMethodDef fast_run_method = {"run", reinterpret_cast<PyCFunction>(reinterpret_
 
 void bind_session(py::module_& module) {
   py::class_<PySession> type(module, "Session", "The engine's session behind `fastort.InferenceSession`.");
+  forbid_construction(type, "use fastort.InferenceSession");
   type.def_static("from_file", &from_file, py::arg("path"), py::arg("options"))
       .def_static("from_bytes", &from_bytes, py::arg("model"), py::arg("options"))
       .def("run_values", &PySession::run_values, py::arg("output_names"), py::arg("input_feed"), py::arg("bound"),

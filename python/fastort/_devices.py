@@ -197,12 +197,11 @@ class OrtMemoryInfo:
             mem_type: What the memory is used for.
 
         Raises:
-            InvalidArgument: If the name is not ``"Cpu"``.
+            RuntimeError: If the name is not ``"Cpu"``.
         """
         if name.lower() != "cpu":
-            raise _engine.InvalidArgument(
-                "[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : Specified device is not supported. "
-                f"The name is {name!r}, and fastort serves 'Cpu'."
+            raise RuntimeError(
+                f"Specified device is not supported. Try OrtMemoryInfo.create_v2. The name is {name!r}, not 'Cpu'."
             )
         self.name = name
         self.allocator_type = OrtAllocatorType(allocator_type)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -75,10 +76,11 @@ class IOBinding:
 
         Raises:
             RuntimeError: If the session has no such input.
+            TypeError: If the value is something else, as an array.
         """
         if name not in self._input_names:
             raise RuntimeError(f"Failed to find NodeArg with name: {name} in the def list: {self._input_names}")
-        self._inputs[name] = ortvalue
+        self._inputs[name] = _checked_value(ortvalue, "bind_cpu_input binds arrays")
 
     def bind_output(
         self,
@@ -93,7 +95,8 @@ class IOBinding:
 
         Args:
             name: The output's name.
-            device_type: ``"cpu"`` or ``"vulkan"``.
+            device_type: ``"cpu"`` or ``"vulkan"``. Without a ``buffer_ptr``, another device that ONNX Runtime knows, as
+                ``"cuda"``, is taken for the CPU with a warning, as its execution provider is.
             device_id: The number of the Vulkan device.
             element_type: A dtype or a number of ``onnx.TensorProto``; with ``buffer_ptr`` only.
             shape: The tensor's sizes; with ``buffer_ptr`` only.
@@ -103,8 +106,10 @@ class IOBinding:
             RuntimeError: If the session has no such output, or the device is not available.
             ValueError: If there is a ``buffer_ptr`` without a type or a shape.
         """
-        kind = checked_device(device_type)
         self._check_output(name)
+        if buffer_ptr is None:
+            device_type = _served_device(device_type)
+        kind = checked_device(device_type)
         if buffer_ptr is not None and (element_type is None or shape is None):
             raise ValueError("`element_type` and `shape` are to be provided if pre-allocated memory is provided")
         self._made_on_device.discard(name)
@@ -125,10 +130,12 @@ class IOBinding:
 
         Raises:
             RuntimeError: If the session has no such output.
+            TypeError: If the value is something else, as an array.
         """
         self._check_output(name)
+        value = _checked_value(ortvalue, "OrtValue.ortvalue_from_numpy makes one of an array, whose memory it shares")
         self._made_on_device.discard(name)
-        self._outputs[name] = ortvalue
+        self._outputs[name] = value
 
     def _check_output(self, name: str) -> None:
         if name not in self._output_names and not self._session.has_value(name):
@@ -165,6 +172,8 @@ class IOBinding:
     def _run(self, session: _engine.Session, run_options: _engine.RunOptions | None) -> None:
         if session is not self._session:
             raise ValueError("IOBinding must be used with the session that created it.")
+        if not self._outputs:
+            raise ValueError("At least one output should be requested. Call bind_output or bind_ortvalue_output first.")
         bound = list(self._outputs.values())
         results = session.run_values(list(self._outputs), self._inputs, bound, run_options)
         kept = [None if name in self._made_on_device else value for name, value in self._outputs.items()]
@@ -202,6 +211,24 @@ class SessionIOBinding(IOBinding):
             TypeError: If the arguments are others.
         """
         super().bind_output(name, _device_name(what[0]), _device_id(what[0]), *what[1:])
+
+
+def _served_device(name: str) -> str:
+    try:
+        checked_device(name)
+    except RuntimeError:
+        OrtDevice.make(name.lower(), 0)  # refuses a name that nobody knows
+        warnings.warn(f"There is no device '{name}' here: the output is kept on the CPU.", UserWarning, stacklevel=3)
+        return "cpu"
+    return name
+
+
+def _checked_value(value: Any, remedy: str) -> OrtValue:
+    if isinstance(value, _engine.OrtValue):
+        return OrtValue(value)
+    if not isinstance(value, OrtValue):
+        raise TypeError(f"an OrtValue is bound here, not {type(value).__name__}; {remedy}")
+    return value
 
 
 def _device_name(device: Any) -> str:

@@ -171,7 +171,7 @@ class SessionOptions:
 
         Args:
             name: The option's name.
-            value: Its value, of the type of its default.
+            value: Its value, of the type of its default; numbers serve as truth values.
 
         Raises:
             AttributeError: If there is no such option.
@@ -180,6 +180,8 @@ class SessionOptions:
         expected = type(_DEFAULTS.get(name))
         if expected is int:
             value = _checked_int(name, value)
+        elif expected is bool and hasattr(type(value), "__bool__"):
+            value = bool(value)  # a number, a NumPy boolean or None, as ONNX Runtime takes them
         elif name in _DEFAULTS and not isinstance(value, expected):
             raise TypeError(f"SessionOptions.{name} takes a {expected.__name__}, not {value!r}")
         object.__setattr__(self, name, value)
@@ -240,8 +242,12 @@ class SessionOptions:
         Args:
             dim_name: The symbol, as ``"batch"``.
             dim_value: Its size.
+
+        Raises:
+            TypeError: If the name is no string or the size no integer.
+            ValueError: If the size is negative.
         """
-        self._free_dimensions_by_name[_checked_str("dim_name", dim_name)] = _checked_int("dim_value", dim_value)
+        self._free_dimensions_by_name[_checked_str("dim_name", dim_name)] = _checked_size(dim_value)
 
     def add_free_dimension_override_by_denotation(self, dim_denotation: str, dim_value: int) -> None:
         """Fixes the size of the dimensions with a denotation.
@@ -249,9 +255,13 @@ class SessionOptions:
         Args:
             dim_denotation: The denotation, as ``"DATA_BATCH"``.
             dim_value: The size.
+
+        Raises:
+            TypeError: If the denotation is no string or the size no integer.
+            ValueError: If the size is negative.
         """
         name = _checked_str("dim_denotation", dim_denotation)
-        self._free_dimensions_by_denotation[name] = _checked_int("dim_value", dim_value)
+        self._free_dimensions_by_denotation[name] = _checked_size(dim_value)
 
     def add_initializer(self, name: str, value: OrtValue) -> None:
         """Replaces an initializer of the model. The memory is shared with the session and must not change.
@@ -431,6 +441,10 @@ class SessionOptions:
         copy._load_cancelled = self._load_cancelled
         return copy
 
+    def __copy__(self) -> SessionOptions:
+        """Returns options of their own with the same values, as a session keeps them."""
+        return self._copy()
+
     def __getstate__(self) -> dict[str, Any]:
         """Returns all options, for another process."""
         return {name: getattr(self, name) for name in _STATE}
@@ -446,14 +460,45 @@ class SessionOptions:
             setattr(self, name, value)
 
 
+def restore_run_options(
+    kind: type[_engine.RunOptions], state: Mapping[str, Any], entries: Mapping[str, str]
+) -> _engine.RunOptions:
+    """Makes the run options that were copied or pickled.
+
+    Args:
+        kind: Their class.
+        state: Their attributes.
+        entries: Their configuration entries.
+    """
+    options = kind()
+    for name, value in state.items():
+        setattr(options, name, value)
+    for key, entry in entries.items():
+        options.add_run_config_entry(key, entry)
+    return options
+
+
 _STATE = tuple(name for name in SessionOptions.__slots__ if name not in ("__weakref__", "_load_cancelled"))
 
 
 def _checked_int(name: str, value: Any) -> int:
     try:
-        return operator.index(value)
+        number = operator.index(value)
     except TypeError:
         raise TypeError(f"{name} takes an int, not {value!r}") from None
+    if not -(2**31) <= number < 2**31:
+        raise TypeError(f"{name} takes an int of 32 bits, not {value!r}")
+    return number
+
+
+def _checked_size(value: Any) -> int:
+    try:
+        size = operator.index(value)
+    except TypeError:
+        raise TypeError(f"dim_value takes an int, not {value!r}") from None
+    if not 0 <= size < 2**63:
+        raise ValueError(f"dim_value is the size of a dimension, at least 0, not {size}")
+    return size
 
 
 def _checked_str(name: str, value: object) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def read_options(options: SessionOptions, path: str | os.PathLike[str]) -> None:
     """Sets the options of a file; see ``SessionOptions.from_file``."""
-    with open(path, encoding="utf-8") as file:
+    with open(os.fspath(path), encoding="utf-8") as file:
         try:
             stored = json.load(file)
         except ValueError as error:
@@ -72,6 +72,6 @@ def options_as_dict(options: SessionOptions) -> dict[str, Any]:
 
 def write_options(options: SessionOptions, path: str | os.PathLike[str], **notes: Any) -> None:
     """Writes options to a file; see ``SessionOptions.save``. ``notes`` say where they come from."""
-    with open(path, "w", encoding="utf-8") as file:
+    with open(os.fspath(path), "w", encoding="utf-8") as file:
         json.dump(options_as_dict(options) | notes, file, indent=1)
         file.write("\n")

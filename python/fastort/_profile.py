@@ -170,7 +170,7 @@ class Profile:
         Args:
             path: The file.
         """
-        with open(path, "w", encoding="utf-8") as file:
+        with open(os.fspath(path), "w", encoding="utf-8") as file:
             file.write("[\n" + ",\n".join(json.dumps(event) for event in self.chrome_trace()) + "\n]\n")
 
 

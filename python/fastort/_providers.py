@@ -14,6 +14,14 @@ VULKAN = "VulkanExecutionProvider"
 
 ProviderOptions = dict[str, dict[str, str]]
 
+# fmt: off
+# ONNX Runtime's other providers, for which a session falls back.
+_ELSEWHERE = (
+    "ACL", "Azure", "CANN", "CUDA", "CoreML", "Dml", "Dnnl", "Js", "MIGraphX", "Nnapi", "NvTensorRTRTX", "OpenVINO",
+    "QNN", "ROCM", "Rknpu", "Tensorrt", "VSINPU", "VitisAI", "WebGpu", "WebNN", "Xnnpack",
+)
+# fmt: on
+
 
 def get_available_providers() -> list[str]:
     """Returns the providers that can run a model on this machine, the preferred one first.
@@ -75,6 +83,8 @@ def choose_providers(
             if options:
                 raise ValueError(f"The options of '{name}' are given twice: in 'providers' and in 'provider_options'.")
             options = provider_options[index]
+        if not isinstance(options, Mapping):
+            raise ValueError(f"'provider_options' values must be dicts, not {options!r}.")
         options = {str(key): str(value) for key, value in options.items()}
         refusal = _refusal(name, options)
         if refusal is not None:
@@ -91,6 +101,23 @@ def choose_providers(
             chosen[name] = options
     chosen.setdefault(CPU, {})
     return chosen
+
+
+def check_known(providers: str | Sequence[object] | None) -> None:
+    """Refuses names of providers that neither fastort nor ONNX Runtime has.
+
+    Args:
+        providers: As for ``choose_providers``, which refuses what is no name.
+
+    Raises:
+        RuntimeError: If there is such a name.
+    """
+    entries: Sequence[object] = [providers] if isinstance(providers, str) else list(providers or [])
+    for entry in entries:
+        name = entry[0] if isinstance(entry, tuple) and entry else entry
+        known = not isinstance(name, str) or name in get_all_providers()
+        if not known and str(name).removesuffix("ExecutionProvider") not in _ELSEWHERE:
+            raise RuntimeError(f"Unknown Provider Type: {name}; fastort has {', '.join(get_all_providers())}")
 
 
 def _refusal(name: str, options: dict[str, str]) -> str | None:

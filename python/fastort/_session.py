@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self
@@ -13,7 +14,7 @@ from ._io_binding import IOBinding
 from ._model_info import ModelMetadata, NodeArg, OrtEpAssignedNode, OrtEpAssignedSubgraph
 from ._options import SessionOptions
 from ._ort_value import OrtValue
-from ._providers import CPU, choose_providers
+from ._providers import CPU, check_known, choose_providers
 from ._system import get_session_threads
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ class InferenceSession:
         try:
             iobinding._run(self._sess, run_options)
         except (_engine.InvalidArgument, ValueError) as error:
-            raise RuntimeError(f"Error in execution: {error}") from error
+            raise RuntimeError(f"Error in execution: {_without_status(error)}") from error
 
     def run_with_ortvaluevector(
         self,
@@ -199,15 +200,19 @@ class InferenceSession:
             output_names: As for ``run``.
             input_feed: As for ``run``; must not change before the callback is called.
             callback: Called from the other thread with the results, ``user_data`` and an error text, which is empty
-                where the run succeeded; the results are empty where it failed.
+                where the run succeeded; the results are empty where it failed. What it raises itself goes to
+                ``threading.excepthook``.
             user_data: Anything.
             run_options: As for ``run``.
 
         Raises:
             ValueError: If an input is missing.
+            TypeError: If the callback cannot be called.
         """
         import threading
 
+        if not callable(callback):
+            raise TypeError(f"run_async(): callback is called with results, user_data and error, not {callback!r}")
         missing = [name for name, kind, _ in self._sess.inputs() if name not in input_feed and "optional" not in kind]
         if missing:
             raise ValueError(f"Required inputs ({missing}) are missing from input feed ({list(input_feed)}).")
@@ -218,7 +223,7 @@ class InferenceSession:
             try:
                 results = self.run(output_names, input_feed, run_options)
             except Exception as raised:
-                error = str(raised) or type(raised).__name__
+                error = _without_status(raised) or type(raised).__name__
             callback(results, user_data, error)
 
         threading.Thread(target=work, name="fastort.run_async", daemon=True).start()
@@ -286,14 +291,14 @@ class InferenceSession:
             provider_options: As in the constructor.
 
         Raises:
+            RuntimeError: If neither fastort nor ONNX Runtime knows a provider of that name, or the session is closed.
             ValueError: If the providers do not make sense.
         """
+        check_known(providers)
         chosen = choose_providers(providers, provider_options, self._sess_options.strict_placement)
         if chosen == self._provider_options:
             return
-        source = self._model_path if self._model_path is not None else self._model_bytes
-        assert source is not None
-        self._open(source, self._sess_options, chosen)
+        self._open(self._source(), self._sess_options, chosen)
 
     def enable_fallback(self) -> None:
         """Does nothing: what a provider cannot run always runs on the CPU."""
@@ -343,16 +348,19 @@ class InferenceSession:
         return OrtValue.ortvalue_from_shape_and_type(shape, element_type, device_type, device_id, vendor_id)
 
     def set_ep_dynamic_options(self, options: Mapping[str, str]) -> None:
-        """Changes options of the execution providers: they have none that can change.
+        """Changes options of the execution providers.
 
         Args:
-            options: Options by name.
+            options: Options by name. ``ep.dynamic.workload_type`` of ``"Default"`` or ``"Efficient"`` is a hint, on
+                which nothing depends.
 
         Raises:
-            NotImplemented: If there is any.
+            NotImplemented: If there is any other.
         """
-        for name in options:
-            text = f"{CPU} has no option '{name}' that a session can change"
+        for name, value in options.items():
+            if name == "ep.dynamic.workload_type" and value in ("Default", "Efficient"):
+                continue
+            text = f"{CPU} has no option '{name}' with the value '{value}' that a session can change"
             raise _engine.NotImplemented(f"[ONNXRuntimeError] : 9 : NOT_IMPLEMENTED : {text}")
 
     def get_tuning_results(self) -> list[dict[str, Any]]:
@@ -474,7 +482,7 @@ class InferenceSession:
     def close(self) -> None:
         """Frees the model; runs in flight end first. A closed session raises RuntimeError when it is used."""
         self._sess.close()
-        self._model_bytes = None
+        self._model_path = self._model_bytes = None
 
     def __enter__(self) -> Self:
         """Returns the session itself."""
@@ -503,10 +511,18 @@ class InferenceSession:
             state: What ``__getstate__`` returned.
         """
         self.__dict__.update(state)
+        self._open(self._source(), self._sess_options, self._provider_options)
+
+    def _source(self) -> str | bytes:
         source = self._model_path if self._model_path is not None else self._model_bytes
         if source is None:
             raise RuntimeError("the session is closed")
-        self._open(source, self._sess_options, self._provider_options)
+        return source
+
+
+def _without_status(error: Exception) -> str:
+    # ONNX Runtime's callbacks and bindings tell what went wrong without the status in front.
+    return re.sub(r"^\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ", "", str(error))
 
 
 def _model_source(model: object) -> str | bytes:

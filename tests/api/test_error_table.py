@@ -178,6 +178,30 @@ CASES: dict[str, tuple[Callable[..., Any], type[Exception], str, list[str]]] = {
         "Config key is empty or longer than maximum length 1024",
         [],
     ),
+    "an entry of a run without a name": (
+        lambda: fastort.RunOptions().add_run_config_entry("", "1"),
+        RuntimeError,
+        "Config key is empty or longer than maximum length 1024",
+        [],
+    ),
+    "a dimension of a negative size": (
+        lambda: options().add_free_dimension_override_by_name("n", -1),
+        ValueError,
+        "dim_value is the size of a dimension",
+        ["-1"],
+    ),
+    "provider options that are no dict": (
+        lambda: session(providers=["CPUExecutionProvider"], provider_options=[3]),
+        ValueError,
+        "'provider_options' values must be dicts",
+        ["3"],
+    ),
+    "a provider that nobody knows": (
+        lambda: session().set_providers(["FooExecutionProvider"]),
+        RuntimeError,
+        "Unknown Provider Type: FooExecutionProvider",
+        ["CPUExecutionProvider"],
+    ),
     "no such entry of a run": (
         lambda: fastort.RunOptions().get_run_config_entry("a.b"),
         RuntimeError,
@@ -276,6 +300,74 @@ CASES: dict[str, tuple[Callable[..., Any], type[Exception], str, list[str]]] = {
         RuntimeError,
         "Error in execution: ",
         ["Got invalid dimensions for output: y", "[5,5]", "[2,3]"],
+    ),
+    "no output is bound": (
+        lambda: bound(lambda b: b.bind_cpu_input("x", X)),
+        RuntimeError,
+        "Error in execution: At least one output should be requested.",
+        ["bind_output"],
+    ),
+    "a list is bound": (
+        lambda: bound(lambda b: b.bind_cpu_input("x", [1.0])),  # type: ignore[arg-type]
+        RuntimeError,
+        "Unable to create OrtValue from the given python object",
+        ["list"],
+    ),
+    "an array is bound as a value": (
+        lambda: bound(lambda b: b.bind_ortvalue_output("y", X)),  # type: ignore[arg-type]
+        TypeError,
+        "an OrtValue is bound here, not ndarray",
+        ["ortvalue_from_numpy"],
+    ),
+    "an output on a device that nobody knows": (
+        lambda: bound(lambda b: b.bind_output("y", "foo")),
+        Exception,
+        "Unsupported device type: foo",
+        [],
+    ),
+    "a value of a list": (
+        lambda: fastort.OrtValue.ortvalue_from_numpy([1.0]),  # type: ignore[arg-type]
+        RuntimeError,
+        "Unable to create OrtValue from the given python object",
+        ["list"],
+    ),
+    "a value of a negative size": (
+        lambda: fastort.OrtValue.ortvalue_from_shape_and_type([-2], F),
+        RuntimeError,
+        "a dimension is negative",
+        ["-2"],
+    ),
+    "a value of a type that there is not": (
+        lambda: fastort.OrtValue.ortvalue_from_shape_and_type([2], "foo"),
+        RuntimeError,
+        "Not a valid numpy type",
+        ["foo"],
+    ),
+    "a value of a number that is no type": (
+        lambda: fastort.OrtValue.ortvalue_from_numpy_with_onnx_type(X, 99),
+        RuntimeError,
+        "Not a valid ONNX Tensor data type: 99",
+        [],
+    ),
+    "a value is written from another type": (
+        lambda: fastort.OrtValue.ortvalue_from_numpy(X).update_inplace(X.astype(np.float64)),
+        RuntimeError,
+        "The type of the numpy array does not match the type of the OrtValue",
+        ["double[2,3]", "float[2,3]", ".astype"],
+    ),
+    "memory of another name": (
+        lambda: fastort.OrtMemoryInfo(
+            "Foo", fastort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, fastort.OrtMemType.DEFAULT
+        ),
+        RuntimeError,
+        "Specified device is not supported. Try ",
+        ["Foo"],
+    ),
+    "a background run without a callback": (
+        lambda: session().run_async(None, {"x": X}, 3, None),  # type: ignore[arg-type]
+        TypeError,
+        "run_async()",
+        ["3"],
     ),
     "another session's binding": (
         bind_elsewhere,

@@ -79,7 +79,7 @@ REFUSED: list[tuple[str, Any, type[Exception]]] = [
     ("intra_op_num_threads", "a", TypeError),
     ("intra_op_num_threads", 1.5, TypeError),
     ("graph_optimization_level", 99, TypeError),
-    ("enable_mem_pattern", 1, TypeError),
+    ("enable_mem_pattern", "yes", TypeError),
     ("logid", 1, TypeError),
     ("no_such_option", 1, AttributeError),
 ]
@@ -180,7 +180,7 @@ def test_time_outs() -> None:
     options = fastort.RunOptions()
     options.timeout_seconds = 0.05
     began = time.monotonic()
-    with pytest.raises(Fail, match="time-out"):
+    with pytest.raises(Fail, match="took longer"):
         session.run(None, {"x": X[0], "count": np.array(2**40)}, options)
     assert time.monotonic() - began < 30
     with pytest.raises(ValueError, match="timeout_seconds"):
