@@ -13,9 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Iterable
@@ -28,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from bench import ncnn_models, roofline, workloads
 from bench.worker import package_of
 from fastort.analysis import count_flops
+from fastort.cli.engine_process import EngineProcess, made_interpreter, named_interpreter
 from tests.models import export, zoo
 
 ENGINES = ("fastort", "onnxruntime", "openvino", "ncnn", "torch", "torchscript", "torchcompile", "lleaves")
@@ -38,14 +37,8 @@ OURS = "fastort"
 def python_of(engine: str, named: dict[str, str]) -> str | None:
     """Returns the interpreter that has an engine, or ``None`` where none is known."""
     package = package_of(engine)
-    found = named.get(package) or os.environ.get(f"FASTORT_PEER_{package.upper()}")
-    if found:
-        return found
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    made = cache / "fastort" / "peers" / package / "bin" / "python"
-    if made.exists():
-        return str(made)
-    return sys.executable if package in (OURS, "torch") else None
+    found = named.get(package) or named_interpreter(package) or made_interpreter(package)
+    return found or (sys.executable if package in (OURS, "torch") else None)
 
 
 @dataclass
@@ -110,53 +103,36 @@ def target_of(name: str, variant: export.Variant, batch: int) -> Target:
 
 
 class Worker:
-    """A process that runs one model on one engine."""
+    """A model on one engine, in a process of its own; a failure is noted in the result and ends its part."""
 
     def __init__(self, python: str, engine: str, target: Target, threads: int) -> None:
         self.result = Result(engine)
-        environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-        script = Path(__file__).with_name("worker.py")
+        self.process: EngineProcess | None = None
         model = target.model
-        if package_of(engine) == "ncnn":
-            try:
+        try:
+            if package_of(engine) == "ncnn":
                 model = ncnn_models.ensure(python, target.name, target.model.parent, target.sample)
-            except ncnn_models.NotConvertedError as reason:
-                self.result.error = str(reason)
-                return
-        self.process = subprocess.Popen(
-            [
-                *(python, str(script), engine, target.name, str(model), str(target.sample)),
-                *("--threads", str(threads), "--settings", json.dumps(target.settings)),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment,
-        )
-        self.result.start = self.answer() or {}
+            script = Path(__file__).with_name("worker.py")
+            arguments = [str(script), engine, target.name, str(model), str(target.sample)]
+            arguments += ["--threads", str(threads), "--settings", json.dumps(target.settings)]
+            self.process = EngineProcess(engine, python, arguments, {"OMP_NUM_THREADS": str(threads)})
+            self.result.start = self.process.start
+        except (ncnn_models.NotConvertedError, RuntimeError) as error:
+            self.note(error)
 
-    def answer(self) -> dict[str, Any] | None:
-        """Reads one answer; ``None``, with the error noted, where the process has ended."""
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if line:
-            return json.loads(line)
-        _, errors = self.process.communicate()
-        self.result.error = (errors.strip().splitlines() or [f"exit code {self.process.returncode}"])[-1]
-        return None
+    def note(self, error: Exception) -> None:
+        """Notes why the engine takes no further part."""
+        self.result.error = str(error).removeprefix(f"{self.result.engine}: ")
 
     def ask(self, line: str) -> dict[str, Any] | None:
-        """Sends a line and reads the answer."""
-        if self.result.error:
+        """Sends a line and reads the answer; ``None`` where the engine has failed."""
+        if self.process is None or self.result.error:
             return None
-        assert self.process.stdin is not None
         try:
-            self.process.stdin.write(line + "\n")
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            pass  # the process has ended; reading tells why
-        return self.answer()
+            return self.process.ask(line)
+        except RuntimeError as error:
+            self.note(error)
+            return None
 
     def run(self, count: int) -> list[float]:
         """Runs ``count`` times and returns the seconds of each, none where the engine failed."""
@@ -168,7 +144,8 @@ class Worker:
         reply = self.ask("quit")
         if reply:
             self.result.peak_mb = reply["peak_mb"]
-            self.process.communicate()
+        if self.process is not None:
+            self.process.close()
         return self.result
 
 

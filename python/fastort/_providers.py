@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -32,9 +33,14 @@ def get_available_providers() -> list[str]:
     return [VULKAN, CPU] if not _vulkan_refusal(()) else [CPU]
 
 
-@functools.cache
 def _vulkan_refusal(options: tuple[tuple[str, str], ...]) -> str:
     """Returns why no Vulkan device serves with these options; nothing where one does."""
+    return _refusal_where(options, os.environ.get("FASTORT_VULKAN_DEVICE", ""))
+
+
+@functools.cache
+def _refusal_where(options: tuple[tuple[str, str], ...], device: str) -> str:
+    """Returns the refusal while the environment variable has this value, which the engine reads by itself."""
     return _engine.vulkan_refusal(dict(options))
 
 

@@ -15,6 +15,8 @@ from typing import Any, Self
 
 import numpy as np
 
+from .engine_process import EngineProcess, environment_of, made_interpreter, named_interpreter
+
 ENGINES = ("onnxruntime", "openvino")
 _WORKER = Path(__file__).parent / "worker" / "run_engine.py"
 _FIND = "import importlib.util, json; print(json.dumps([n for n in {names} if importlib.util.find_spec(n)]))"
@@ -28,38 +30,44 @@ class Peer:
     python: str
 
 
-def _environment(python: str) -> dict[str, str]:
-    environment = dict(os.environ)
-    if python != sys.executable:
-        # Packages of this interpreter are not for another one.
-        environment.pop("PYTHONPATH", None)
-    return environment
+def _engines_of(python: str, names: Sequence[str]) -> list[str]:
+    """Returns the engines that an interpreter has.
+
+    Raises:
+        ValueError: If it does not run.
+    """
+    command = [python, "-c", _FIND.format(names=tuple(names))]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=True, timeout=60, env=environment_of(python)
+        )
+        return list(json.loads(done.stdout))
+    except (OSError, subprocess.SubprocessError, ValueError):
+        raise ValueError(f"'{python}' is no Python interpreter that runs") from None
 
 
 def find_peers(pythons: Sequence[str] = ()) -> list[Peer]:
-    """Returns the engines of this interpreter, of ``FASTORT_PEER_<NAME>`` and of the given interpreters.
+    """Returns the engines that are found, each with the first interpreter that has it.
+
+    They are looked for in the given interpreters, in those that ``FASTORT_PEER_<NAME>`` names, in this one, and in
+    those that ``tools/peers.sh`` made.
 
     Raises:
         ValueError: If a given interpreter does not run, or has none.
     """
     found: dict[str, Peer] = {}
-    named: list[tuple[str, tuple[str, ...]]] = [(python, ENGINES) for python in pythons]
-    for name in ENGINES:
-        if python := os.environ.get(f"FASTORT_PEER_{name.upper()}"):
-            named.append((python, (name,)))
+    named: list[tuple[str, Sequence[str]]] = [(python, ENGINES) for python in pythons]
+    named += [(python, (name,)) for name in ENGINES if (python := named_interpreter(name))]
     for python, names in (*named, (sys.executable, ENGINES)):
-        command = [python, "-c", _FIND.format(names=names)]
-        try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, check=True, timeout=60, env=_environment(python)
-            )
-            engines = json.loads(done.stdout)
-        except (OSError, subprocess.SubprocessError, ValueError):
-            raise ValueError(f"'{python}' is no Python interpreter that runs") from None
+        engines = _engines_of(python, names)
         if not engines and python in pythons:
             raise ValueError(f"'{python}' has neither {' nor '.join(ENGINES)}")
         for engine in engines:
             found.setdefault(engine, Peer(engine, python))
+    for name in ENGINES:
+        python_made = made_interpreter(name)
+        if name not in found and python_made:
+            found[name] = Peer(name, python_made)
     return [found[engine] for engine in ENGINES if engine in found]
 
 
@@ -82,7 +90,7 @@ def choose_peers(wanted: Sequence[str], pythons: Sequence[str]) -> list[Peer]:
     return [peer for peer in found if peer.engine in wanted]
 
 
-class PeerProcess:
+class PeerProcess(EngineProcess):
     """A model that a peer has made ready in a process of its own."""
 
     def __init__(self, peer: Peer, model: str | os.PathLike[str], feeds: Mapping[str, Any], threads: int = 0) -> None:
@@ -92,64 +100,31 @@ class PeerProcess:
             RuntimeError: If the peer does not run the model.
             ValueError: If the inputs cannot be handed over.
         """
-        self.peer = peer
         self._folder = tempfile.TemporaryDirectory(prefix="fastort-")
         stored = Path(self._folder.name) / "feeds.npz"
         _save_feeds(stored, feeds)
-        self._process = subprocess.Popen(
-            [peer.python, str(_WORKER), peer.engine, os.fspath(model), str(stored), "--threads", str(threads)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=_environment(peer.python),
-        )
-        try:
-            self.start = self._answer()
-        except BaseException:
-            self.close()
-            raise
-
-    def _answer(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        answer = json.loads(line) if line else {}
-        if not line or "error" in answer:
-            _, errors = self._process.communicate()
-            last = (errors.strip().splitlines() or [f"exit code {self._process.returncode}"])[-1]
-            raise RuntimeError(f"{self.peer.engine}: {' '.join(str(answer.get('error') or last).split())}")
-        return dict(answer)
-
-    def _ask(self, line: str) -> dict[str, Any]:
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(line + "\n")
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            pass  # the process has ended; reading tells why
-        return self._answer()
+        arguments = [str(_WORKER), peer.engine, os.fspath(model), str(stored), "--threads", str(threads)]
+        super().__init__(peer.engine, peer.python, arguments)
 
     def run(self, count: int) -> list[float]:
         """Runs ``count`` times; returns the seconds of each."""
-        return list(self._ask(f"run {count}")["times"])
+        return list(self.ask(f"run {count}")["times"])
 
     def at_once(self, clients: int, seconds: float) -> float:
         """Returns the runs a second that several threads reach together."""
-        return float(self._ask(f"clients {clients} {seconds}")["rate"])
+        return float(self.ask(f"clients {clients} {seconds}")["rate"])
 
     def outputs(self) -> list[Any]:
         """Returns the outputs of a run."""
         path = Path(self._folder.name) / "outputs.npz"
-        self._ask(f"save {path}")
+        self.ask(f"save {path}")
         with np.load(path) as stored:
             values = [stored[f"arr_{index}"] for index in range(len(stored.files))]
         return [value.astype(object) if value.dtype.kind == "U" else value for value in values]
 
     def close(self) -> None:
         """Ends the process."""
-        if self._process.poll() is None:
-            self._process.kill()
-        self._process.communicate()
+        super().close()
         self._folder.cleanup()
 
     def __enter__(self) -> Self:
