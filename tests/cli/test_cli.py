@@ -238,7 +238,7 @@ def test_tune_tries_kernels_by_measurement(call: Any, tmp_path: Path) -> None:
     node = helper.make_node("Conv", ["x", "w"], ["y"], pads=[1] * 4)
     sizes = [helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, 32, 20, 20)) for name in "xy"]
     onnx.save(helper.make_model(helper.make_graph([node], "g", sizes[:1], sizes[1:], [weight])), path)
-    code, out, err = call("tune", path, "--seconds", "60", "--cache-dir", folder)
+    code, out, err = call("tune", path, "--seconds", "20", "--cache-dir", folder)
     assert (code, err) == (0, "")
     assert "kernels by measurement" in out
     assert (folder / "choices.records").exists()
@@ -257,7 +257,7 @@ def test_tune_tries_kernels_by_measurement(call: Any, tmp_path: Path) -> None:
         (("run", "{model}", "-o", "out.csv"), "'out.csv': outputs are written to .npz, .npy and .pb files"),
         (("run", "{model}", "--config", "{broken}"), "is no JSON"),
         (("compare", "{model}", "nowhere.onnx"), "'nowhere.onnx' is no file"),
-        (("compare", "{model}", "NoExecutionProvider"), "the provider 'NoExecutionProvider' is not here"),
+        (("compare", "{model}", "NoExecutionProvider"), "there is no provider 'NoExecutionProvider'"),
         (("bench", "{model}", "--peer", "tortoise"), "'tortoise' is no peer"),
         (("bench", "{model}", "--peer-python", "/bin/false"), "'/bin/false' is no Python interpreter"),
     ],
@@ -280,8 +280,8 @@ def test_errors_are_one_line(arguments: tuple[str, ...], text: str, model: Path,
 def test_usage_errors(arguments: tuple[str, ...], model: Path, call: Any) -> None:
     code, _, err = call(*(str(model) if argument == "m" else argument for argument in arguments))
     assert code == 2
-    assert "Error" in err
-    assert "Traceback" not in err
+    assert err.startswith("error: ")
+    assert len(err.splitlines()) == 1
 
 
 @pytest.mark.parametrize("name", ["", "info", "run", "bench", "compare", "explain", "optimize", "tune"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ _ELEMENT = re.compile(r"tensor\((\w+)\)$")
 _WORDS = ("the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog")
 _DEFAULT_IDS = 10  # ids are below this where the model does not show what they look up
 _LOOK_UPS = {"Gather": (0, 1), "GatherBlockQuantized": (0, 1)}  # operator: where the table and the ids stand
+OUTPUT_KINDS = (".npz", ".npy", ".pb")  # of files
 _UNCHANGED = {"Cast", "Reshape", "Squeeze", "Unsqueeze", "Identity", "Flatten"}
 
 
@@ -165,12 +167,12 @@ def load_feeds(files: Iterable[str], inputs: Sequence[NodeArg]) -> dict[str, Any
         name, equals, path = text.partition("=")
         if not equals or Path(text).exists():
             name, path = "", text
+        value: Any
         if path.endswith(".npz"):
-            with np.load(path, allow_pickle=False) as stored:
-                feeds |= {key: stored[key] for key in stored.files}
+            feeds |= _read_arrays(path)
             continue
         if path.endswith(".npy"):
-            value, stored_name = np.load(path, allow_pickle=False), ""
+            value, stored_name = _read_arrays(path)[""], ""
         else:
             value, stored_name = _read_pb(path)
         if not name:
@@ -182,13 +184,32 @@ def load_feeds(files: Iterable[str], inputs: Sequence[NodeArg]) -> dict[str, Any
     return feeds
 
 
+def _read_arrays(path: str) -> dict[str, Any]:
+    """Returns the arrays of an ``.npz`` file by name, or that of an ``.npy`` file by no name."""
+    try:
+        stored = np.load(path, allow_pickle=False)
+        if isinstance(stored, np.ndarray):
+            return {"": stored}
+        with stored:
+            return {key: stored[key] for key in stored.files}
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        if "Object arrays" in str(error):
+            raise ValueError(f"'{path}' holds Python objects; store texts as NumPy's own: array.astype(str)") from None
+        raise ValueError(f"'{path}' is no {Path(path).suffix} file, or is damaged") from None
+
+
 def _read_pb(path: str) -> tuple[Array, str]:
     if not path.endswith(".pb"):
         raise ValueError(f"'{path}': inputs are read from .npz, .npy and .pb files")
     onnx = require_onnx()
+    from google.protobuf.message import DecodeError
+
     tensor = onnx.TensorProto()
-    tensor.ParseFromString(Path(path).read_bytes())
-    return onnx.numpy_helper.to_array(tensor), tensor.name
+    try:
+        tensor.ParseFromString(Path(path).read_bytes())
+        return onnx.numpy_helper.to_array(tensor), tensor.name
+    except (DecodeError, TypeError, ValueError):
+        raise ValueError(f"'{path}' holds no tensor of ONNX") from None
 
 
 def save_outputs(path: str, names: Sequence[str], values: Sequence[Any]) -> None:

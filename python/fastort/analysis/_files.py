@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,3 +82,23 @@ def serialize(model: onnx.ModelProto) -> bytes:
         return bytes(model.SerializeToString())
     except (ValueError, EncodeError):
         raise ValueError("models above 2 GB cannot be looked into: their message is too large") from None
+
+
+def name_of(node: onnx.NodeProto) -> str:
+    """Returns a node's operator, with its domain where that is not the standard's."""
+    return node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}"
+
+
+def graphs_of(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    """Yields a graph and the bodies in it."""
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
+                yield from graphs_of(inner)
+
+
+def nodes_of(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """Yields the nodes of a graph and of the bodies in it."""
+    for inner in graphs_of(graph):
+        yield from inner.node

@@ -11,14 +11,18 @@ import sys
 _NEEDED = ("typer", "rich", "onnx")
 # Exit codes, those of diff and grep: what was asked holds, it does not, it could not be answered.
 OK, DIFFERENT, TROUBLE = 0, 1, 2
+INTERRUPTED = 130  # as shells have it
 
 
 def main() -> None:
-    """Runs the command line and ends the process: 0 for success, 1 where models differ, 2 for an error."""
+    """Runs the command line and ends the process with one of the codes above."""
     missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         print(f"error: the command line needs {', '.join(missing)}: pip install 'fastort[cli]'", file=sys.stderr)
         sys.exit(TROUBLE)
-    from .app import run_app
+    try:
+        from .app import run_app
 
-    sys.exit(run_app())
+        sys.exit(run_app())
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

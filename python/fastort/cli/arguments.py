@@ -11,8 +11,11 @@ import typer
 from .. import GraphOptimizationLevel, InferenceSession, SessionOptions
 from ..analysis import load_feeds, random_feeds
 from ..analysis._feeds import id_bounds
+from .checks import model_file
 
-ModelPath = Annotated[Path, typer.Argument(help="The ONNX file.", show_default=False, metavar="MODEL")]
+ModelPath = Annotated[
+    Path, typer.Argument(help="The ONNX file.", show_default=False, metavar="MODEL", callback=model_file)
+]
 Inputs = Annotated[
     list[str] | None,
     typer.Option(
@@ -38,24 +41,41 @@ Shapes = Annotated[
     list[str] | None,
     typer.Option("--shape", help="Shape of an input, as image=1x3x224x224.", metavar="NAME=AxBxC", show_default=False),
 ]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of the random inputs.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of the random inputs.", metavar="N")]
 Threads = Annotated[
     int | None,
-    typer.Option("--threads", "-t", help="Threads of one run; 0 takes every CPU.", min=0, show_default=False),
+    typer.Option(
+        "--threads", "-t", help="Threads of one run; 0 takes every CPU.", min=0, show_default=False, metavar="N"
+    ),
 ]
 Config = Annotated[
     Path | None,
-    typer.Option("--config", "-c", help="Session options as JSON, as `fastort tune` writes them.", show_default=False),
+    typer.Option(
+        "--config",
+        "-c",
+        help="Session options as JSON, as `fastort tune` writes them.",
+        show_default=False,
+        metavar="FILE",
+    ),
 ]
 Provider = Annotated[
     list[str] | None,
-    typer.Option("--provider", "-p", help="Execution provider, the preferred one first.", show_default=False),
+    typer.Option(
+        "--provider",
+        "-p",
+        help="Execution provider, the preferred one first: cpu, vulkan, or a full name; with options as "
+        "vulkan:enable_fp16=storage,device_id=1.",
+        metavar="NAME[:OPTIONS]",
+        show_default=False,
+    ),
 ]
 Disabled = Annotated[
     list[str] | None,
     typer.Option("--disable", help="Name of a rewrite to switch off.", metavar="PASS", show_default=False),
 ]
-JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the numbers to this file.", show_default=False)]
+JsonFile = Annotated[
+    Path | None, typer.Option("--json", help="Write the numbers to this file.", show_default=False, metavar="FILE")
+]
 
 LEVELS = {
     "none": GraphOptimizationLevel.ORT_DISABLE_ALL,

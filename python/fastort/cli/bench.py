@@ -28,14 +28,20 @@ from .arguments import (
     make_feeds,
     make_options,
 )
-from .console import heading, milliseconds, progress, say, table
+from .checks import check_writable, providers_of
+from .console import heading, milliseconds, progress, say, table, working
 from .measure import at_once, histogram, summary, take_turns, timed
 from .peers import PeerProcess, choose_peers
 
 OURS = "fastort"
 Peers = Annotated[
     list[str] | None,
-    typer.Option("--peer", help="Compare with onnxruntime, openvino, all that are installed (the default), or none."),
+    typer.Option(
+        "--peer",
+        help="Compare with onnxruntime, openvino, all that are installed (the default), or none.",
+        metavar="NAME",
+        show_default=False,
+    ),
 ]
 PeerPythons = Annotated[
     list[str] | None,
@@ -45,10 +51,14 @@ PeerPythons = Annotated[
 
 def bench(
     model: ModelPath,
-    seconds: Annotated[float, typer.Option("--seconds", "-s", help="How long each engine runs.", min=0.01)] = 3.0,
+    seconds: Annotated[
+        float, typer.Option("--seconds", "-s", help="How long each engine runs.", min=0.01, metavar="SECONDS")
+    ] = 3.0,
     clients: Annotated[
         list[int] | None,
-        typer.Option("--clients", help="Parallel requests, for the throughput.", min=1, show_default="1, 2, 4"),
+        typer.Option(
+            "--clients", help="Parallel requests, for the throughput.", min=1, show_default="1, 2, 4", metavar="N"
+        ),
     ] = None,
     peer: Peers = None,
     peer_python: PeerPythons = None,
@@ -63,11 +73,14 @@ def bench(
     json_file: JsonFile = None,
 ) -> None:
     """Measure latency, throughput and what each operator takes, beside the other engines on this machine."""
+    check_writable(json_file)
     peers = choose_peers(peer or (), peer_python or ())
     options = make_options(config, threads)
     started = time.perf_counter()
     with ExitStack() as stack:
-        session = stack.enter_context(InferenceSession(model, options, providers=provider))
+        waiting = stack.enter_context(ExitStack())
+        doing = waiting.enter_context(working("loading"))
+        session = stack.enter_context(InferenceSession(model, options, providers=providers_of(provider)))
         created = time.perf_counter()
         feeds = make_feeds(model, session, input, dim, shape, seed)
         call = partial(session.run, None, feeds)
@@ -78,6 +91,7 @@ def bench(
         processes: dict[str, PeerProcess] = {}
         failed: dict[str, str] = {}
         for found in peers:
+            doing(f"loading on {found.engine}")
             try:
                 process = stack.enter_context(PeerProcess(found, model, feeds, options.intra_op_num_threads))
             except (RuntimeError, ValueError) as error:
@@ -87,6 +101,7 @@ def bench(
             processes[name] = process
             engines[name] = process.run
             starts[name] = (process.start["create_s"], process.start["first_s"])
+        waiting.close()
         counts = clients or [1, 2, 4]
         span = min(1.0, seconds)
         total = seconds * len(engines) + span * len(counts) * len(engines)

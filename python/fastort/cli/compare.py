@@ -8,13 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
-from .. import InferenceSession, get_available_providers
+from .. import InferenceSession
 from ..analysis._probe import Feeds, Run
 from ..testing import compare_models
 from . import DIFFERENT
 from .arguments import Dims, Inputs, ModelPath, Seed, Shapes, make_feeds
 from .bench import PeerPythons
-from .console import say, table
+from .checks import Provider, model_file, names_provider, provider_of
+from .console import say, table, working
 from .peers import ENGINES, choose_peers, run_on
 
 
@@ -23,12 +24,13 @@ def compare(
     other: Annotated[
         str,
         typer.Argument(
-            help="Another ONNX file; or an engine, onnxruntime or openvino; or an execution provider of fastort.",
+            help="Another ONNX file; or an engine, onnxruntime or openvino; or an execution provider of fastort, "
+            "as vulkan or vulkan:enable_fp16=storage.",
             metavar="OTHER",
         ),
     ] = "onnxruntime",
-    rtol: Annotated[float, typer.Option(help="Relative tolerance.", min=0)] = 1e-3,
-    atol: Annotated[float, typer.Option(help="Absolute tolerance.", min=0)] = 1e-4,
+    rtol: Annotated[float, typer.Option(help="Relative tolerance.", min=0, metavar="X")] = 1e-3,
+    atol: Annotated[float, typer.Option(help="Absolute tolerance.", min=0, metavar="X")] = 1e-4,
     intermediates: Annotated[bool, typer.Option(help="Find the first intermediate tensor that differs.")] = True,
     input: Inputs = None,
     dim: Dims = None,
@@ -48,15 +50,16 @@ def compare(
         (peer,) = choose_peers([other], peer_python or ())
         run_other = run_on(peer)
         names = ("fastort", other)
-    elif other.endswith("ExecutionProvider"):
-        run_other = _run_with(other)
-        names = ("CPUExecutionProvider", other)
+    elif names_provider(other):
+        run_other = _run_with(provider_of(other))
+        names = ("cpu", other)
     else:
-        second = Path(other)
+        second = model_file(Path(other))
         names = (model.name, second.name) if model.name != second.name else (str(model), other)
-    compared = compare_models(
-        model, second, feeds, rtol=rtol, atol=atol, intermediates=intermediates, run_b=run_other, names=names
-    )
+    with working("comparing"):
+        compared = compare_models(
+            model, second, feeds, rtol=rtol, atol=atol, intermediates=intermediates, run_b=run_other, names=names
+        )
     rows = [
         (
             found.name,
@@ -74,10 +77,7 @@ def compare(
         raise typer.Exit(DIFFERENT)
 
 
-def _run_with(provider: str) -> Run:
-    if provider not in get_available_providers():
-        raise ValueError(f"the provider '{provider}' is not here; there are: {', '.join(get_available_providers())}")
-
+def _run_with(provider: Provider) -> Run:
     def run(contents: bytes, names: Sequence[str], feeds: Feeds) -> list[Any]:
         with InferenceSession(contents, providers=[provider]) as session:
             return session.run(names, feeds)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 
@@ -38,6 +38,12 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], left: int = 
     """
     cells = [[str(cell) for cell in row] for row in rows]
     where = console()
+    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+    if where.is_terminal and len(columns) > len(rows) + 4 and sum(widths) + 2 * len(widths) > where.width:
+        # Too wide: what was a row becomes a column.
+        turned = list(zip(columns, *cells, strict=True))
+        table(turned[0], turned[1:])
+        return
     if where.is_terminal:
         drawn = Table(box=None, pad_edge=False, header_style="dim")
         for index, name in enumerate(columns):
@@ -46,7 +52,6 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], left: int = 
             drawn.add_row(*row)
         where.print(drawn, markup=False, soft_wrap=False)
         return
-    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
     for row in (list(columns), *cells):
         aligned = [
             cell.ljust(width) if index < left else cell.rjust(width)
@@ -75,6 +80,23 @@ def progress(description: str, total: float) -> Iterator[Callable[[float, str], 
             bars.update(task, completed=done, description=text or description)
 
         yield update
+
+
+@contextmanager
+def working(description: str) -> Iterator[Callable[[str], None]]:
+    """Shows on a terminal's stderr that something goes on, and for how long, while the body runs.
+
+    Args:
+        description: What is being done.
+
+    Yields:
+        A function that takes another description.
+    """
+    where = Console(file=sys.stderr)
+    parts = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    with Progress(*parts, console=where, transient=True, disable=not where.is_terminal) as bars:
+        task = bars.add_task(description, total=None)
+        yield lambda text: bars.update(task, description=text)
 
 
 def count(number: float) -> str:

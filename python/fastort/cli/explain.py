@@ -8,7 +8,8 @@ import typer
 
 from .. import InferenceSession
 from .arguments import Config, Dims, Inputs, ModelPath, Provider, Seed, Shapes, Threads, make_feeds, make_options
-from .console import say
+from .checks import providers_of
+from .console import say, working
 
 
 def explain(
@@ -26,8 +27,9 @@ def explain(
 
     Kernels depend on shapes: the model is run once, on given or random inputs.
     """
-    with InferenceSession(model, make_options(config, threads), providers=provider) as session:
-        session.run(None, make_feeds(model, session, input, dim, shape, seed))
+    with InferenceSession(model, make_options(config, threads), providers=providers_of(provider)) as session:
+        with working("running"):
+            session.run(None, make_feeds(model, session, input, dim, shape, seed))
         say(session.explain().rstrip())
         if graph:
             say()

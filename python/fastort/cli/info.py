@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from .. import InferenceSession, NodeArg
 from ..analysis import count_flops, load_model
+from ..analysis._files import graphs_of, name_of, nodes_of
 from .arguments import Dims, Inputs, JsonFile, ModelPath, Seed, Shapes, describe_feeds, make_feeds
-from .console import count, heading, say, size, table
+from .checks import check_writable
+from .console import count, heading, say, size, table, working
 
 if TYPE_CHECKING:
     import onnx
@@ -30,9 +32,10 @@ def info(
 
     Operations and memory are those of one run on random inputs; --dim and --shape say how large these are.
     """
+    check_writable(json_file)
     loaded = load_model(model, weights=False)
     parameters, weight_bytes = _weights(loaded)
-    operators = Counter(_name(node) for node in _nodes(loaded.graph))
+    operators = Counter(name_of(node) for node in nodes_of(loaded.graph))
     facts: dict[str, Any] = {
         "model": str(model),
         "producer": f"{loaded.producer_name} {loaded.producer_version}".strip(),
@@ -47,7 +50,7 @@ def info(
     trouble = ""
     feeds: dict[str, Any] = {}
     try:
-        with InferenceSession(model) as session:
+        with working("running it once"), InferenceSession(model) as session:
             facts["inputs"] = [_facts(arg) for arg in session.get_inputs()]
             facts["outputs"] = [_facts(arg) for arg in session.get_outputs()]
             feeds = make_feeds(model, session, input, dim, shape, seed)
@@ -73,10 +76,13 @@ def _show(facts: dict[str, Any], fed: str, trouble: str) -> None:
         ("parameters", f"{count(facts['parameters'])} in {size(facts['weight_bytes'])}"),
     ]
     if "flops" in facts:
-        note = f", without {facts['uncounted_nodes']} nodes of unknown shapes" if facts["uncounted_nodes"] else ""
-        rows.append(("operations", f"{count(facts['flops'])}FLOP a run{note}"))
+        note = f", and {facts['uncounted_nodes']} nodes whose shapes no run showed" if facts["uncounted_nodes"] else ""
+        rows.append(("operations", f"{count(facts['flops'])} floating-point operations a run{note}"))
     if "memory" in facts:
-        rows.append(("plan", f"{size(facts['memory']['plan_bytes'])} beside the weights"))
+        memory = facts["memory"]
+        packed, room = memory["process_packed_weight_bytes"], memory["idle_arena_bytes"]
+        parts = f"{size(packed)} of packed weights, {size(room)} of intermediates, {size(memory['plan_bytes'])} of plan"
+        rows.append(("memory", parts))
     if fed:
         rows.append(("run on", fed))
     width = max(len(name) for name, _ in rows)
@@ -106,29 +112,12 @@ def _shape(dims: Iterable[int | str | None]) -> str:
     return "[" + ", ".join("?" if size is None else str(size) for size in dims) + "]"
 
 
-def _name(node: onnx.NodeProto) -> str:
-    return node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}"
-
-
-def _graphs(graph: onnx.GraphProto) -> Iterable[onnx.GraphProto]:
-    yield graph
-    for node in graph.node:
-        for attribute in node.attribute:
-            for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
-                yield from _graphs(inner)
-
-
-def _nodes(graph: onnx.GraphProto) -> Iterable[onnx.NodeProto]:
-    for inner in _graphs(graph):
-        yield from inner.node
-
-
 def _weights(model: onnx.ModelProto) -> tuple[int, int]:
     """Returns how many parameters the model has, and their bytes: its initializers and constants of a number type."""
     from onnx.helper import tensor_dtype_to_np_dtype
 
-    tensors = [tensor for graph in _graphs(model.graph) for tensor in graph.initializer]
-    for node in _nodes(model.graph):
+    tensors = [tensor for graph in graphs_of(model.graph) for tensor in graph.initializer]
+    for node in nodes_of(model.graph):
         tensors += [a.t for a in node.attribute if node.op_type == "Constant" and a.HasField("t")]
     parameters, total = 0, 0
     for tensor in tensors:

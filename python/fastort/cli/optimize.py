@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from .. import InferenceSession
+from .. import InferenceSession, SessionOptions
 from ..analysis import load_model
+from ..analysis._files import name_of, nodes_of
 from ..testing import compare_models
 from . import DIFFERENT
 from .arguments import Dims, Disabled, Inputs, ModelPath, Seed, Shapes, level_of, make_feeds, make_options
-from .console import say, size, table
+from .checks import check_writable
+from .console import say, size, table, working
 
 
 def optimize(
@@ -29,26 +33,50 @@ def optimize(
     """Write the rewritten model to a file, and check that it computes the same."""
     if output.exists() and output.samefile(model):
         raise ValueError(f"'{output}' is the model itself")
-    options = make_options(disabled=disable)
+    check_writable(output)
+    options = make_options()
     options.graph_optimization_level = level_of(level)
-    options.optimized_model_filepath = str(output)
-    with InferenceSession(model, options) as session:
-        feeds = make_feeds(model, session, input, dim, shape, seed)
-        changes = [(name, number) for name, number, _ in session._sess.passes() if number]
-    before, after = (load_model(path, weights=False) for path in (model, output))
+    with working("rewriting"):
+        if disable:
+            _check_names(disable, model, options)
+            options.disabled_passes = list(disable)
+        options.optimized_model_filepath = str(output)
+        with InferenceSession(model, options) as session:
+            feeds = make_feeds(model, session, input, dim, shape, seed)
+    was, now = (Counter(map(name_of, nodes_of(load_model(path, weights=False).graph))) for path in (model, output))
     table(
         ("", "before", "after"),
         [
-            ("nodes", len(before.graph.node), len(after.graph.node)),
+            ("nodes", was.total(), now.total()),
             ("file", size(model.stat().st_size), size(output.stat().st_size)),
         ],
     )
     say()
-    table(("rewrite", "changes"), changes)
-    say()
+    changed = [(name, was[name], now[name]) for name in dict.fromkeys((*was, *now)) if was[name] != now[name]]
+    if changed:
+        table(("operator", "before", "after"), changed)
+        say()
     say(f"wrote {output}")
+    say(_who_runs(now))
     if check:
-        compared = compare_models(output, model, feeds, names=(output.name, model.name), rtol=1e-3, atol=1e-4)
+        with working("comparing"):
+            compared = compare_models(output, model, feeds, names=(output.name, model.name), rtol=1e-3, atol=1e-4)
         say(str(compared))
         if not compared:
             raise typer.Exit(DIFFERENT)
+
+
+def _check_names(disable: list[str], model: Path, options: SessionOptions) -> None:
+    with InferenceSession(model, options) as session:
+        known = sorted({name for name, _, _ in session._sess.passes()})
+    for name in disable:
+        if name not in known:
+            raise ValueError(f"there is no rewrite '{name}'; there are: {', '.join(known)}")
+
+
+def _who_runs(operators: Iterable[str]) -> str:
+    """Returns whether engines beside fastort can run a model of these operators."""
+    others = sorted({name.rpartition(".")[0] for name in operators} - {"", "ai.onnx.ml"})
+    if not others:
+        return "it has operators of the ONNX standard alone, which other engines run too"
+    return f"it has operators of {', '.join(others)} beside those of the ONNX standard: not every engine runs it"

@@ -11,8 +11,10 @@ import typer
 
 from .. import InferenceSession
 from ..analysis import save_outputs
+from ..analysis._feeds import OUTPUT_KINDS
 from .arguments import Config, Dims, Inputs, ModelPath, Provider, Seed, Shapes, Threads, make_feeds, make_options
-from .console import milliseconds, say, table
+from .checks import check_writable, providers_of
+from .console import milliseconds, say, table, working
 
 
 def run(
@@ -38,11 +40,18 @@ def run(
     config: Config = None,
 ) -> None:
     """Run a model once, on given or random inputs, and show or save its outputs."""
+    check_writable(output)
+    if output and output.suffix not in OUTPUT_KINDS:
+        raise ValueError(f"'{output}': outputs are written to .npz, .npy and .pb files")
     started = time.perf_counter()
-    with InferenceSession(model, make_options(config, threads), providers=provider) as session:
+    with (
+        working("loading") as tell,
+        InferenceSession(model, make_options(config, threads), providers=providers_of(provider)) as session,
+    ):
         created = time.perf_counter()
         feeds = make_feeds(model, session, input, dim, shape, seed)
         names = fetch or [arg.name for arg in session.get_outputs()]
+        tell("running")
         begin = time.perf_counter()
         values = session.run(names, feeds)
         ended = time.perf_counter()

@@ -11,13 +11,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .. import GraphOptimizationLevel, InferenceSession, SessionOptions, get_available_providers
+from .. import GraphOptimizationLevel, InferenceSession, SessionOptions
+from .._providers import VULKAN
+from ..analysis import load_model
+from ..analysis._files import nodes_of
 from ..testing import compare_values
 from .measure import Timed, at_once, take_turns, timed
 
 # A change is kept if it saves at least this share of the time: less is within what measuring twice differs by.
 _GAIN = 0.02
-_CPU = "CPUExecutionProvider"
+# One that is so many times as slow in its best of two runs is not measured further.
+_HOPELESS = 3.0
+_PRECISIONS = {"storage": "tensors as float16", "arithmetic": "float16 throughout"}
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,7 @@ class Search:
         seconds: How long the search may take.
         clients: Requests at the same time; 1 tunes the latency, more the throughput.
         tolerances: How far outputs may be from those of the default options, relative and absolute.
+        providers: Providers beside the CPU that are tried, by name, with their options.
         cache_dir: A folder for measured times of kernels; none: kernels are chosen by their costs alone.
         tell: Called with the seconds that have passed and what is being tried.
     """
@@ -71,6 +77,7 @@ class Search:
     seconds: float
     clients: int = 1
     tolerances: tuple[float, float] = (1e-3, 1e-4)
+    providers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     cache_dir: Path | None = None
     tell: Callable[[float, str], None] = lambda done, text: None
     trials: list[Trial] = field(default_factory=list)
@@ -110,6 +117,11 @@ class Search:
             ]
             if wrong:
                 trial.note = f"other results: {wrong[0]}"
+                continue
+            once = min(self._timed(session)(2)), min(self._timed(best)(2))
+            if once[0] > _HOPELESS * once[1]:
+                trial.times, trial.ratio = [once[0]], once[0] / once[1]
+                session.close()
                 continue
             share = min(2.0, left / (len(changes) - index))
             times = take_turns({"best": self._timed(best), "trial": self._timed(session)}, share, share / 8)
@@ -163,25 +175,36 @@ class Search:
         return together
 
     def _changes(self, session: InferenceSession) -> Iterator[Change]:
-        for provider in get_available_providers():
-            if provider != _CPU:
-                yield Change(f"provider {provider}", partial(_add_provider, name=provider))
+        for provider, options in self.providers.items():
+            name = provider.removesuffix("ExecutionProvider")
+            yield Change(f"on {name}", partial(_add_provider, name=provider, settings=options))
+            if provider == VULKAN:
+                for mode, text in _PRECISIONS.items():
+                    settings = {**options, "enable_fp16": mode}
+                    yield Change(f"on {name}, {text}", partial(_add_provider, name=provider, settings=settings))
         cpus = len(os.sched_getaffinity(0))
         for number in sorted({1, 2, 4, 8, 16, 32, cpus // 2, cpus}):
             if 0 < number <= cpus:
                 yield Change(_plural(number, "thread"), _setter("intra_op_num_threads", number))
+        if self.cache_dir is not None:
+            yield Change("kernels by measurement", partial(_measure_kernels, folder=self.cache_dir))
+        if "Conv" in {node.op_type for node in nodes_of(load_model(self.model, weights=False).graph)}:
+            yield Change("without Winograd", _entry("fastort.allow_winograd", "0"))
+            yield Change("plain layouts alone", _entry("fastort.allow_blocked_layouts", "0"))
         levels = (GraphOptimizationLevel.ORT_ENABLE_EXTENDED, GraphOptimizationLevel.ORT_ENABLE_BASIC)
         for level in (*levels, GraphOptimizationLevel.ORT_DISABLE_ALL):
             yield Change(level.name, _setter("graph_optimization_level", level))
-        if self.cache_dir is not None:
-            yield Change("kernels by measurement", partial(_measure_kernels, folder=self.cache_dir))
         # Only a rewrite that did something can matter.
         for name in dict.fromkeys(name for name, changes, _ in session._sess.passes() if changes):
             yield Change(f"without {name}", partial(_disable, name=name))
 
 
-def _add_provider(options: SessionOptions, name: str) -> None:
-    options.add_provider(name, {})
+def _add_provider(options: SessionOptions, name: str, settings: Mapping[str, str]) -> None:
+    options.add_provider(name, settings)
+
+
+def _entry(key: str, value: str) -> Callable[[SessionOptions], None]:
+    return lambda options: options.add_session_config_entry(key, value)
 
 
 def _measure_kernels(options: SessionOptions, folder: Path) -> None:
