@@ -20,13 +20,46 @@
 namespace fastort {
 namespace {
 
+// A file that takes its name when it is complete: the one of that name before may be mapped, by this session even.
+class NewFile {
+ public:
+  explicit NewFile(std::filesystem::path path)
+      : path_(std::move(path)),
+        scratch_(path_.string() + ".writing"),
+        out_(scratch_, std::ios::binary | std::ios::trunc) {
+    if (!out_) fail(ErrorCode::Fail, "Cannot write '" + path_.string() + "'");
+  }
+  ~NewFile() {
+    std::error_code ignored;
+    if (!done_) std::filesystem::remove(scratch_, ignored);
+  }
+  NewFile(const NewFile&) = delete;
+  NewFile& operator=(const NewFile&) = delete;
+
+  void write(const void* data, size_t bytes) {
+    out_.write(static_cast<const char*>(data), static_cast<std::streamsize>(bytes));
+  }
+  void close() {
+    out_.close();
+    std::error_code error;
+    if (out_) std::filesystem::rename(scratch_, path_, error);
+    if (!out_ || error)
+      fail(ErrorCode::Fail,
+           "Cannot write '" + path_.string() + "': " + (error ? error.message() : std::string("is the disk full?")));
+    done_ = true;
+  }
+
+ private:
+  const std::filesystem::path path_, scratch_;
+  std::ofstream out_;
+  bool done_ = false;
+};
+
 // Receives the weights that go into a file of their own.
 class ExternalWriter {
  public:
   ExternalWriter(const std::filesystem::path& folder, const SaveOptions& options)
-      : options_(options), out_(folder / options.external_file, std::ios::binary | std::ios::trunc) {
-    if (!out_) fail(ErrorCode::Fail, "Cannot write '" + (folder / options.external_file).string() + "'");
-  }
+      : options_(options), out_(folder / options.external_file) {}
 
   bool takes(const Tensor& tensor) const {
     return tensor.type() != DataType::String && packed_bits(tensor.type()) >= 8 &&
@@ -39,17 +72,14 @@ class ExternalWriter {
     proto.set_data_location(onnx::TensorProto::EXTERNAL);
     const size_t start = align_up(offset_);
     const std::string padding(start - offset_, '\0');
-    out_.write(padding.data(), static_cast<std::streamsize>(padding.size()));
-    out_.write(reinterpret_cast<const char*>(tensor.raw()), static_cast<std::streamsize>(tensor.bytes()));
+    out_.write(padding.data(), padding.size());
+    out_.write(tensor.raw(), tensor.bytes());
     offset_ = start + tensor.bytes();
     add(proto, "location", options_.external_file);
     add(proto, "offset", std::to_string(start));
     add(proto, "length", std::to_string(tensor.bytes()));
   }
-  void close() {
-    out_.close();
-    if (!out_) fail(ErrorCode::Fail, "Cannot write '" + options_.external_file + "': is the disk full?");
-  }
+  void close() { out_.close(); }
 
  private:
   static void add(onnx::TensorProto& proto, const char* key, const std::string& value) {
@@ -58,7 +88,7 @@ class ExternalWriter {
     entry->set_value(value);
   }
   const SaveOptions& options_;
-  std::ofstream out_;
+  NewFile out_;
   size_t offset_ = 0;
 };
 
@@ -318,11 +348,10 @@ void save_model_file(const Model& model, const std::string& path, const SaveOpti
   if (!options.external_file.empty())
     external = std::make_unique<ExternalWriter>(std::filesystem::path(path).parent_path(), options);
   const std::string bytes = serialize(Writer(model, external.get()).run());
+  NewFile out(path);
+  out.write(bytes.data(), bytes.size());
   if (external) external->close();
-  std::ofstream out(path, std::ios::binary | std::ios::trunc);
-  out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   out.close();
-  if (!out) fail(ErrorCode::Fail, "Cannot write the model to '" + path + "'");
 }
 
 }  // namespace fastort

@@ -153,7 +153,8 @@ std::unique_ptr<Session> Session::from_bytes(std::span<const std::byte> bytes, s
   const ForkGuard guard;
   check_load(options);
   auto profiler = options.enable_profiling ? std::make_unique<Profiler>() : nullptr;
-  Model model = load_model_bytes(bytes, keep_alive, load_options(options));
+  const std::string_view folder = entry_of(options, "session.model_external_initializers_file_folder_path");
+  Model model = load_model_bytes(bytes, keep_alive, load_options(options), std::string(folder));
   if (profiler) profiler->add("model_loading_array", 0);
   return std::unique_ptr<Session>(new Session(std::move(model), options, std::move(profiler)));
 }
@@ -235,7 +236,11 @@ void Session::save_optimized(const SessionOptions& options) const {
     not_implemented("optimized_model_filepath: " + describe(*saved.graph, node) + " (in the model: " +
                     node.origin.op_type + ") is an operator of fastort's own, which an ONNX file cannot hold");
   }
-  save_model_file(saved, options.optimized_model_filepath);
+  SaveOptions save;
+  save.external_file = entry_of(options, "session.optimized_model_external_initializers_file_name");
+  save.external_threshold = number_of(options, "session.optimized_model_external_initializers_min_size_in_bytes",
+                                      "bytes", save.external_threshold);
+  save_model_file(saved, options.optimized_model_filepath, save);
 }
 
 Session::~Session() = default;

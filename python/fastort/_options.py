@@ -189,7 +189,7 @@ class SessionOptions:
     def add_session_config_entry(self, key: str, value: str) -> None:
         """Sets a configuration entry; keys that the engine does not know are kept and ignored.
 
-        fastort's own keys:
+        It knows:
 
         - ``"fastort.cache_dir"``: A folder where packed weights are kept, so that the next process maps them instead of
           packing them again. Off by default. Several processes may share a folder; a damaged file, or one of another
@@ -207,6 +207,11 @@ class SessionOptions:
           does not last are left to the rule, and to the next session that measures.
         - ``"fastort.prefer_kernel"``: The name of a kernel, as ``InferenceSession.explain`` shows it, that is taken
           wherever it serves.
+        - ``"session.model_external_initializers_file_folder_path"``: Where the files of external data lie for a model
+          that is given as bytes (ONNX Runtime's key); the working directory by default.
+        - ``"session.optimized_model_external_initializers_file_name"``: The file beside ``optimized_model_filepath``
+          that takes its weights; by default they are a part of it, up to 2 GB.
+          ``"session.optimized_model_external_initializers_min_size_in_bytes"`` (default: 1024) leaves smaller ones.
         - ``"fastort.allow_winograd"``: ``"0"`` forbids algorithms that trade rounding for speed.
         - ``"fastort.allow_blocked_layouts"``: ``"0"`` keeps tensors in the layouts that the model states.
 

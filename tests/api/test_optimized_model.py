@@ -121,3 +121,52 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     options.optimized_model_filepath = str(tmp_path / "nowhere" / "optimized.onnx")
     with pytest.raises(fastort.capi._pybind_state.Fail, match="nowhere"):
         fastort.InferenceSession(network(21), options)
+
+
+def test_weights_in_a_file_beside_the_model(tmp_path: Path) -> None:
+    path = tmp_path / "optimized.onnx"
+    options = fastort.SessionOptions()
+    options.optimized_model_filepath = str(path)
+    options.add_session_config_entry("session.optimized_model_external_initializers_file_name", "weights.bin")
+    options.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "100")
+    x = RNG.standard_normal((2, 3, 6, 6)).astype(np.float32)
+    expected = fastort.InferenceSession(network(21), options).run(None, {"x": x})[0]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["optimized.onnx", "weights.bin"]
+    outside = [t.name for t in onnx.load(path, load_external_data=False).graph.initializer if t.external_data]
+    assert outside  # the weights of the convolution and of the product
+    onnx.checker.check_model(str(path), full_check=True)
+    np.testing.assert_allclose(fastort.InferenceSession(path).run(None, {"x": x})[0], expected, rtol=1e-5, atol=1e-6)
+    options.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "some")
+    with pytest.raises(fastort.capi.onnxruntime_pybind11_state.InvalidArgument, match="is a number of bytes"):
+        fastort.InferenceSession(network(21), options)
+
+
+@pytest.mark.parametrize("beside", [False, True], ids=["inside", "beside"])
+def test_a_model_may_be_replaced_by_its_rewritten_form(beside: bool, tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    onnx.save(
+        onnx.load_from_string(network(21)), path, save_as_external_data=beside, location="model.bin", size_threshold=0
+    )
+    x = RNG.standard_normal((2, 3, 6, 6)).astype(np.float32)
+    want = fastort.InferenceSession(path).run(None, {"x": x})[0]
+    options = fastort.SessionOptions()
+    options.optimized_model_filepath = str(path)
+    if beside:
+        options.add_session_config_entry("session.optimized_model_external_initializers_file_name", "model.bin")
+    # The file that is mapped, of which weights are read until the session is ready, is the one that is written.
+    session = fastort.InferenceSession(path, options)
+    np.testing.assert_allclose(session.run(None, {"x": x})[0], want, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(fastort.InferenceSession(path).run(None, {"x": x})[0], want, rtol=1e-5, atol=1e-6)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["model.bin", "model.onnx"][not beside :]
+
+
+def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
+    options = fastort.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "nowhere" / "model.onnx")
+    with pytest.raises(fastort.capi.onnxruntime_pybind11_state.Fail, match=r"Cannot write '.*nowhere/model\.onnx'"):
+        fastort.InferenceSession(network(21), options)
+    (tmp_path / "folder").mkdir()
+    options.optimized_model_filepath = str(tmp_path / "folder")
+    with pytest.raises(fastort.capi.onnxruntime_pybind11_state.Fail, match=r"Cannot write '.*folder'"):
+        fastort.InferenceSession(network(21), options)
+    assert [file.name for file in tmp_path.iterdir()] == ["folder"]

@@ -229,6 +229,27 @@ def test_optimized_models_are_valid_onnx(level: str, model: Path, call: Any, tmp
     assert {node.domain for node in written.graph.node} == {""}
 
 
+def test_weights_of_a_large_model_go_into_a_file_of_their_own(
+    call: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fastort.cli.optimize._MAX_INSIDE", 1000)
+    weight = np.arange(400, dtype=np.float32).reshape(20, 20)
+    ends = [[helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 20])] for name in "xy"]
+    node = helper.make_node("MatMul", ["x", "w"], ["y"])
+    graph = helper.make_graph([node], "g", *ends, [onnx.numpy_helper.from_array(weight, "w")])
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), tmp_path / "model.onnx"
+    )
+    code, out, _ = call("optimize", tmp_path / "model.onnx", "-o", tmp_path / "out.onnx")
+    assert code == 0
+    assert f"and its weights to {tmp_path / 'out.onnx.data'}" in out
+    assert "the outputs agree" in out
+    assert (tmp_path / "out.onnx").stat().st_size < 400
+    onnx.checker.check_model(str(tmp_path / "out.onnx"), full_check=True)
+    (tensor,) = onnx.load(tmp_path / "out.onnx").graph.initializer
+    np.testing.assert_array_equal(onnx.numpy_helper.to_array(tensor), weight)
+
+
 def test_optimize_says_who_runs_the_model(call: Any, tmp_path: Path) -> None:
     ends = [[helper.make_tensor_value_info(name, TensorProto.FLOAT, [2])] for name in "xy"]
     graph = helper.make_graph([helper.make_node("QuickGelu", ["x"], ["y"], domain="com.microsoft")], "g", *ends)

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .. import _engine
 from .._enums import GraphOptimizationLevel
 from .._options import SessionOptions
-from .._session import InferenceSession
-from ._files import Model, load_model, require_onnx, serialize
+from ._files import Model, load_to_run, open_contents, require_onnx, serialize
 
 if TYPE_CHECKING:
     import onnx
@@ -118,7 +117,7 @@ def _counter(node: onnx.NodeProto) -> Counter | None:
     return None if (node.op_type, node.domain) == ("Attention", "com.microsoft") else _COUNTERS.get(node.op_type)
 
 
-def _run_shapes(model: onnx.ModelProto, feeds: Mapping[str, Any]) -> dict[str, Shape]:
+def _run_shapes(model: onnx.ModelProto, folder: str, feeds: Mapping[str, Any]) -> dict[str, Shape]:
     """Runs a model once and returns the shapes of what its counted nodes read and write."""
     onnx = require_onnx()
     wanted: dict[str, None] = {}
@@ -136,7 +135,7 @@ def _run_shapes(model: onnx.ModelProto, feeds: Mapping[str, Any]) -> dict[str, S
         model.graph.output.append(onnx.helper.make_tensor_value_info(_PREFIX + name, onnx.TensorProto.INT64, None))
     options = SessionOptions()
     options.graph_optimization_level = GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = InferenceSession(serialize(model), options)
+    session = open_contents(serialize(model, folder), options)
     needed = {arg.name for arg in session.get_inputs()}
     answers = session.run(None, {name: value for name, value in feeds.items() if name in needed})
     return shapes | {name: tuple(map(int, answer)) for name, answer in zip(asked, answers, strict=True)}
@@ -157,10 +156,10 @@ def count_flops(model: Model, feeds: Mapping[str, Any]) -> Count:
     Raises:
         RuntimeError: If the model does not run on these feeds.
     """
-    loaded = load_model(model)
+    loaded, folder = load_to_run(model)
     nodes = list(loaded.graph.node)
     try:
-        shapes = _run_shapes(loaded, feeds)
+        shapes = _run_shapes(loaded, folder, feeds)
     except (_engine.NotImplemented, _engine.Fail) as error:
         raise RuntimeError(f"the model does not run, so that its operations cannot be counted: {error}") from error
     result = Count()

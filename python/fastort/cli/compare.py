@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from .. import InferenceSession
+from ..analysis._files import open_contents
 from ..analysis._probe import Feeds, Run
 from ..testing import compare_models
 from . import DIFFERENT
@@ -79,7 +80,7 @@ def compare(
 
 def _run_with(provider: Provider) -> Run:
     def run(contents: bytes, names: Sequence[str], feeds: Feeds) -> list[Any]:
-        with InferenceSession(contents, providers=[provider]) as session:
+        with open_contents(contents, providers=[provider]) as session:
             return session.run(names, feeds)
 
     return run

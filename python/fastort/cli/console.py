@@ -11,9 +11,18 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 
 
+class _Output(Console):
+    def on_broken_pipe(self) -> None:
+        """Ends the process in peace: whoever read the output has seen enough, as `head`."""
+        try:
+            super().on_broken_pipe()
+        except SystemExit:
+            raise SystemExit(0) from None
+
+
 def console() -> Console:
     """Returns the console of stdout."""
-    return Console(highlight=False, soft_wrap=True)
+    return _Output(highlight=False, soft_wrap=True)
 
 
 def say(text: str = "") -> None:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from .. import InferenceSession, NodeArg
 from ..analysis import count_flops, load_model
-from ..analysis._files import graphs_of, name_of, nodes_of
+from ..analysis._files import bytes_of, name_of, nodes_of, weights_of
 from .arguments import Dims, Inputs, JsonFile, ModelPath, Seed, Shapes, describe_feeds, make_feeds
 from .checks import check_writable
 from .console import count, heading, say, size, table, working
 
 if TYPE_CHECKING:
-    import onnx
+    pass
 
 
 def info(
@@ -34,7 +34,7 @@ def info(
     """
     check_writable(json_file)
     loaded = load_model(model, weights=False)
-    parameters, weight_bytes = _weights(loaded)
+    weights = weights_of(loaded)
     operators = Counter(name_of(node) for node in nodes_of(loaded.graph))
     facts: dict[str, Any] = {
         "model": str(model),
@@ -44,8 +44,8 @@ def info(
         "nodes": sum(operators.values()),
         "operators": dict(operators.most_common()),
         "functions": [function.name for function in loaded.functions],
-        "parameters": parameters,
-        "weight_bytes": weight_bytes,
+        "parameters": sum(math.prod(tensor.dims) for tensor in weights),
+        "weight_bytes": sum(map(bytes_of, weights)),
     }
     trouble = ""
     feeds: dict[str, Any] = {}
@@ -110,19 +110,3 @@ def _facts(arg: NodeArg) -> dict[str, Any]:
 
 def _shape(dims: Iterable[int | str | None]) -> str:
     return "[" + ", ".join("?" if size is None else str(size) for size in dims) + "]"
-
-
-def _weights(model: onnx.ModelProto) -> tuple[int, int]:
-    """Returns how many parameters the model has, and their bytes: its initializers and constants of a number type."""
-    from onnx.helper import tensor_dtype_to_np_dtype
-
-    tensors = [tensor for graph in graphs_of(model.graph) for tensor in graph.initializer]
-    for node in nodes_of(model.graph):
-        tensors += [a.t for a in node.attribute if node.op_type == "Constant" and a.HasField("t")]
-    parameters, total = 0, 0
-    for tensor in tensors:
-        dtype = tensor_dtype_to_np_dtype(tensor.data_type)
-        elements = math.prod(tensor.dims)
-        parameters += elements
-        total += elements * dtype.itemsize
-    return parameters, total

@@ -11,12 +11,14 @@ import typer
 
 from .. import InferenceSession, SessionOptions
 from ..analysis import load_model
-from ..analysis._files import name_of, nodes_of
+from ..analysis._files import bytes_of, name_of, nodes_of, weights_of
 from ..testing import compare_models
 from . import DIFFERENT
 from .arguments import Dims, Disabled, Inputs, ModelPath, Seed, Shapes, level_of, make_feeds, make_options
 from .checks import check_writable
 from .console import say, size, table, working
+
+_MAX_INSIDE = 1_900_000_000  # bytes of weights that fit into one file of ONNX, with the rest of the model
 
 
 def optimize(
@@ -41,6 +43,11 @@ def optimize(
             _check_names(disable, model, options)
             options.disabled_passes = list(disable)
         options.optimized_model_filepath = str(output)
+        large = sum(map(bytes_of, weights_of(load_model(model, weights=False)))) > _MAX_INSIDE
+        if large:
+            options.add_session_config_entry(
+                "session.optimized_model_external_initializers_file_name", f"{output.name}.data"
+            )
         with InferenceSession(model, options) as session:
             feeds = make_feeds(model, session, input, dim, shape, seed)
     was, now = (Counter(map(name_of, nodes_of(load_model(path, weights=False).graph))) for path in (model, output))
@@ -56,7 +63,8 @@ def optimize(
     if changed:
         table(("operator", "before", "after"), changed)
         say()
-    say(f"wrote {output}")
+    beside = output.with_name(output.name + ".data")
+    say(f"wrote {output}" + (f", and its weights to {beside}" if large else ""))
     say(_who_runs(now))
     if check:
         with working("comparing"):

@@ -15,6 +15,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from ..analysis._files import external_locations
 from .engine_process import EngineProcess, environment_of, made_interpreter, named_interpreter
 
 ENGINES = ("onnxruntime", "openvino")
@@ -154,6 +155,10 @@ def run_on(peer: Peer) -> Any:
         with tempfile.TemporaryDirectory(prefix="fastort-") as folder:
             path = Path(folder) / "model.onnx"
             path.write_bytes(model)
+            for location in external_locations(model):
+                link = path.parent / location
+                link.parent.mkdir(parents=True, exist_ok=True)
+                link.symlink_to(Path(getattr(model, "folder", "")) / location)
             with PeerProcess(peer, path, feeds) as process:
                 return process.outputs()
 

@@ -90,7 +90,7 @@ def compare_models(
         intermediates: Whether to look for the first tensor that parts where outputs differ. Tensors are paired by
             name.
         run_a: What runs ``a``: called with a model's contents, the names of its outputs and the feeds. fastort by
-            default.
+            default. Contents of a model above 2 GB have an attribute ``folder``, in which the files of its weights lie.
         run_b: What runs ``b``.
         names: What the two are called in the report.
 
@@ -101,18 +101,18 @@ def compare_models(
         ModuleNotFoundError: If the package ``onnx`` is not installed.
         ValueError: If the models have not as many outputs.
     """
-    from ..analysis._files import load_model, serialize
+    from ..analysis._files import load_to_run, serialize
     from ..analysis._probe import run_on_fastort
 
-    first, second = (load_model(_source(model)) for model in (a, b))
+    (first, folder_a), (second, folder_b) = (load_to_run(_source(model)) for model in (a, b))
     run_a, run_b = run_a or run_on_fastort, run_b or run_on_fastort
     outputs_a, outputs_b = _pair_outputs(first, second)
-    got = run_a(serialize(first), outputs_a, feeds)
-    want = run_b(serialize(second), outputs_b, feeds)
+    got = run_a(serialize(first, folder_a), outputs_a, feeds)
+    want = run_b(serialize(second, folder_b), outputs_b, feeds)
     differences = [compare_values(name, x, y, rtol, atol) for name, x, y in zip(outputs_b, got, want, strict=True)]
     result = Comparison(differences, names=names)
     if not result.close and intermediates:
-        _find_parting(result, first, second, feeds, (rtol, atol), (run_a, run_b))
+        _find_parting(result, (first, folder_a), (second, folder_b), feeds, (rtol, atol), (run_a, run_b))
     return result
 
 
@@ -143,24 +143,27 @@ def _describe(model: onnx.ModelProto, name: str) -> str:
 
 def _find_parting(
     result: Comparison,
-    a: onnx.ModelProto,
-    b: onnx.ModelProto,
+    a: tuple[onnx.ModelProto, str],
+    b: tuple[onnx.ModelProto, str],
     feeds: Feeds,
     tolerances: tuple[float, float],
     runs: tuple[Run, Run],
 ) -> None:
     """Names the first intermediate tensor that differs in a comparison."""
+    from ..analysis._files import serialize
     from ..analysis._probe import intermediate_names, intermediate_values
 
-    theirs = set(intermediate_names(b))
-    shared = [name for name in intermediate_names(a) if name in theirs]
+    theirs = set(intermediate_names(b[0]))
+    shared = [name for name in intermediate_names(a[0]) if name in theirs]
     result.compared = len(shared)
     if not shared:
         result.note = "the models have no intermediate tensors of the same name to compare"
         return
 
     def first_of(names: Sequence[str]) -> Difference | None:
-        values = [intermediate_values(model, feeds, names, run) for model, run in zip((a, b), runs, strict=True)]
+        values = [
+            intermediate_values(serialize(*model), feeds, names, run) for model, run in zip((a, b), runs, strict=True)
+        ]
         for name in names:
             difference = compare_values(name, values[0][name], values[1][name], *tolerances)
             if difference.parts_by_scale(*tolerances):
@@ -185,4 +188,4 @@ def _find_parting(
             "(a larger atol allows it)"
         )
     else:
-        result.first, result.made_by = found, _describe(a, found.name)
+        result.first, result.made_by = found, _describe(a[0], found.name)
