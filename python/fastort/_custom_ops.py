@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -70,13 +71,14 @@ class OperatorLibrary:
         """Loads a library, see ``fastort/custom_op.h``.
 
         Args:
-            path: The library's path.
+            path: The library's path, or a name that the system's loader finds.
 
         Raises:
             Fail: If it cannot be loaded, or holds no operators of a version that fits.
         """
-        self._path = path
-        self.ops = _engine.load_custom_library(path)
+        # The loader would not look for a bare name in the working directory.
+        self._path = os.path.abspath(path) if os.path.isfile(path) else path
+        self.ops = _engine.load_custom_library(self._path)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Returns how another process loads the library."""
