@@ -142,6 +142,7 @@ conv((1, 16, 18, 19), (32, 16, 3, 3), pads=[2, 2, 2, 2], id="winograd-wide-pads"
 conv((1, 8, 9, 9), (8, 8, 3, 3), pads=[-1, 0, -2, -1], id="negative-pads")
 conv((1, 64, 1, 1), (16, 64, 1, 1), id="vector")
 conv((3, 13, 1, 1), (5, 13, 1, 1), id="vector-odd")
+conv((2, 203, 1, 1), (641, 203, 1, 1), id="vector-parts")
 conv((1, 16, 1, 1), (16, 16, 3, 3), pads=[1, 1, 1, 1], id="only-the-centre-tap")
 conv((1, 8, 5, 5), (4, 8, 5, 5), id="kernel-as-large-as-the-map")
 for _g, _c, _m in ((2, 4, 6), (2, 16, 32), (4, 32, 16), (3, 9, 3), (4, 4, 8), (5, 5, 15)):
