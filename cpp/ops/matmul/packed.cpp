@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <string>
 
@@ -150,10 +151,16 @@ class PackedKernel final : public Kernel {
   }
 
   void read_row(const std::byte* src, float* dst, int64_t count) const {
-    if (half_) {
-      kernels::widen(type_, src, dst, count);
-    } else {
+    if (!half_) {
       std::memcpy(dst, src, static_cast<size_t>(count) * sizeof(float));
+      return;
+    }
+    std::array<Float16, 512> aligned;  // or BFloat16, which is as wide
+    for (int64_t i = 0; i < count; i += static_cast<int64_t>(aligned.size())) {
+      const int64_t items = std::min(static_cast<int64_t>(aligned.size()), count - i);
+      std::memcpy(aligned.data(), src + static_cast<size_t>(i) * sizeof(Float16),
+                  static_cast<size_t>(items) * sizeof(Float16));
+      kernels::widen(type_, aligned.data(), dst + i, items);
     }
   }
 
