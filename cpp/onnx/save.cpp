@@ -172,7 +172,8 @@ class Writer {
   // The oldest opset at which every node means what it means here, so that other engines can read the model; the
   // model's own one where that is newer.
   int64_t opset(const std::string& domain, int64_t needed) const {
-    const int64_t newest = std::max(1, newest_opset(domain));
+    int64_t newest = std::max(1, newest_opset(domain));
+    if (const auto last = last_.find(domain); last != last_.end() && last->second >= needed) newest = last->second;
     const auto own = model_.info.opsets.find(domain);
     const int64_t declared = own == model_.info.opsets.end() ? 1 : std::min<int64_t>(own->second, newest);
     return std::clamp<int64_t>(declared, std::max<int64_t>(needed, 1), std::max<int64_t>(newest, needed));
@@ -191,6 +192,12 @@ class Writer {
   void use_operator(const Graph& graph, const Node& node) {
     int64_t& needed = domains_[node.domain];
     const onnx::OpSchema* schema = find_schema(node.domain, node.op_type, newest_opset(node.domain));
+    if (schema && schema->deprecated()) {
+      const int64_t last = schema->since_version() - 1;
+      const auto [entry, added] = last_.try_emplace(node.domain, last);
+      entry->second = std::min(entry->second, last);
+      schema = find_schema(node.domain, node.op_type, static_cast<int>(last));
+    }
     // What came since is mostly further element types: an older version serves where it takes those of the node.
     constexpr int kWidelyRead = 22;
     while (schema && schema->since_version() > kWidelyRead) {
@@ -331,6 +338,7 @@ class Writer {
   ExternalWriter* external_;
   std::unordered_set<std::string> taken_, written_;
   std::map<std::string, int64_t> domains_;  // with the opset that their operators need
+  std::map<std::string, int64_t> last_;     // opsets of domains behind which an operator is deprecated
 };
 
 std::string serialize(const onnx::ModelProto& proto) {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from typing import Any
 
 from . import _engine
 
@@ -73,6 +74,7 @@ def _versions() -> list[tuple[str, str]]:
         ("fastort", _engine.__version__),
         ("providers", ", ".join(get_available_providers())),
         ("processor", _engine.cpu_name()),
+        ("Vulkan", "; ".join(map(_describe_device, _engine.vulkan_devices())) or "no device"),
         ("usable CPUs", str(_engine.usable_cpus())),
         ("system", platform.platform()),
         ("python", f"{platform.python_version()} ({platform.python_implementation()})"),
@@ -83,6 +85,12 @@ def _versions() -> list[tuple[str, str]]:
         except metadata.PackageNotFoundError:
             rows.append((package, "not installed"))
     return rows
+
+
+def _describe_device(device: dict[str, Any]) -> str:
+    notes = ["computes on the CPU"] if device["is_cpu"] else []
+    notes += [device["refusal"]] if device["refusal"] else []
+    return device["name"] + (f" ({', '.join(notes)})" if notes else "")
 
 
 def install_as_onnxruntime() -> None:

@@ -170,3 +170,33 @@ def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(fastort.capi.onnxruntime_pybind11_state.Fail, match=r"Cannot write '.*folder'"):
         fastort.InferenceSession(network(21), options)
     assert [file.name for file in tmp_path.iterdir()] == ["folder"]
+
+
+@pytest.mark.parametrize("declared", [1, 3, 4])
+def test_an_operator_that_was_deprecated_keeps_an_opset_that_has_it(declared: int, tmp_path: Path) -> None:
+    node = helper.make_node(
+        "TreeEnsembleRegressor",
+        ["x"],
+        ["y"],
+        domain="ai.onnx.ml",
+        n_targets=1,
+        nodes_treeids=[0, 0, 0],
+        nodes_nodeids=[0, 1, 2],
+        nodes_featureids=[0, 0, 0],
+        nodes_modes=["BRANCH_LEQ", "LEAF", "LEAF"],
+        nodes_values=[0.5, 0.0, 0.0],
+        nodes_truenodeids=[1, 0, 0],
+        nodes_falsenodeids=[2, 0, 0],
+        target_treeids=[0, 0],
+        target_nodeids=[1, 2],
+        target_ids=[0, 0],
+        target_weights=[3.0, 4.0],
+    )
+    trees = model([node], [tensor("x", dims=["n", 1])], [tensor("y", dims=["n", 1])])
+    next(entry for entry in trees.opset_import if entry.domain == "ai.onnx.ml").version = declared
+    options = fastort.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "trees.onnx")
+    x = np.float32([[0.4], [0.6]])
+    assert fastort.InferenceSession(trees.SerializeToString(), options).run(None, {"x": x})[0].tolist() == [[3], [4]]
+    onnx.checker.check_model(onnx.load(tmp_path / "trees.onnx"), full_check=True)
+    assert fastort.InferenceSession(tmp_path / "trees.onnx").run(None, {"x": x})[0].tolist() == [[3], [4]]

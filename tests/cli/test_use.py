@@ -18,7 +18,7 @@ import pytest
 from onnx import TensorProto, helper
 
 import fastort
-from fastort.cli import measure
+from fastort.cli import measure, peers
 from fastort.cli.app import run_app
 from fastort.cli.search import Search
 from tests import vulkan
@@ -317,6 +317,18 @@ def test_a_hopeless_change_costs_two_runs(model: Path, monkeypatch: pytest.Monke
     search.run()
     assert search.finished
     assert all(len(trial.times) == 1 and not trial.kept for trial in search.trials if trial.times)
+
+
+def test_peers_that_were_made_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    python = tmp_path / "fastort" / "peers" / "openvino" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("FASTORT_PEER_OPENVINO", raising=False)
+    monkeypatch.setattr(peers, "_engines_of", lambda *_: [])
+    assert peers.find_peers() == [peers.Peer("openvino", str(python))]
+    monkeypatch.setattr(peers, "_engines_of", lambda *_: ["openvino"])
+    assert peers.find_peers() == [peers.Peer("openvino", sys.executable)]
 
 
 def test_turns_reach_every_engine() -> None:

@@ -67,8 +67,9 @@ def plot_final(search: Search) -> Figure:
         median = float(np.median(ordered))
         last = max(last, float(ordered[int(0.98 * (len(ordered) - 1))]))
         color = _BEST if name == "best" else _DEFAULT
+        label = "looked best, was not" if name == "best" and search.gain() <= 1 else name
         axes.plot(ordered, np.arange(1, len(ordered) + 1) / len(ordered) * 100, color=color, linewidth=2)
-        axes.plot([median], [50], "o", color=color, label=f"{name}: median {median:.3g} ms")
+        axes.plot([median], [50], "o", color=color, label=f"{label}: median {median:.3g} ms")
     axes.set_xlim(0, last * 1.08)
     axes.set_ylim(0, 102)
     axes.set_xlabel("milliseconds" if search.clients == 1 else f"milliseconds a run, {search.clients} at once")
@@ -93,7 +94,7 @@ def plot_trials(search: Search) -> Figure:
         shown = min(trial.ratio, edge)
         axes.barh(row, shown - 1, left=1, color=color, height=0.62)
         percent = (trial.ratio - 1) * 100
-        text = f"{percent:+.1f}%" + (" (cut off)" if trial.ratio > edge else "")
+        text = f"{trial.ratio:.1f} times (cut off)" if trial.ratio > edge else f"{percent:+.1f}%"
         inside = trial.ratio > edge
         axes.annotate(
             text,

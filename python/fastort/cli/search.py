@@ -116,7 +116,9 @@ class Search:
                 if not difference.close
             ]
             if wrong:
-                trial.note = f"other results: {wrong[0]}"
+                trial.note = (
+                    f"other results: '{wrong[0].name}' is {wrong[0].max_abs:.1e} off, --rtol and --atol allow more"
+                )
                 continue
             once = min(self._timed(session)(2)), min(self._timed(best)(2))
             if once[0] > _HOPELESS * once[1]:
