@@ -90,7 +90,7 @@ def _versions() -> list[tuple[str, str]]:
 def _describe_device(device: dict[str, Any]) -> str:
     notes = ["computes on the CPU"] if device["is_cpu"] else []
     notes += [device["refusal"]] if device["refusal"] else []
-    return device["name"] + (f" ({', '.join(notes)})" if notes else "")
+    return str(device["name"]) + (f" ({', '.join(notes)})" if notes else "")
 
 
 def install_as_onnxruntime() -> None:

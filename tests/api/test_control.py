@@ -203,6 +203,7 @@ def test_show_versions(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     assert fastort.__version__ in text
     assert "numpy" in text
+    assert "Vulkan: " in text
 
 
 def test_global_threads() -> None:
