@@ -1,6 +1,6 @@
 // Softmax of attention's scores, rows of [batch, heads, queries, keys], with a mask and causality: a key that a query
 // may not see counts as minus infinity. A row without keys becomes zeros, or NaN.
-// operands: result, scores, mask
+// operands: result, scores, mask, the scores on their way (see kScores)
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "common/math.glsl"
@@ -11,16 +11,24 @@ layout(local_size_x = GROUP) in;
 layout(constant_id = 1) const uint kMask = 0;
 layout(constant_id = 2) const uint kCausal = 0;
 layout(constant_id = 3) const uint kMaskedRowsAreZero = 0;
+// The caller gets the scores: 1 with the cap, 2 with the mask too, 3 the same with zeros where a query may not see.
+layout(constant_id = 4) const uint kScores = 0;
 // The mask's strides; it repeats along the batch after so many, and what lies behind `mask_keys` is hidden.
 PUSH(uint rows; uint n; uint heads; uint queries; uint mask_batch; uint mask_head; uint mask_row; uint mask_item;
      uint mask_batches; uint mask_keys; int offset; float softcap;);
 
+float capped_score(Row row, uint key) {
+  const float score = float(Reals(ADDRESS(1)).at[row.base + key]);
+  return push.softcap > 0.0 ? push.softcap * hyperbolic_tangent(score / push.softcap) : score;
+}
+
+bool may_see(uint number, uint key) { return kCausal == 0 || int(key) <= int(number % push.queries) + push.offset; }
+
 float score_at(Row row, uint number, uint key) {
   const uint query = number % push.queries, head = number / push.queries % push.heads,
              batch = number / (push.queries * push.heads);
-  if (kCausal == 1 && int(key) > int(query) + push.offset) return -INFINITY;
-  float score = float(Reals(ADDRESS(1)).at[row.base + key]);
-  if (push.softcap > 0.0) score = push.softcap * hyperbolic_tangent(score / push.softcap);
+  if (!may_see(number, key)) return -INFINITY;
+  const float score = capped_score(row, key);
   if (kMask == 0) return score;
   if (key >= push.mask_keys) return -INFINITY;
   const uint at = batch % push.mask_batches * push.mask_batch + head * push.mask_head + query * push.mask_row +
@@ -45,7 +53,10 @@ void main() {
   const float scale = 1.0 / sum;
   if (!row.valid) return;
   for (uint i = row.first; i < push.n; i += row.next) {
-    const float e = exponential(score_at(row, number, i) - peak) * scale;
+    const float score = score_at(row, number, i);
+    if (kScores == 1) Reals(ADDRESS(3)).at[row.base + i] = REAL(capped_score(row, i));
+    if (kScores > 1) Reals(ADDRESS(3)).at[row.base + i] = REAL(kScores == 3 && !may_see(number, i) ? 0.0 : score);
+    const float e = exponential(score - peak) * scale;
     result.at[row.base + i] = REAL(hidden ? (kMaskedRowsAreZero == 1 ? 0.0 : NAN) : e);
   }
 }

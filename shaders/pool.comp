@@ -9,6 +9,7 @@
 layout(local_size_x = GROUP) in;
 // 0 the maximum, 1 the average over what lies inside the input, 2 over the padded input, 3 the p-norm.
 layout(constant_id = 0) const uint kKind = 0;
+// 0 none, 1 as the elements lie, 2 with the first spatial dimension as the fastest.
 layout(constant_id = 1) const uint kIndices = 0;
 PUSH(uint count; uint in_d; uint in_h; uint in_w; uint out_d; uint out_h; uint out_w; uint kernel_d; uint kernel_h;
      uint kernel_w; uint stride_d; uint stride_h; uint stride_w; uint dilation_d; uint dilation_h; uint dilation_w;
@@ -55,6 +56,10 @@ void main() {
   if (kKind == 1) result = inside == 0 ? 0.0 : result / float(inside);
   if (kKind == 2) result = padded == 0 ? 0.0 : result / float(padded);
   if (kKind == 3) result = push.p == 1.0 ? result : push.p == 2.0 ? sqrt(result) : power(result, 1.0 / push.p);
-  if (kIndices == 1) Pairs(ADDRESS(2)).at[item] = uvec2(best, best == 0xffffffffu ? best : 0);
+  if (kIndices == 2 && best != 0xffffffffu) {
+    const uint own = best - base, own_w = own % push.in_w, own_h = own / push.in_w % push.in_h;
+    best = base + own / (push.in_w * push.in_h) + push.in_d * (own_h + push.in_h * own_w);
+  }
+  if (kIndices != 0) Pairs(ADDRESS(2)).at[item] = uvec2(best, best == 0xffffffffu ? best : 0);
   Reals(ADDRESS(0)).at[item] = REAL(result);
 }

@@ -266,7 +266,7 @@ constexpr OpDef kOps[] = {
      &gpu::kBinary<BinaryOp::Mul>},
     {"", "Div", infer_arithmetic, kElementwise<prepare<BinaryOp::Div>>, kNumericTypes, kInPlace, 0,
      &gpu::kBinary<BinaryOp::Div>},
-    {"", "Pow", infer_mixed, kElementwise<prepare_pow>, kPowTypes, kInPlace, 0, &gpu::kBinary<BinaryOp::Pow>},
+    {"", "Pow", infer_mixed, kElementwise<prepare_pow>, kPowTypes, kInPlace, 0, &gpu::kPow},
     {"", "Mod", infer_arithmetic, kElementwise<prepare_mod>, kNumericTypes, kInPlace, 0, &kGpuMod},
     {"", "PRelu", infer_prelu, kElementwise<prepare<BinaryOp::PRelu>>, kPReluTypes, kInPlace, 0,
      &gpu::kBinary<BinaryOp::PRelu>},

@@ -3,6 +3,7 @@
 #include "kernels/elementwise/broadcast.h"
 #include "kernels/norm.h"
 #include "ops/elementwise/wide.h"
+#include "ops/gpu/elementwise.h"
 #include "ops/gpu/rows.h"
 
 namespace fastort {
@@ -271,21 +272,31 @@ Refusal gpu_layer(const OpContext& context, const GpuTraits& traits, GpuWork& wo
   if (Refusal refusal = refuse_types(context)) return refusal;
   const Shape& shape = context.shape(0);
   const int axis = first_axis(context.node, shape);
-  if (reach(context, 1, axis) == Reach::Other) return "a scale of another shape than the normalised dimensions";
-  const Reach bias = rms ? Reach::None : reach(context, 2, axis);
-  if (bias == Reach::Other) return "a bias of another shape than the normalised dimensions";
+  const Reach scale = reach(context, 1, axis), bias = rms ? Reach::None : reach(context, 2, axis);
+  // What does not repeat with the rows is applied behind them.
+  const bool scale_after = scale == Reach::Other;
+  const bool bias_after = bias == Reach::Other || (bias == Reach::Row && scale_after);
   gpu::Norm norm;
   norm.rows = shape.count(0, axis);
   norm.n = shape.count(axis, shape.rank());
   norm.rms = rms;
   norm.epsilon = context.attributes().get_float("epsilon", 1e-5f);
-  norm.y = GpuWork::output(0);
+  const GpuOperand rows =
+      scale_after || bias_after ? work.scratch(static_cast<size_t>(shape.count()) * sizeof(float)) : GpuOperand{};
+  norm.y = scale_after || bias_after ? GpuWork::written(rows) : GpuWork::output(0);
   norm.x = GpuWork::input(0);
-  if (context.has_input(1)) norm.scale = GpuWork::input(1);
-  if (bias == Reach::Row) norm.bias = GpuWork::input(2);
+  if (scale == Reach::Row) norm.scale = GpuWork::input(1);
+  if (bias == Reach::Row && !bias_after) norm.bias = GpuWork::input(2);
   if (mean >= 0 && context.has_output(mean)) norm.mean = GpuWork::output(mean);
   if (inv_std >= 0 && context.has_output(inv_std)) norm.inv_std = GpuWork::output(inv_std);
   gpu::add_norm(work, norm, traits);
+  std::vector<gpu::Step> steps;
+  if (scale_after) steps.push_back(gpu::Step::binary(BinaryOp::Mul, gpu::input(0), gpu::input(1)));
+  if (bias_after) steps.push_back(gpu::Step::binary(BinaryOp::Add, steps.empty() ? gpu::input(0) : 0, gpu::input(2)));
+  if (steps.empty()) return std::nullopt;
+  if (Refusal refusal = gpu::elementwise(context, traits, work, steps)) return refusal;
+  for (GpuOperand& operand : work.dispatches.back().operands)
+    if (operand.kind == GpuOperand::Kind::Input && operand.index == 0) operand = rows;
   return std::nullopt;
 }
 

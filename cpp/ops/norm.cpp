@@ -5,9 +5,11 @@
 #include <cstring>
 
 #include "kernels/elementwise/unary.h"
+#include "ops/core/move.h"
 #include "ops/elementwise/operands.h"
 #include "ops/elementwise/wide.h"
 #include "ops/gpu/elementwise.h"
+#include "ops/gpu/move.h"
 #include "ops/gpu/rows.h"
 
 namespace fastort {
@@ -502,6 +504,42 @@ Refusal gpu_lp_norm(const OpContext& context, const GpuTraits& traits, GpuWork& 
   return std::nullopt;
 }
 
+// Rows of what is reduced, which lie dense only where the axes are the last ones.
+Refusal gpu_mean_variance(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  const Shape& shape = context.shape(0);
+  std::vector<bool> chosen(shape.size(), false);
+  for (int64_t axis : context.attributes().get_ints("axes", {0, 2, 3}))
+    chosen[static_cast<size_t>(normalize_axis(context.node, axis, shape.rank()))] = true;
+  std::vector<size_t> order;
+  for (const bool reduced : {false, true})
+    for (size_t d = 0; d < shape.size(); ++d)
+      if (chosen[d] == reduced) order.push_back(d);
+  const Shape strides = contiguous_strides(shape);
+  Shape dims;
+  kernels::Strides from;
+  int64_t rows = 1;
+  for (const size_t d : order) {
+    dims.push_back(shape[d]);
+    from.push_back(strides[d]);
+    if (!chosen[d]) rows *= shape[d];
+  }
+  const size_t bytes = static_cast<size_t>(shape.count()) * sizeof(float);
+  const GpuOperand moved = work.scratch(bytes), normed = work.scratch(bytes);
+  const kernels::Strides dense = kernels::strides_of(dims);
+  const kernels::StridedCopy there(DataType::Float, dims, from, dense), back(DataType::Float, dims, dense, from);
+  if (Refusal refusal = gpu::add_copy(work, there, GpuWork::input(0), GpuWork::written(moved), traits)) return refusal;
+  gpu::Norm norm;
+  norm.rows = rows;
+  norm.n = shape.count() / rows;
+  // The CPU adds 1e-9 to the deviation.
+  norm.epsilon = 1e-18f;
+  norm.x = moved;
+  norm.y = GpuWork::written(normed);
+  gpu::add_norm(work, norm, traits);
+  return gpu::add_copy(work, back, normed, GpuWork::output(0), traits);
+}
+
+constexpr GpuRecipe kGpuMeanVariance{kFloat32, gpu_mean_variance};
 constexpr GpuRecipe kGpuLrn{kFloat32, gpu_lrn};
 constexpr GpuRecipe kGpuLpNorm{kFloat32, gpu_lp_norm};
 constexpr GpuRecipe kGpuBatchNorm{kFloat32, gpu_batch_norm};
@@ -521,7 +559,7 @@ constexpr OpDef kOps[] = {
     {"", "InstanceNormalization", infer_same, kInstanceNorm, kFloatTypes, kNone, 0, &kGpuInstanceNorm},
     {"", "GroupNormalization", infer_same, kGroupNorm, kFloatTypes, kNone, 0, &kGpuGroupNorm},
     {"", "LpNormalization", infer_lp_norm, kLpNorm, kFloatTypes, kNone, 0, &kGpuLpNorm},
-    {"", "MeanVarianceNormalization", infer_same, kMeanVariance, kFloatTypes},
+    {"", "MeanVarianceNormalization", infer_same, kMeanVariance, kFloatTypes, kNone, 0, &kGpuMeanVariance},
     {"", "LRN", infer_same, kLrn, kFloatTypes, kNone, 0, &kGpuLrn},
 };
 

@@ -166,7 +166,7 @@ std::unique_ptr<Kernel> prepare_reference(const OpContext& context) {
 Refusal gpu_work(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
   const PoolShape shape = read_shape(context);
   const bool indices = context.has_output(1);
-  if (indices && context.attributes().get_int("storage_order", 0) != 0) return "indices in column-major order";
+  const bool column_major = context.attributes().get_int("storage_order", 0) != 0;
   if (is_global(context.node) && shape.kind != PoolKind::Lp) {
     // Reductions of planes: a maximum or a mean.
     const gpu::Rows rows{shape.batch * shape.channels, shape.in_pixels(), 1};
@@ -175,7 +175,7 @@ Refusal gpu_work(const OpContext& context, const GpuTraits& traits, GpuWork& wor
     return std::nullopt;
   }
   GpuDispatch& dispatch = work.dispatch("pool");
-  dispatch.constants = {static_cast<uint32_t>(shape.kind), indices ? 1u : 0u};
+  dispatch.constants = {static_cast<uint32_t>(shape.kind), !indices ? 0u : column_major ? 2u : 1u};
   dispatch.operands = {GpuWork::output(0), GpuWork::input(0), indices ? GpuWork::output(1) : GpuWork::none()};
   const int64_t count = context.out(0).shape.count();
   dispatch.push.u32(count);

@@ -111,9 +111,12 @@ std::unique_ptr<Kernel> prepare_dequantize(const OpContext& context) {
 Refusal gpu_linear(const OpContext& context, const GpuTraits& traits, GpuWork& work, bool quantizes) {
   const DataType real = quantizes ? context.type(0) : context.out(0).type;
   const DataType quantized = quantizes ? context.out(0).type : context.type(0);
-  if (real != DataType::Float || context.type(1) != DataType::Float)
-    return "numbers or scales of another type than float32";
-  if (named_type(context.attributes(), "precision", DataType::Float) != DataType::Float) return "another precision";
+  const bool half = quantizes && real == DataType::Float16;
+  if ((real != DataType::Float && !half) || context.type(1) != real)
+    return "numbers or scales of another type than float32, or float16 to be quantized";
+  const DataType precision = named_type(context.attributes(), "precision", real);
+  if (quantizes && precision != DataType::Float && precision != DataType::Float16) return "another precision";
+  if (half && !traits.storage16) return "16-bit numbers, which the device's shaders cannot store";
   // Narrow integers are held one to a byte.
   const bool is_signed = quantized == DataType::Int4 || quantized == DataType::Int2;
   const bool narrow = is_signed || quantized == DataType::UInt4 || quantized == DataType::UInt2;
@@ -123,7 +126,10 @@ Refusal gpu_linear(const OpContext& context, const GpuTraits& traits, GpuWork& w
   if (context.has_input(2) && context.type(2) != quantized) return "a zero point of another type";
   std::string_view shader;
   if (Refusal refusal = gpu::choose_by_type("quantize", held, traits, shader)) return refusal;
-  shader = gpu::shader_name("quantize", (quantizes ? "quantize_" : "dequantize_") + std::string(shader.substr(9)));
+  shader = gpu::shader_name("quantize", (half        ? "quantize_half_"
+                                         : quantizes ? "quantize_"
+                                                     : "dequantize_") +
+                                            std::string(shader.substr(9)));
   const kernels::ScaleGrid grid = grid_of(context);
   const int64_t count = context.shape(0).count(), block = std::max<int64_t>(grid.axis_block, 1);
   GpuDispatch& dispatch = work.dispatch(shader);
@@ -131,7 +137,8 @@ Refusal gpu_linear(const OpContext& context, const GpuTraits& traits, GpuWork& w
                         grid.axis_block == 0 ? 0u
                         : grid.per_inner     ? 2u
                                              : 1u,
-                        narrow ? static_cast<uint32_t>(packed_bits(quantized)) : 0u};
+                        narrow ? static_cast<uint32_t>(packed_bits(quantized)) : 0u,
+                        precision == DataType::Float16 ? 1u : 0u};
   dispatch.operands = {GpuWork::output(0), GpuWork::input(0), GpuWork::input(1),
                        context.has_input(2) ? GpuWork::input(2) : GpuWork::none()};
   dispatch.push.u32(count).u32(grid.axis).u32(grid.inner).u32(block).u32((grid.axis + block - 1) / block);
@@ -143,7 +150,7 @@ template <bool quantizes>
 Refusal gpu_work(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
   return gpu_linear(context, traits, work, quantizes);
 }
-constexpr GpuRecipe kGpuQuantize{kFloat32, gpu_work<true>};
+constexpr GpuRecipe kGpuQuantize{kFloat32 | TypeMask{DataType::Float16}, gpu_work<true>};
 constexpr GpuRecipe kGpuDequantize{
     TypeMask{DataType::Int8, DataType::UInt8, DataType::Int16, DataType::UInt16, DataType::Int32, DataType::Int4,
              DataType::UInt4, DataType::Int2, DataType::UInt2},

@@ -107,8 +107,10 @@ DeviceOperand DeviceEmitter::operand(ValueId id, const TensorDesc& desc, DataTyp
                                      const std::string& label, std::vector<int>* fed) {
   Forms& forms = forms_of(draft_.known(id).root);
   if (forms.of(type).kind != DeviceOperand::Kind::None) return forms.of(type);
-  const bool is_float = desc.type == DataType::Float || desc.type == DataType::Float16;
-  const DataType other = type == DataType::Float ? DataType::Float16 : DataType::Float;
+  const bool is_brain = desc.type == DataType::BFloat16;
+  const bool is_float = desc.type == DataType::Float || desc.type == DataType::Float16 || is_brain;
+  const DataType narrow = is_brain ? DataType::BFloat16 : DataType::Float16;
+  const DataType other = type == DataType::Float ? narrow : DataType::Float;
   if (fed && (!is_float || forms.of(other).kind == DeviceOperand::Kind::None)) {
     DeviceOperand& tensor = forms.of(desc.type);
     tensor = device_.add_tensor(physical_bytes(desc, Layout::Plain));
@@ -121,8 +123,7 @@ DeviceOperand DeviceEmitter::operand(ValueId id, const TensorDesc& desc, DataTyp
   const DeviceOperand result = device_.add_tensor(physical_bytes(changed, Layout::Plain));
   const DeviceOperand inputs[] = {forms.of(other)}, outputs[] = {result};
   if (desc.shape.count() != 0)
-    device_.add_work(node, label,
-                     conversion(desc.shape.count(), type == DataType::Float16, draft_.services->device->traits()),
+    device_.add_work(node, label, conversion(desc.shape.count(), other, type, draft_.services->device->traits()),
                      inputs, outputs);
   return forms.of(type) = result;
 }

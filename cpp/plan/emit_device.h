@@ -22,10 +22,10 @@ class DeviceEmitter {
   void find_uses();
 
  private:
-  // A value's memory on the device, as float16 and as anything else.
+  // A value's memory on the device, as float16 or bfloat16, of which no value is both, and as anything else.
   struct Forms {
     DeviceOperand half, plain;
-    DeviceOperand& of(DataType type) { return type == DataType::Float16 ? half : plain; }
+    DeviceOperand& of(DataType type) { return type == DataType::Float16 || type == DataType::BFloat16 ? half : plain; }
   };
   Forms& forms_of(ValueId root) { return device_values_[root]; }
   std::shared_ptr<Tensor> constant_as(const Tensor& tensor, DataType type);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/error.h"
+#include "ops/gpu/convert.h"
 #include "tensor/deferred.h"
 
 namespace fastort {
@@ -14,18 +16,24 @@ constexpr uint32_t kConvertedByGroup = 64 * 4;
 Tensor converted(const Tensor& tensor, DataType type) {
   Tensor result(type, tensor.shape());
   const auto count = static_cast<size_t>(tensor.count());
-  if (type == DataType::Float16) {
-    const float* src = tensor.data<float>();
-    auto* dst = result.data<Float16>();
+  const auto convert = [&]<class From>(const From* src) {
+    const auto read = [&](size_t i) {
+      if constexpr (std::is_same_v<From, float>)
+        return src[i];
+      else
+        return to_float(src[i]);
+    };
     for (size_t i = 0; i < count; ++i) {
-      const bool finite = std::isfinite(src[i]);
-      dst[i] = to_float16(finite ? std::clamp(src[i], -kLargest, kLargest) : src[i]);
+      const float x = read(i);
+      if (type == DataType::Float) result.data<float>()[i] = x;
+      if (type == DataType::BFloat16) result.data<BFloat16>()[i] = to_bfloat16(x);
+      if (type == DataType::Float16)
+        result.data<Float16>()[i] = to_float16(std::isfinite(x) ? std::clamp(x, -kLargest, kLargest) : x);
     }
-  } else {
-    const auto* src = tensor.data<Float16>();
-    auto* dst = result.data<float>();
-    for (size_t i = 0; i < count; ++i) dst[i] = to_float(src[i]);
-  }
+  };
+  if (tensor.type() == DataType::Float) convert(tensor.data<float>());
+  if (tensor.type() == DataType::Float16) convert(tensor.data<Float16>());
+  if (tensor.type() == DataType::BFloat16) convert(tensor.data<BFloat16>());
   return result;
 }
 
@@ -39,9 +47,19 @@ Tensor as_float_type(const Tensor& tensor, DataType type) {
   });
 }
 
-GpuWork conversion(int64_t count, bool to_half, const GpuTraits& traits) {
+Refusal refuse_bfloat16(const GpuTraits& traits) {
   GpuWork work;
-  GpuDispatch& dispatch = work.dispatch(to_half ? "convert.to_half" : "convert.to_float");
+  return gpu::add_convert(work, DataType::BFloat16, DataType::Float, 1, false, traits);
+}
+
+GpuWork conversion(int64_t count, DataType from, DataType to, const GpuTraits& traits) {
+  GpuWork work;
+  if (from == DataType::BFloat16 || to == DataType::BFloat16) {
+    if (const Refusal refusal = gpu::add_convert(work, from, to, count, false, traits))
+      fail(ErrorCode::NotImplemented, *refusal);
+    return work;
+  }
+  GpuDispatch& dispatch = work.dispatch(to == DataType::Float16 ? "convert.to_half" : "convert.to_float");
   dispatch.operands = {GpuWork::output(0), GpuWork::input(0)};
   dispatch.push.u32(count);
   dispatch.groups = groups_for(count, kConvertedByGroup, traits);

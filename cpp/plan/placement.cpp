@@ -39,7 +39,7 @@ DeviceForm with_floats_as(const OpDef& op, const OpContext& context, DataType ty
                           std::vector<std::shared_ptr<Tensor>>* constants) {
   DeviceForm form{{context.inputs.begin(), context.inputs.end()}, {context.outputs.begin(), context.outputs.end()}, {}};
   auto change = [&](TensorDesc& desc) {
-    if (desc.type != DataType::Float && desc.type != DataType::Float16) return;
+    if (desc.type != DataType::Float && desc.type != DataType::Float16 && desc.type != DataType::BFloat16) return;
     if (desc.constant && desc.type != type && constants)
       desc.constant = constants->emplace_back(std::make_shared<Tensor>(as_float_type(*desc.constant, type))).get();
     desc.type = type;
@@ -89,6 +89,14 @@ Refusal place_on_device(const DeviceProvider& provider, const OpDef& op, const O
   if (!op.gpu) return "the operator has no shader";
   form =
       DeviceForm{{context.inputs.begin(), context.inputs.end()}, {context.outputs.begin(), context.outputs.end()}, {}};
+  if (has_type(context, DataType::BFloat16)) {
+    // As it stands (what only moves elements), or in float32 with conversions around it.
+    const Refusal refusal = ask(provider.traits(), op, context, form, form.work);
+    if (!refusal) return std::nullopt;
+    if (Refusal cannot = refuse_bfloat16(provider.traits())) return cannot;
+    form = with_floats_as(op, context, DataType::Float, &constants);
+    return ask(provider.traits(), op, context, form, form.work);
+  }
   const bool wanted = provider.half_storage() && has_type(context, DataType::Float);
   const bool given = has_type(context, DataType::Float16);
   if (!wanted && !given) return ask(provider.traits(), op, context, form, form.work);

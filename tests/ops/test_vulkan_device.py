@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import onnx
 import pytest
@@ -199,6 +200,7 @@ def test_tiles_in_work_group_memory(case: Case, mode: str) -> None:
             test_cases.assert_close(actual, wanted, bounds, f"{case.op} output {i}")
 
 
+<<<<<<< HEAD
 # Ways to compute products and convolutions, of which the rule takes "direct" here; the sizes are those of tiles.
 FORCED = ("direct", "tiles+large", "tiles+medium", "tiles+small", "winograd", "tiles+winograd")
 
@@ -247,11 +249,15 @@ def test_unknown_kernels_are_refused() -> None:
 
 def half_rows() -> list[Any]:
     """The cases of float16 numbers whose operators have shaders for float32."""
+=======
+def half_rows(dtype: Any) -> list[Any]:
+    """The cases of float16 or bfloat16 numbers whose operators have shaders for float32."""
+>>>>>>> a084ecc (More shaders: bfloat16, exact float16 quantization, Pow of two types, scores of attention, norms by any scale)
     rows, seen = [], set()
     for row in test_cases.tables():
         case = row.values[0]
         first = case.inputs[0] if case.inputs else None
-        if first is None or isinstance(first, list) or test_cases.as_array(first).dtype != np.float16:
+        if first is None or isinstance(first, list) or test_cases.as_array(first).dtype != dtype:
             continue
         domain = "" if case.domain == "ai.onnx" else case.domain
         if "float" not in test_vulkan.gpu_types().get((domain, case.op), set()):
@@ -261,19 +267,50 @@ def half_rows() -> list[Any]:
     return rows
 
 
-@pytest.mark.parametrize("case", half_rows())
+@pytest.mark.parametrize("case", half_rows(np.float16))
 def test_float16_models(case: Case) -> None:
+    run_half(case, 2e-3)
+
+
+@pytest.mark.parametrize("case", half_rows(ml_dtypes.bfloat16))
+def test_bfloat16_models(case: Case) -> None:
+    run_half(case, 2e-2)
+
+
+def run_half(case: Case, error: float) -> None:
     model, feeds = model_of(case)
     expected = test_cases.expected_of(case)
     session = fastort.InferenceSession(model, providers=[VULKAN])
     results = session.run(None, feeds)
     fields = {name: getattr(case, name) for name in Case.__dataclass_fields__}
     exact = not (case.rtol or case.atol)
-    bounds = Case(**{**fields, "rtol": max(case.rtol, 2e-3), "atol": max(case.atol, 2e-3)}) if not exact else case
+    bounds = Case(**{**fields, "rtol": max(case.rtol, error), "atol": max(case.atol, error)}) if not exact else case
     for i, (actual, wanted) in enumerate(zip(results, expected, strict=True)):
         if wanted is not None:
             test_cases.assert_close(actual, wanted, bounds, f"{case.op} output {i}")
-    assert "no shader for float16" not in session.explain()
+    assert not re.search("no shader for b?float16", session.explain())
+
+
+@pytest.mark.parametrize("zero", [None, np.int8(3), np.uint8(100)])
+def test_float16_is_quantized_as_on_the_cpu(zero: Any) -> None:
+    """The quotient is rounded to float16 first, which moves some of them to another whole number."""
+    rng = np.random.default_rng(5)
+    x = rng.uniform(-12, 12, 20011).astype(np.float16)
+    scale = np.array(0.09, np.float16)
+    kind = np.uint8 if zero is None else zero.dtype
+    values: list[Any] = [x, scale] if zero is None else [x, scale, np.array(zero)]
+    case = Case("QuantizeLinear", values, {})
+    model = test_cases.one_node_model(case, values, "shapes", [test_cases.helper.make_empty_tensor_value_info("y0")])
+    session = fastort.InferenceSession(model.SerializeToString(), providers=[VULKAN])
+    (got,) = session.run(None, {f"x{i}": value for i, value in enumerate(values)})
+    bounds = np.iinfo(kind)
+    shift = 0 if zero is None else int(zero)
+    want = np.clip(np.rint((x / scale).astype(np.float64)) + shift, bounds.min, bounds.max).astype(kind)
+    np.testing.assert_array_equal(got, want)
+    # In float32 the results would be others.
+    in_float = np.clip(np.rint(x.astype(np.float32) / np.float32(scale)) + shift, bounds.min, bounds.max)
+    assert (in_float != want).any()
+    assert "CPUExecutionProvider" not in session.explain()
 
 
 def test_an_unknown_mode_is_refused() -> None:

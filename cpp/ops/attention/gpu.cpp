@@ -21,7 +21,6 @@ Refusal refuse(const OpContext& context, const Spec& spec) {
     if (context.type(input) != DataType::Float) return "inputs of other types than float32";
   if (spec.bias_input >= 0 || spec.q.norm_input >= 0 || spec.k.norm_input >= 0) return "a bias or norm of Q, K and V";
   if (spec.past != Past::All) return "a past whose length is data";
-  if (spec.qk_output >= 0) return "the scores as an output";
   if (spec.cos_input >= 0) return "a rotary embedding";
   if (spec.key_mask != KeyMask::None || p.has_key_mask) return "a mask of the keys";
   if (p.size == 0 || p.keys == 0) return "no keys";
@@ -87,7 +86,13 @@ Refusal add_in_parts(const Spec& spec, const Side& q, const Side& k, const Side&
                      GpuWork& work) {
   const AttentionProblem& p = spec.problem;
   const int64_t rows = p.batch * p.heads * p.queries, shared_by = p.heads / p.kv_heads;
-  const GpuOperand scores = work.scratch(static_cast<size_t>(rows * p.keys) * sizeof(float));
+  using kernels::QkOutput;
+  const size_t bytes = static_cast<size_t>(rows * p.keys) * sizeof(float);
+  const GpuOperand given{GpuOperand::Kind::Output, spec.qk_output, false};
+  const GpuOperand scores = p.qk_output == QkOutput::Raw ? given : work.scratch(bytes);
+  GpuOperand weights = scores;
+  if (p.qk_output == QkOutput::Raw) weights = work.scratch(bytes);
+  if (p.qk_output == QkOutput::Probabilities) weights = given;
 
   gpu::Gemm product;
   product.m = p.queries;
@@ -106,10 +111,13 @@ Refusal add_in_parts(const Spec& spec, const Side& q, const Side& k, const Side&
   if (Refusal refusal = add_gemm(product, traits, work)) return refusal;
 
   const uint32_t mask = mask_mode(spec);
+  uint32_t kept = p.qk_output == QkOutput::Capped ? 1 : 0;
+  if (p.qk_output == QkOutput::Biased) kept = p.unseen_scores_are_zero ? 3 : 2;
   GpuDispatch& softmax = gpu::add_rows(
-      work, "attention_softmax", {rows, p.keys, 1}, {mask, p.causal ? 1u : 0u, p.masked_rows_are_zero ? 1u : 0u},
-      {GpuWork::written(scores), scores, mask ? GpuWork::input(spec.mask_input) : GpuWork::none()}, traits,
-      /*push_inner=*/false);
+      work, "attention_softmax", {rows, p.keys, 1}, {mask, p.causal ? 1u : 0u, p.masked_rows_are_zero ? 1u : 0u, kept},
+      {GpuWork::written(weights), scores, mask ? GpuWork::input(spec.mask_input) : GpuWork::none(),
+       kept ? GpuWork::written(given) : GpuWork::none()},
+      traits, /*push_inner=*/false);
   softmax.push.u32(p.heads).u32(p.queries);
   softmax.push.u32(p.mask.batch).u32(p.mask.head).u32(p.mask.row).u32(p.mask.item);
   softmax.push.u32(p.mask_batches).u32(std::min(p.mask_keys, p.keys)).i32(p.offset).f32(p.softcap);
@@ -125,7 +133,7 @@ Refusal add_in_parts(const Spec& spec, const Side& q, const Side& k, const Side&
   for (int64_t i = 0; i < p.batch * p.heads; ++i) sums.a_offsets.push_back(i * p.queries * p.keys);
   sums.b_offsets = head_offsets(p, v.strides, v.offset, shared_by);
   sums.c_offsets = head_offsets(p, p.y, 0, 1);
-  sums.a = scores;
+  sums.a = weights;
   sums.b = v.operand;
   sums.result = GpuWork::output(0);
   return add_gemm(sums, traits, work);
@@ -188,7 +196,9 @@ Refusal gpu_attention(const OpContext& context, const Spec& spec, const GpuTrait
                      p.right_window < 0;
   const double scores = static_cast<double>(p.batch * p.heads * p.queries) * static_cast<double>(p.keys);
   const bool parts_fit = scores < std::numeric_limits<int32_t>::max() / 2;
-  const bool in_parts = plain && parts_fit && (traits.slow_shared || p.value_size > kMostValues);
+  const bool scores_wanted = spec.qk_output >= 0;
+  if (scores_wanted && !(plain && parts_fit)) return "the scores as an output, with lengths, windows or a sink";
+  const bool in_parts = plain && parts_fit && (traits.slow_shared || p.value_size > kMostValues || scores_wanted);
   if (!in_parts && p.value_size > kMostValues) return "heads of more than 256 items";
   const Side q{GpuWork::input(spec.q.input), spec.q.heads.strides, spec.q.heads.offset};
   Side k, v;

@@ -113,8 +113,7 @@ inline constexpr GpuRecipe kUnary{arith_of(op) == Arith::Copy ? kFloat32 : kFloa
 template <kernels::UnaryOp op, kernels::UnaryParams (*read)(const OpContext&)>
 inline constexpr GpuRecipe kUnaryWith{kFloat32, unary_work_with<op, read>};
 template <kernels::BinaryOp op>
-inline constexpr GpuRecipe kBinary{op == kernels::BinaryOp::Pow ? kFloat32 | kIntTypes : kFloat32 | kArith,
-                                   binary_work<op>};
+inline constexpr GpuRecipe kBinary{kFloat32 | kArith, binary_work<op>};
 
 // A function of the sum of input 0 and, where it is there, input 1.
 template <kernels::UnaryOp op>
@@ -130,5 +129,6 @@ extern const GpuRecipe kChain;  // fastort.ElementwiseChain
 extern const GpuRecipe kClip;
 extern const GpuRecipe kGelu;
 extern const GpuRecipe kMean;
+extern const GpuRecipe kPow;  // of two types, too
 
 }  // namespace fastort::gpu
