@@ -277,7 +277,7 @@ void infer_multi_head(InferContext& context) {
 
 // ---- the kernel --------------------------------------------------------------------------------------------------
 
-std::unique_ptr<Kernel> prepare_multi_head(const OpContext& context) {
+Spec read_spec(const OpContext& context) {
   const Inputs& in = inputs_of(context);
   const Attributes& attributes = context.attributes();
   const Operands o = read_operands(context, in);
@@ -323,8 +323,18 @@ std::unique_ptr<Kernel> prepare_multi_head(const OpContext& context) {
     spec.qk_output = in.scores;
     p.qk_output = kernels::QkOutput::Biased;
   }
-  return make_attention(context, std::move(spec));
+  return spec;
 }
+
+std::unique_ptr<Kernel> prepare_multi_head(const OpContext& context) {
+  return make_attention(context, read_spec(context));
+}
+
+Refusal gpu_multi_head(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  return attention::gpu_attention(context, read_spec(context), traits, work);
+}
+
+constexpr GpuRecipe kGpu{kFloat32, gpu_multi_head};
 
 constexpr Candidate kCandidates[] = {{.name = "attention", .prepare = prepare_multi_head}};
 constexpr TypeMask kTypes{DataType::Float, DataType::Float16, DataType::BFloat16};
@@ -334,14 +344,20 @@ constexpr OpDef kOps[] = {
      .name = "MultiHeadAttention",
      .infer = infer_multi_head,
      .cpu = kCandidates,
-     .types = kTypes},
+     .types = kTypes,
+     .gpu = &kGpu},
     {.domain = "com.microsoft",
      .name = "DecoderMaskedMultiHeadAttention",
      .infer = infer_multi_head,
      .cpu = kCandidates,
      .types = kTypes,
      .value_inputs = 1u << 8},
-    {.domain = "fastort", .name = "ProjectedAttention", .infer = infer_multi_head, .cpu = kCandidates, .types = kTypes},
+    {.domain = "fastort",
+     .name = "ProjectedAttention",
+     .infer = infer_multi_head,
+     .cpu = kCandidates,
+     .types = kTypes,
+     .gpu = &kGpu},
 };
 
 }  // namespace

@@ -130,7 +130,7 @@ size_t Instance::footprint() const {
     for (const std::string& note : decision->notes) bytes += sizeof(note) + note.capacity();
   }
   // A prepared kernel is a few hundred bytes to a few kilobytes (generated code is shared by oneDNN's own cache).
-  return bytes + kernels.size() * 1024;
+  return bytes + device_bytes + kernels.size() * 1024;
 }
 
 Planner::Planner(const Program& program, int begin) : program_(program), begin_(begin) {}

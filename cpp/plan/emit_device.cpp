@@ -142,7 +142,13 @@ int DeviceEmitter::host_storage(ValueId id, const TensorDesc& desc) {
 
 void DeviceEmitter::finish() {
   if (device_.empty()) return;
-  auto kernels = draft_.services->device->compile(device_.finish());
+  DevicePlan device_plan = device_.finish();
+  // Weights are shared; an address for each operand of a call is in every run context.
+  for (const DeviceConstant& constant : device_plan.constants)
+    if (!constant.source) draft_.plan->device_bytes += constant.constant.bytes;
+  for (const DeviceSegment& segment : device_plan.segments)
+    for (const DeviceCall& call : segment.calls) draft_.plan->device_bytes += call.operands.size() * sizeof(uint64_t);
+  auto kernels = draft_.services->device->compile(std::move(device_plan));
   const auto state = static_cast<int32_t>(draft_.plan->stateful.size());
   draft_.plan->stateful.push_back(kernels.front().get());
   std::vector<std::shared_ptr<Tensor>> holders;

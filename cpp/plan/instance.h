@@ -96,10 +96,11 @@ struct Instance {
   std::vector<DeviceUse> device_uses;
   int device_state = -1;         // among the states, of the segments' kernels
   const void* device = nullptr;  // see DeviceBuffer::device()
+  size_t device_bytes = 0;       // of tables on the device that belong to this plan
   std::vector<Tensor> constants;
   // Values known at planning time that a later plan or the caller reads.
   std::vector<std::pair<ValueId, Tensor>> known;
-  // Bytes that the instance itself holds, for the cache's bound.
+  // Bytes that the instance itself holds, those on a device included, for the cache's bound.
   size_t footprint() const;
 };
 

@@ -1,6 +1,7 @@
 #include <limits>
 
 #include "ops/attention/kernel.h"
+#include "ops/attention/key_mask.h"
 #include "ops/gpu/gemm.h"
 #include "ops/gpu/move.h"
 #include "ops/gpu/rows.h"
@@ -19,10 +20,13 @@ Refusal refuse(const OpContext& context, const Spec& spec) {
   const AttentionProblem& p = spec.problem;
   for (const int input : {spec.q.input, spec.k.input, spec.v.input})
     if (context.type(input) != DataType::Float) return "inputs of other types than float32";
-  if (spec.bias_input >= 0 || spec.q.norm_input >= 0 || spec.k.norm_input >= 0) return "a bias or norm of Q, K and V";
+  if (spec.q.norm_input >= 0 || spec.k.norm_input >= 0) return "a norm of Q and K";
+  if (spec.bias_input >= 0 && context.type(spec.bias_input) != DataType::Float) return "a bias of another type";
   if (spec.past != Past::All) return "a past whose length is data";
   if (spec.cos_input >= 0) return "a rotary embedding";
-  if (spec.key_mask != KeyMask::None || p.has_key_mask) return "a mask of the keys";
+  if (spec.key_mask != KeyMask::None && context.type(spec.key_mask_input) != DataType::Int32)
+    return "a mask of keys of another type than int32";
+  if (spec.key_mask != KeyMask::None && KeyMaskShape(spec).keys != p.keys) return "a mask of fewer keys than there are";
   if (p.size == 0 || p.keys == 0) return "no keys";
   if (spec.mask_input >= 0 && context.type(spec.mask_input) != DataType::Float && !p.mask_is_bool)
     return "a mask of another type than float32 and bool";
@@ -38,11 +42,28 @@ struct Side {
   int64_t offset = 0;
 };
 
-// K or V: as the input has it, or joined with the past in the present.
+// Q, K or V as the input has it, or with a bias.
+Side read_side(const Spec& spec, const Operand& from, const GpuTraits& traits, GpuWork& work) {
+  const Heads& heads = from.heads;
+  const Side side{GpuWork::input(from.input), heads.strides, heads.offset};
+  if (spec.bias_input < 0 || from.bias_at < 0) return side;
+  const int64_t count = spec.problem.batch * heads.heads * heads.rows * heads.size;
+  const GpuOperand sum = work.scratch(static_cast<size_t>(count) * sizeof(float));
+  GpuDispatch& dispatch = work.dispatch("head_bias");
+  dispatch.operands = {GpuWork::written(sum), side.operand, GpuWork::input(spec.bias_input)};
+  dispatch.push.u32(count).u32(heads.heads).u32(heads.rows).u32(heads.size).u32(side.offset);
+  const HeadStrides& steps = side.strides;
+  dispatch.push.u32(steps.batch).u32(steps.head).u32(steps.row).u32(steps.item).u32(from.bias_at);
+  dispatch.groups = groups_for(count, 64, traits);
+  return {sum, dense(heads.heads, heads.rows, heads.size), 0};
+}
+
+// K or V, joined with the past in the present where there is one.
 Refusal join_past(const OpContext& context, const Spec& spec, const Operand& from, const Cache& cache, Side& side,
                   const GpuTraits& traits, GpuWork& work) {
   const Heads& heads = from.heads;
-  side = {GpuWork::input(from.input), heads.strides, heads.offset};
+  const Side fresh = read_side(spec, from, traits, work);
+  side = fresh;
   const bool given = cache.present >= 0 && context.has_output(cache.present);
   if (cache.past < 0 && !given) return std::nullopt;
   const int64_t batch = spec.problem.batch, past = cache.past >= 0 ? spec.past_rows : 0;
@@ -66,7 +87,7 @@ Refusal join_past(const OpContext& context, const Spec& spec, const Operand& fro
     const HeadStrides strides = dense(heads.heads, spec.past_rows, heads.size);
     if (Refusal refusal = copy(GpuWork::input(cache.past), past, strides, cache.past_at, 0)) return refusal;
   }
-  if (Refusal refusal = copy(GpuWork::input(from.input), heads.rows, heads.strides, heads.offset, past)) return refusal;
+  if (Refusal refusal = copy(fresh.operand, heads.rows, fresh.strides, fresh.offset, past)) return refusal;
   side.operand.written = false;
   return std::nullopt;
 }
@@ -114,13 +135,16 @@ Refusal add_in_parts(const Spec& spec, const Side& q, const Side& k, const Side&
   uint32_t kept = p.qk_output == QkOutput::Capped ? 1 : 0;
   if (p.qk_output == QkOutput::Biased) kept = p.unseen_scores_are_zero ? 3 : 2;
   GpuDispatch& softmax = gpu::add_rows(
-      work, "attention_softmax", {rows, p.keys, 1}, {mask, p.causal ? 1u : 0u, p.masked_rows_are_zero ? 1u : 0u, kept},
+      work, "attention_softmax", {rows, p.keys, 1},
+      {mask, p.causal ? 1u : 0u, p.masked_rows_are_zero ? 1u : 0u, kept, static_cast<uint32_t>(spec.key_mask)},
       {GpuWork::written(weights), scores, mask ? GpuWork::input(spec.mask_input) : GpuWork::none(),
-       kept ? GpuWork::written(given) : GpuWork::none()},
+       kept ? GpuWork::written(given) : GpuWork::none(),
+       spec.key_mask != KeyMask::None ? GpuWork::input(spec.key_mask_input) : GpuWork::none()},
       traits, /*push_inner=*/false);
   softmax.push.u32(p.heads).u32(p.queries);
   softmax.push.u32(p.mask.batch).u32(p.mask.head).u32(p.mask.row).u32(p.mask.item);
   softmax.push.u32(p.mask_batches).u32(std::min(p.mask_keys, p.keys)).i32(p.offset).f32(p.softcap);
+  softmax.push.u32(spec.key_mask_size).f32(spec.mask_filter);
 
   gpu::Gemm sums;
   sums.m = p.queries;
@@ -196,11 +220,12 @@ Refusal gpu_attention(const OpContext& context, const Spec& spec, const GpuTrait
                      p.right_window < 0;
   const double scores = static_cast<double>(p.batch * p.heads * p.queries) * static_cast<double>(p.keys);
   const bool parts_fit = scores < std::numeric_limits<int32_t>::max() / 2;
-  const bool scores_wanted = spec.qk_output >= 0;
-  if (scores_wanted && !(plain && parts_fit)) return "the scores as an output, with lengths, windows or a sink";
-  const bool in_parts = plain && parts_fit && (traits.slow_shared || p.value_size > kMostValues || scores_wanted);
+  const bool needs_parts = spec.qk_output >= 0 || spec.key_mask != KeyMask::None;
+  if (needs_parts && !(plain && parts_fit))
+    return "the scores as an output, or a mask of keys, with lengths, windows or a sink";
+  const bool in_parts = plain && parts_fit && (traits.slow_shared || p.value_size > kMostValues || needs_parts);
   if (!in_parts && p.value_size > kMostValues) return "heads of more than 256 items";
-  const Side q{GpuWork::input(spec.q.input), spec.q.heads.strides, spec.q.heads.offset};
+  const Side q = read_side(spec, spec.q, traits, work);
   Side k, v;
   if (Refusal refusal = join_past(context, spec, spec.k, spec.k_cache, k, traits, work)) return refusal;
   if (Refusal refusal = join_past(context, spec, spec.v, spec.v_cache, v, traits, work)) return refusal;
