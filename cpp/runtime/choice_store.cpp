@@ -5,8 +5,8 @@
 #include <filesystem>
 #include <map>
 
-#include "base/fork.h"
 #include "base/digest.h"
+#include "base/fork.h"
 #include "runtime/whole_file.h"
 
 namespace fastort {

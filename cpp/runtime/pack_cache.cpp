@@ -13,9 +13,9 @@
 #include <map>
 #include <vector>
 
+#include "base/digest.h"
 #include "base/fork.h"
 #include "base/log.h"
-#include "base/digest.h"
 #include "runtime/record_file.h"
 #include "runtime/whole_file.h"
 

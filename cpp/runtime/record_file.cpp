@@ -9,9 +9,9 @@
 #include <cstring>
 #include <filesystem>
 
+#include "base/digest.h"
 #include "base/fork.h"
 #include "base/log.h"
-#include "base/digest.h"
 #include "runtime/whole_file.h"
 
 namespace fastort {

@@ -200,7 +200,6 @@ def test_tiles_in_work_group_memory(case: Case, mode: str) -> None:
             test_cases.assert_close(actual, wanted, bounds, f"{case.op} output {i}")
 
 
-<<<<<<< HEAD
 # Ways to compute products and convolutions, of which the rule takes "direct" here; the sizes are those of tiles.
 FORCED = ("direct", "tiles+large", "tiles+medium", "tiles+small", "winograd", "tiles+winograd")
 
@@ -247,12 +246,8 @@ def test_unknown_kernels_are_refused() -> None:
         _engine.vulkan_refusal({**VULKAN[1], "kernels": "tiles+fast"})
 
 
-def half_rows() -> list[Any]:
-    """The cases of float16 numbers whose operators have shaders for float32."""
-=======
 def half_rows(dtype: Any) -> list[Any]:
     """The cases of float16 or bfloat16 numbers whose operators have shaders for float32."""
->>>>>>> a084ecc (More shaders: bfloat16, exact float16 quantization, Pow of two types, scores of attention, norms by any scale)
     rows, seen = [], set()
     for row in test_cases.tables():
         case = row.values[0]
