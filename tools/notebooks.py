@@ -18,7 +18,7 @@ from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 FOLDER = REPOSITORY / "notebooks"
@@ -39,7 +39,11 @@ def execute(path: Path, environment: dict[str, str] | None = None) -> Any:
     """
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
-        notebook, timeout=1200, kernel_name="python3", resources={"metadata": {"path": path.parent}}
+        notebook,
+        timeout=1200,
+        kernel_name="python3",
+        resources={"metadata": {"path": path.parent}},
+        extra_arguments=["--log-level=ERROR"],
     )
     client.execute(env=environment or dict(os.environ))
     return notebook
@@ -67,7 +71,7 @@ def main() -> int:
         started = time.perf_counter()
         try:
             notebook = execute(FOLDER / f"{name}.ipynb")
-        except CellExecutionError as error:
+        except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
             failed.append(name)
             print(f"{name}: failed\n{error}", file=sys.stderr)
             continue
