@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import sysconfig
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -101,3 +103,43 @@ def test_sessions_are_made_in_many_threads() -> None:
     with ThreadPoolExecutor(THREADS) as pool:
         for result in pool.map(work, range(40)):
             np.testing.assert_array_equal(result, -np.ones((1, 3)))
+
+
+@pytest.mark.skipif(not sysconfig.get_config_var("Py_GIL_DISABLED"), reason="a Python with a GIL")
+def test_importing_leaves_the_gil_off() -> None:
+    program = "import sys, fastort; fastort.RunOptions(); print(sys._is_gil_enabled())"
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHON_GIL"}
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], env=environment, capture_output=True, text=True, check=True
+    )
+    assert result.stdout == "False\n"
+
+
+def test_threads_share_whatever_can_be_shared() -> None:
+    """One dict of feeds, one OrtValue, one RunOptions, one IOBinding and one list of names for all threads."""
+    session = fastort.InferenceSession(models.add())
+    x = np.arange(6, dtype=np.float32).reshape(2, 3)
+    value = fastort.OrtValue.ortvalue_from_numpy(x)
+    feed = {"a": x, "b": value}
+    names = ["sum", "difference"]
+    options = fastort.RunOptions()
+    barrier = threading.Barrier(THREADS)
+
+    def work(seed: int) -> None:
+        barrier.wait()
+        for i in range(200):
+            if seed == 0:  # what others are reading changes, but never to anything wrong
+                feed["b"] = value if i % 2 else x
+                names[:] = names[::-1]
+                options.add_run_config_entry("some.entry", str(i))
+            results = session.run(None if seed % 2 else ["sum", "difference"], feed, options)
+            np.testing.assert_array_equal(results[0], x + x)
+            np.testing.assert_array_equal(results[1], x - x)
+            assert len(session.run(names, feed)) == 2
+            assert value.shape() == [2, 3]
+            np.testing.assert_array_equal(value.numpy(), x)
+            session.get_inputs()
+            session.explain()
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(work, range(THREADS)))
