@@ -6,6 +6,7 @@ was not one that a program can understand (``SystemError``, ``AssertionError``, 
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import faulthandler
 import gc
@@ -157,7 +158,8 @@ class Fuzzer:
         except BROKEN as error:
             self.problems.append(f"{what}: {error!r}")
         except (Exception, KeyboardInterrupt) as error:
-            str(error)
+            with contextlib.suppress(Exception):  # it may name an object that is half-made
+                str(error)
         return None
 
     def arguments(self, most: int = 7) -> list[Any]:
