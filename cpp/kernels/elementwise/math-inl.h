@@ -192,31 +192,31 @@ HWY_INLINE V Erf(D d, V x) {
   return hn::IfThenElse(hn::Lt(a, hn::Set(d, kErfSplit)), ErfCentre(d, x), tail);
 }
 
-// x Phi(x) = x/2 (1 + erf(x / sqrt 2)); the left tail does not cancel. Phi(-a) = 2^-q(a) for a >= 0 with q a fit of
-// degree 10, exact to 2e-9 of 1.
+// Phi(-a) = 2^-q(a) for a >= 0 with q a fit of degree 10, exact to 2e-9 of 1; and 2^-r for |r| <= 1/2.
+inline constexpr float kGeluQ[] = {1.0f,
+                                   1.151104331f,
+                                   0.4592211246f,
+                                   0.05243505538f,
+                                   -0.006928165909f,
+                                   -2.40913887e-05f,
+                                   0.000295700389f,
+                                   -8.235182759e-05f,
+                                   1.216753753e-05f,
+                                   -9.852689118e-07f,
+                                   3.420142036e-08f};
+inline constexpr float kGeluP[] = {
+    1.0f, -0.6931471825f, 0.2402264625f, -0.05550328642f, 0.009618489072f, -0.00133999309f, 0.0001534581243f};
+
+// x Phi(x) = x/2 (1 + erf(x / sqrt 2)); the left tail does not cancel.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V Gelu(D d, V x) {
-  static constexpr float kQ[] = {1.0f,
-                                 1.151104331f,
-                                 0.4592211246f,
-                                 0.05243505538f,
-                                 -0.006928165909f,
-                                 -2.40913887e-05f,
-                                 0.000295700389f,
-                                 -8.235182759e-05f,
-                                 1.216753753e-05f,
-                                 -9.852689118e-07f,
-                                 3.420142036e-08f};
-  // 2^-r for |r| <= 1/2.
-  static constexpr float kP[] = {
-      1.0f, -0.6931471825f, 0.2402264625f, -0.05550328642f, 0.009618489072f, -0.00133999309f, 0.0001534581243f};
   const hn::RebindToUnsigned<D> du;
   const V magic = hn::Set(d, 12582912.0f);
   // 2^-127 comes out as 0.
-  const V q = AtMost(d, ShallowPolynomial<10>(d, AtMost(d, hn::Abs(x), 30.0f), kQ), 127.0f);
+  const V q = AtMost(d, ShallowPolynomial<10>(d, AtMost(d, hn::Abs(x), 30.0f), kGeluQ), 127.0f);
   const V shifted = hn::Sub(magic, q);
   const V r = hn::Add(q, hn::Sub(shifted, magic));
-  const V tail = hn::Mul(ShallowPolynomial<6>(d, r, kP), PowerOfTwo(d, hn::BitCast(du, shifted)));
+  const V tail = hn::Mul(ShallowPolynomial<6>(d, r, kGeluP), PowerOfTwo(d, hn::BitCast(du, shifted)));
   return hn::Mul(x, hn::IfNegativeThenElse(x, tail, hn::Sub(hn::Set(d, 1.0f), tail)));
 }
 
