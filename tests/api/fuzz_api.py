@@ -50,6 +50,8 @@ LEFT_OUT = frozenset(
         "register_operator",
         "set_global_thread_pool_sizes",
         "set_default_logger_severity",
+        "vulkan_devices",  # drivers do not bear the limit of memory
+        "vulkan_refusal",
     }
 )
 
