@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -16,9 +17,8 @@ Feeds = dict[str, np.ndarray]
 
 
 def plan_texts(session: fastort.InferenceSession) -> list[str]:
-    """The plans of a session as ``explain`` tells them, without the passes in front."""
-    text = session.explain()
-    return [part for part in text.replace("\nplan of", "\0plan of").split("\0") if part.startswith("plan of")]
+    """The plans of a session as ``explain`` tells them, without the passes and the bodies' names in front."""
+    return [part for part in re.split(r"\n(?=plan of|subgraph )", session.explain()) if part.startswith("plan of")]
 
 
 def check(proto: onnx.ModelProto, requests: Iterable[Feeds]) -> None:
