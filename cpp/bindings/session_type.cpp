@@ -201,8 +201,9 @@ void bind_session(py::module_& module) {
       .def("print_graph", [](const PySession& self) { return text(self.session()->print_graph()); })
       .def("passes",
            [](const PySession& self) {
+             const std::shared_ptr<Session> session = self.session();
              py::list list;
-             for (const PassReport& report : self.session()->passes())
+             for (const PassReport& report : session->passes())
                list.append(py::make_tuple(report.name, report.changes, report.milliseconds));
              return list;
            })

@@ -50,7 +50,6 @@ LEFT_OUT = frozenset(
         "register_operator",
         "set_global_thread_pool_sizes",
         "set_default_logger_severity",
-        "vulkan_devices",  # drivers do not bear the limit of memory
         "vulkan_refusal",
     }
 )

@@ -275,3 +275,13 @@ def test_long_work_is_cut() -> None:
     assert time.perf_counter() - begin < 0.05 + max(0.7 * whole, 1.5)
     timer.join()
     np.testing.assert_array_equal(session.run(None, {"h0": x})[0], x * np.float32(0.5**count))
+
+
+@needs_vulkan
+def test_devices_are_listed_while_none_is_open() -> None:
+    """What a list of devices was made of is gone with it: memory that is freed is overwritten here."""
+    code = "from fastort import _engine; print([device['name'] for device in _engine.vulkan_devices()])"
+    environment = {**os.environ, "MALLOC_PERTURB_": "165"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str([device["name"] for device in _engine.vulkan_devices()])

@@ -62,7 +62,8 @@ std::shared_ptr<const DeviceProvider> make_provider(const std::map<std::string, 
 
 std::vector<DeviceSummary> list_devices() {
   std::vector<DeviceSummary> devices;
-  for (const DeviceInfo& info : Instance::get()->devices())
+  const std::shared_ptr<Instance> instance = Instance::get();
+  for (const DeviceInfo& info : instance->devices())
     devices.push_back(
         {info.properties.deviceName, info.is_cpu, info.refusal.value_or(""), info.import_alignment != 0, info.traits});
   return devices;
