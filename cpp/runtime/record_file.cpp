@@ -1,13 +1,16 @@
 #include "runtime/record_file.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
+#include <thread>
 
 #include "base/digest.h"
 #include "base/fork.h"
@@ -47,6 +50,25 @@ std::optional<std::string> contents(const std::string& path, size_t max_bytes) {
   }
   return text;
 }
+
+// Keeps others from writing into a folder between the reading and the writing of a file. Where the lock cannot be had,
+// or not soon, one goes on without it: a lost record is made again.
+class FolderLock {
+ public:
+  explicit FolderLock(const std::filesystem::path& folder) : folder_(folder.string(), O_RDONLY | O_DIRECTORY) {
+    constexpr std::chrono::milliseconds kStep{2}, kPatience{1000};
+    if (folder_.get() < 0) return;
+    const auto until = std::chrono::steady_clock::now() + kPatience;
+    while (::flock(folder_.get(), LOCK_EX | LOCK_NB) != 0) {
+      if (errno != EINTR && errno != EWOULDBLOCK) return;
+      if (std::chrono::steady_clock::now() > until) return;
+      std::this_thread::sleep_for(kStep);
+    }
+  }
+
+ private:
+  Descriptor folder_;  // the lock goes with it
+};
 
 }  // namespace
 
@@ -109,6 +131,10 @@ void RecordFile::save() {
 }
 
 bool RecordFile::write() {
+  const std::filesystem::path folder = std::filesystem::path(path_).parent_path();
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  const FolderLock lock(folder);
   std::vector<Record> all = read();
   std::unordered_map<std::string_view, size_t> places;
   for (size_t i = 0; i < all.size(); ++i) places[all[i].key] = i;
@@ -138,8 +164,6 @@ bool RecordFile::write() {
   std::memcpy(head.magic, kMagic, sizeof(kMagic));
   head.bytes = records.size();
   std::memcpy(head.sum, sum_of(records).data(), sizeof(head.sum));
-  std::error_code error;
-  std::filesystem::create_directories(std::filesystem::path(path_).parent_path(), error);
   return replace_file(path_, {std::as_bytes(std::span(&head, 1)), std::as_bytes(std::span(records))});
 }
 

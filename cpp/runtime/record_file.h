@@ -11,9 +11,9 @@
 namespace fastort {
 
 // Small records in one file, by keys of 16 bytes, for any number of processes: the whole file is replaced when
-// something was added, with what others added in the meantime; of two that write at the same time one may lose its
-// latest records, never the file. A file that is damaged is ignored, with a line in the log, and replaced. Above the
-// bound the records that were added first go.
+// something was added, with what others added in the meantime. Writers take turns by a lock on the folder; where the
+// file system has none, of two that write at the same time one may lose its latest records, never the file. A file that
+// is damaged is ignored, with a line in the log, and replaced. Above the bound the records that were added first go.
 class RecordFile {
  public:
   static constexpr size_t kKeyBytes = 16;
