@@ -88,7 +88,8 @@ def test_products_and_convolutions(size: str, full: bool, tmp_path: Path) -> Non
     for case, (outputs, explanation) in zip(chosen, results, strict=True):
         what = f"{case.op} {case.id} of {[np.shape(value) for value in case.inputs]}"
         assert "CPUExecutionProvider" not in explanation, explanation
-        assert matrix_shader(explanation) == takes_matrices(case), f"{what}:\n{explanation}"
+        if all(np.size(value) for value in case.inputs[:2]):  # without elements there is nothing to multiply
+            assert matrix_shader(explanation) == takes_matrices(case), f"{what}:\n{explanation}"
         by_matrices += takes_matrices(case)
         bounds = test_vulkan_device.half_bounds(case, test_cases.expected_of(case))
         for actual, wanted in zip(outputs, test_cases.expected_of(case), strict=True):
