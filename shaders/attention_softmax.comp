@@ -1,6 +1,7 @@
 // Softmax of attention's scores, rows of [batch, heads, queries, keys], with a mask and causality: a key that a query
 // may not see counts as minus infinity. A row without keys becomes zeros, or NaN.
 // operands: result, scores, mask, the scores on their way (see kScores), mask of the keys (int32)
+// float16
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "common/math.glsl"

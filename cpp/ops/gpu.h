@@ -33,6 +33,7 @@ struct GpuTraits {
   uint32_t cores = 0;                 // that work on groups side by side; 0 where the driver does not tell
   enum class Choice : uint8_t { ByRule, Never, Always };
   Choice winograd = Choice::ByRule;
+  bool halves = false;       // the tensors will be float16, whatever their types say
   int tile = -1;             // 0 large, 1 medium, 2 small; -1 by rule
   bool slow_shared = false;  // work-group memory and barriers cost more than reading again (implementations on a CPU)
 };

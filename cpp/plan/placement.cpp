@@ -112,9 +112,8 @@ Refusal place_on_device(const DeviceProvider& provider, const OpDef& op, const O
     form = native;
     if (!given && !ask(provider.traits(), op, context, form, form.work)) return std::nullopt;
     DeviceForm plain = with_floats_as(op, context, DataType::Float, &constants);
-    // Transformed weights are float32.
     GpuTraits traits = provider.traits();
-    traits.winograd = GpuTraits::Choice::Never;
+    traits.halves = true;
     GpuWork work;
     if (!ask(traits, op, context, plain, work) && halve(provider, native, work)) {
       form = native;

@@ -73,6 +73,9 @@ uvec4 fetch_a(uint line, uint chunk, uint k0);
 B_CHUNK fetch_b(uint line, uint chunk, uint k0);
 void finish(uint row, uint column, float sum);
 
+// Whether fetch number t, the i-th of its invocation, is one of `count`: known beforehand where all of a turn are.
+#define THERE(i, t, count) ((i + 1) * kInvocations <= (count) || t < (count))
+
 // What is on its way from memory.
 uvec4 a_next[kFetchesA];
 B_CHUNK b_next[kFetchesB];
@@ -80,22 +83,22 @@ B_CHUNK b_next[kFetchesB];
 void fetch(uint k0) {
   [[unroll]] for (uint i = 0; i < kFetchesA; ++i) {
     const uint t = gl_LocalInvocationID.x + i * kInvocations;
-    if (t < kLinesA * kChunksA) a_next[i] = fetch_a(t / kChunksA, t % kChunksA, k0);
+    if (THERE(i, t, kLinesA * kChunksA)) a_next[i] = fetch_a(t / kChunksA, t % kChunksA, k0);
   }
   [[unroll]] for (uint i = 0; i < kFetchesB; ++i) {
     const uint t = gl_LocalInvocationID.x + i * kInvocations;
-    if (t < kLinesB * kChunksB) b_next[i] = fetch_b(t / kChunksB, t % kChunksB, k0);
+    if (THERE(i, t, kLinesB * kChunksB)) b_next[i] = fetch_b(t / kChunksB, t % kChunksB, k0);
   }
 }
 
 void store(uint a0, uint b0) {
   [[unroll]] for (uint i = 0; i < kFetchesA; ++i) {
     const uint t = gl_LocalInvocationID.x + i * kInvocations;
-    if (t < kLinesA * kChunksA) a_tile[a0 + t / kChunksA * kStrideA + t % kChunksA] = a_next[i];
+    if (THERE(i, t, kLinesA * kChunksA)) a_tile[a0 + t / kChunksA * kStrideA + t % kChunksA] = a_next[i];
   }
   [[unroll]] for (uint i = 0; i < kFetchesB; ++i) {
     const uint t = gl_LocalInvocationID.x + i * kInvocations;
-    if (t < kLinesB * kChunksB) b_tile[b0 + t / kChunksB * kStrideB + t % kChunksB] = b_next[i];
+    if (THERE(i, t, kLinesB * kChunksB)) b_tile[b0 + t / kChunksB * kStrideB + t % kChunksB] = b_next[i];
   }
 }
 

@@ -78,6 +78,9 @@ FACTORS fetch_a(uint line, uint chunk, uint k0);
 B_CHUNK fetch_b(uint line, uint chunk, uint k0);
 void finish(uint row, uint column, float sum);
 
+// Whether fetch number t, the i-th of its invocation, is one of `count`: known beforehand where all of a turn are.
+#define THERE(i, t, count) ((i + 1) * kInvocations <= (count) || t < (count))
+
 // What is on its way from memory.
 FACTORS a_next[kFetchesA];
 B_CHUNK b_next[kFetchesB];
@@ -85,18 +88,18 @@ B_CHUNK b_next[kFetchesB];
 void fetch(uint k0) {
   [[unroll]] for (uint i = 0; i < kFetchesA; ++i) {
     const uint t = gl_LocalInvocationID.x + i * kInvocations;
-    if (t < kCountA) a_next[i] = fetch_a(t / kChunksA, t % kChunksA, k0);
+    if (THERE(i, t, kCountA)) a_next[i] = fetch_a(t / kChunksA, t % kChunksA, k0);
   }
   [[unroll]] for (uint i = 0; i < kFetchesB; ++i) {
     const uint t = gl_LocalInvocationID.x + i * kInvocations;
-    if (t < kCountB) b_next[i] = fetch_b(t / kChunksB, t % kChunksB, k0);
+    if (THERE(i, t, kCountB)) b_next[i] = fetch_b(t / kChunksB, t % kChunksB, k0);
   }
 }
 
 void store(uint a0, uint b0) {
   [[unroll]] for (uint i = 0; i < kFetchesA; ++i) {
     const uint t = gl_LocalInvocationID.x + i * kInvocations, line = t / kChunksA, chunk = t % kChunksA;
-    if (t >= kCountA) break;
+    if (!THERE(i, t, kCountA)) break;
     if (kSwapA == 1) {
       a_tile[a0 + line * kStrideA + chunk] = a_next[i];
     } else {
@@ -106,7 +109,7 @@ void store(uint a0, uint b0) {
   }
   [[unroll]] for (uint i = 0; i < kFetchesB; ++i) {
     const uint t = gl_LocalInvocationID.x + i * kInvocations, line = t / kChunksB, chunk = t % kChunksB;
-    if (t >= kCountB) break;
+    if (!THERE(i, t, kCountB)) break;
 #if B_VALUES == 4
     if (kSwapB == 0) {
       b_tile[b0 + line * kStrideB + chunk] = b_next[i];

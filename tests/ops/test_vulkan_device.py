@@ -179,6 +179,28 @@ def test_float32_models_in_float16(case: Case, mode: str) -> None:
     assert "CPUExecutionProvider" not in session.explain()
 
 
+@pytest.mark.parametrize("mode", ["storage", "arithmetic"])
+@pytest.mark.parametrize("masked", ["", "added", "bytes", "causal"])
+def test_attention_stays_in_float16(mode: str, masked: str) -> None:
+    rng = np.random.default_rng(11)
+    q, k, v = (rng.standard_normal((2, 3, rows, 16)).astype(np.float32) for rows in (17, 41, 41))
+    seen = rng.random((17, 41)) < 0.7
+    if masked == "causal":
+        seen = np.tril(np.ones((17, 41), bool))
+    bias = {"added": np.where(seen, 0.5, -1e4).astype(np.float32), "bytes": seen}.get(masked)
+    scores = q @ k.swapaxes(2, 3) / 4 + (np.where(seen, 0.5 * (masked == "added"), -np.inf) if masked else 0)
+    weights = np.exp(scores - scores.max(axis=3, keepdims=True))
+    expected = weights / weights.sum(axis=3, keepdims=True) @ v
+    inputs = [q, k, v] if bias is None else [q, k, v, bias]
+    case = Case("Attention", inputs, {"is_causal": int(masked == "causal")}, expected=[expected.astype(np.float32)])
+    model, feeds = model_of(case)
+    session = fastort.InferenceSession(model, providers=[(VULKAN[0], {**VULKAN[1], "enable_fp16": mode})])
+    (got,) = session.run(None, feeds)
+    test_cases.assert_close(got, case.expected[0], half_bounds(case, case.expected), masked)
+    if IS_LAVAPIPE:
+        assert re.search(r"shader gemm\.\w+ \+ attention_softmax.*, float16", session.explain()), session.explain()
+
+
 def tile_rows() -> list[Any]:
     cases = cases_of(("MatMul", "Gemm", "Conv", "Attention"), 6)
     return [pytest.param(case, id=f"{case.op}-{case.id or number}") for number, case in enumerate(cases)]

@@ -108,8 +108,36 @@ def test_the_rule_takes_them_for_float16_alone(tmp_path: Path) -> None:
     ]
 
 
+def test_attention_multiplies_by_them(tmp_path: Path) -> None:
+    q, k, v = random(2, 3, 17, 24), random(2, 3, 40, 24), random(2, 3, 40, 16)
+    scores = np.exp(q @ k.swapaxes(2, 3) / np.float32(24**0.5))
+    case = Case("Attention", [q, k, v], expected=[scores / scores.sum(axis=3, keepdims=True) @ v])
+    results, _ = test_vulkan_device.run_elsewhere([case], [MATRICES], ENVIRONMENT, tmp_path, LAUNCHER)
+    ((got,), explanation) = results[0]
+    assert "shader gemm_matrix + attention_softmax, float16" in explanation, explanation
+    test_cases.assert_close(got, case.expected[0], test_vulkan_device.half_bounds(case, case.expected), "Attention")
+
+
+def test_attention_of_the_case_table(tmp_path: Path) -> None:
+    """Masks, causality, a past, grouped heads, scores that the caller gets."""
+    chosen = [
+        case
+        for case in test_vulkan_device.cases_of(("Attention", "MultiHeadAttention"), 12)
+        if all(map(test_vulkan_device.holds, (*test_cases.inputs_of(case), *test_cases.expected_of(case))))
+    ]
+    results, _ = test_vulkan_device.run_elsewhere(chosen, [MATRICES], ENVIRONMENT, tmp_path, LAUNCHER)
+    by_matrices = 0
+    for case, (outputs, explanation) in zip(chosen, results, strict=True):
+        by_matrices += "gemm_matrix" in explanation and "attention_softmax" in explanation
+        bounds = test_vulkan_device.half_bounds(case, test_cases.expected_of(case))
+        for actual, wanted in zip(outputs, test_cases.expected_of(case), strict=True):
+            if wanted is not None:
+                test_cases.assert_close(actual, wanted, bounds, f"{case.op} {case.id}:\n{explanation}")
+    assert by_matrices > len(chosen) / 2
+
+
 def test_validation_layers_say_nothing(tmp_path: Path) -> None:
-    chosen = [*PRODUCTS[:3], *test_vulkan_device.cases_of(("Conv",), 2)]
+    chosen = [*PRODUCTS[:3], *test_vulkan_device.cases_of(("Conv", "Attention"), 2)]
     environment = {**ENVIRONMENT, "VK_INSTANCE_LAYERS": "VK_LAYER_KHRONOS_validation", "VK_LOADER_DEBUG": "layer"}
     _, printed = test_vulkan_device.run_elsewhere(chosen, [MATRICES], environment, tmp_path, LAUNCHER)
     assert "VK_LAYER_KHRONOS_validation" in printed, "the layer was not loaded"

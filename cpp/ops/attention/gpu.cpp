@@ -223,7 +223,10 @@ Refusal gpu_attention(const OpContext& context, const Spec& spec, const GpuTrait
   const bool needs_parts = spec.qk_output >= 0 || spec.key_mask != KeyMask::None;
   if (needs_parts && !(plain && parts_fit))
     return "the scores as an output, or a mask of keys, with lengths, windows or a sink";
-  const bool in_parts = plain && parts_fit && (traits.slow_shared || p.value_size > kMostValues || needs_parts);
+  // Cooperative matrices make up for a tensor of scores.
+  const bool by_matrices = traits.halves && !traits.matrices.empty();
+  const bool in_parts =
+      plain && parts_fit && (traits.slow_shared || by_matrices || needs_parts || p.value_size > kMostValues);
   if (!in_parts && p.value_size > kMostValues) return "heads of more than 256 items";
   const Side q = read_side(spec, spec.q, traits, work);
   Side k, v;

@@ -43,7 +43,8 @@ void transform_weights(const float* src, int64_t pairs, float* dst) {
 
 bool add_winograd(const OpContext& context, const Problem& problem, const GpuTraits& traits, GpuWork& work) {
   const kernels::ConvShape& shape = problem.shape;
-  if (traits.winograd == GpuTraits::Choice::Never || !serves(context, shape)) return false;
+  // Transformed weights are float32.
+  if (traits.halves || traits.winograd == GpuTraits::Choice::Never || !serves(context, shape)) return false;
   const int64_t channels = shape.in_channels, filters = shape.out_channels;
   const bool by_rule = traits.winograd == GpuTraits::Choice::ByRule;
   if (by_rule && (traits.slow_shared || std::min(channels, filters) < kManyChannels)) return false;
