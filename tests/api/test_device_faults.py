@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from tests.api.test_device_values import session_of, some, step_model
-from tests.vulkan import DEVICE, needs_vulkan
+from tests.vulkan import DEVICE, needs_vulkan, run_elsewhere
 from tests.vulkan import NAME as VULKAN
 
 pytestmark = needs_vulkan
@@ -86,22 +81,7 @@ print("went on")
 
 
 def run(program: str, fault: str, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", program, *arguments],
-        env={
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(sys.path),
-            "FASTORT_VULKAN_DEVICE": DEVICE,
-            "FASTORT_VULKAN_FAULT": fault,
-        },
-        cwd=Path(__file__).resolve().parents[2],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return run_elsewhere(program, *arguments, FASTORT_VULKAN_DEVICE=DEVICE, FASTORT_VULKAN_FAULT=fault)
 
 
 @pytest.mark.parametrize("options", [{}, {"always_stage": "1"}, {"profile": "1"}])

@@ -18,7 +18,7 @@ from onnx import TensorProto, helper
 import fastort
 from fastort import _engine
 from tests.api.test_device_values import model, session_of, some, step_model
-from tests.vulkan import DEVICE, NAME, OPTIONS, REFUSAL, lavapipe_drivers, needs_vulkan
+from tests.vulkan import DEVICE, NAME, OPTIONS, REFUSAL, lavapipe_drivers, needs_vulkan, run_elsewhere
 
 CPU = "CPUExecutionProvider"
 
@@ -48,21 +48,6 @@ with warnings.catch_warnings():
 """
 
 
-def elsewhere(program: str, **environment: str) -> str:
-    kept = {key: value for key, value in os.environ.items() if key != "FASTORT_VULKAN_DEVICE"}
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env={**kept, "PYTHONPATH": os.pathsep.join(sys.path), **environment},
-        cwd=Path(__file__).resolve().parents[2],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 def test_lavapipe_serves_where_it_is_installed() -> None:
     """So that a provider that refuses every device does not pass for a machine without one."""
     if not lavapipe_drivers() or "llvmpipe" not in DEVICE or "VK_DRIVER_FILES" in os.environ:
@@ -71,7 +56,9 @@ def test_lavapipe_serves_where_it_is_installed() -> None:
 
 
 def test_without_a_driver() -> None:
-    printed = elsewhere(WITHOUT, VK_DRIVER_FILES="/nonexistent.json", VK_ICD_FILENAMES="/nonexistent.json")
+    printed = run_elsewhere(
+        WITHOUT, FASTORT_VULKAN_DEVICE="", VK_DRIVER_FILES="/nonexistent.json", VK_ICD_FILENAMES="/nonexistent.json"
+    )
     assert "Vulkan" in printed
 
 
@@ -95,7 +82,7 @@ assert "another device_name is asked for" in _engine.vulkan_refusal({"device_nam
 """
     if "llvmpipe" not in DEVICE:
         pytest.skip("another device is asked for")
-    elsewhere(program)
+    run_elsewhere(program, FASTORT_VULKAN_DEVICE="")
 
 
 @needs_vulkan
@@ -167,7 +154,7 @@ from tests.api.test_vulkan_provider import session_of, some, step_model
 session = session_of(step_model(), cache_dir={str(folder)!r})
 np.save({str(tmp_path / "y.npy")!r}, session.run(None, {{"x": some(3, 7)}})[0])
 """
-        elsewhere(program, FASTORT_VULKAN_DEVICE=DEVICE)
+        run_elsewhere(program, FASTORT_VULKAN_DEVICE=DEVICE)
         np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), want)
         assert list(folder.iterdir()) == [file]
         assert len(file.read_bytes()) > 8
@@ -244,7 +231,7 @@ with pytest.raises(state.EPFail, match="vkBeginCommandBuffer"):
     session.run(None, {"x": some(4, 7)})
 print("recorded once")
 """
-    printed = elsewhere(program, FASTORT_VULKAN_DEVICE=DEVICE, FASTORT_VULKAN_FAULT="vkBeginCommandBuffer:2:memory")
+    printed = run_elsewhere(program, FASTORT_VULKAN_DEVICE=DEVICE, FASTORT_VULKAN_FAULT="vkBeginCommandBuffer:2:memory")
     assert "recorded once" in printed
 
 
