@@ -105,7 +105,10 @@ def test_sessions_are_made_in_many_threads() -> None:
             np.testing.assert_array_equal(result, -np.ones((1, 3)))
 
 
-@pytest.mark.skipif(not sysconfig.get_config_var("Py_GIL_DISABLED"), reason="a Python with a GIL")
+@pytest.mark.skipif(
+    not sysconfig.get_config_var("Py_GIL_DISABLED"),
+    reason="this Python always has a GIL; tools/free_threaded.sh has one without",
+)
 def test_importing_leaves_the_gil_off() -> None:
     program = "import sys, fastort; fastort.RunOptions(); print(sys._is_gil_enabled())"
     environment = {name: value for name, value in os.environ.items() if name != "PYTHON_GIL"}
