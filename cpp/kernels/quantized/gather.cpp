@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/conv/grid.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/quantized/gather.cpp"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
@@ -13,19 +15,6 @@
 HWY_BEFORE_NAMESPACE();
 namespace fastort::kernels::HWY_NAMESPACE {
 namespace {
-
-// A convolution as three spatial dimensions.
-struct Nest {
-  ConvShape::Spatial in{1, 1, 1}, out{1, 1, 1}, kernel{1, 1, 1}, stride{1, 1, 1}, dilation{1, 1, 1}, pad{};
-
-  explicit Nest(const ConvShape& shape) {
-    for (size_t i = 0; i < static_cast<size_t>(shape.rank); ++i) {
-      const size_t to = 3 - static_cast<size_t>(shape.rank) + i;
-      in[to] = shape.in[i], out[to] = shape.out[i], kernel[to] = shape.kernel[i], stride[to] = shape.stride[i];
-      dilation[to] = shape.dilation[i], pad[to] = shape.pad_begin[i];
-    }
-  }
-};
 
 // Short runs are widened as one vector where that reads no byte behind the source; what it writes behind the run is
 // overwritten or slack.
@@ -42,9 +31,9 @@ HWY_INLINE void widen_run(const T* src, const T* src_end, int64_t count, int32_t
 
 // One row of taps along x: those inside the source are widened, the others are 0.
 template <class T>
-HWY_INLINE void gather_line(const Nest& nest, const T* line, const T* src_end, int64_t x0, int64_t channels,
+HWY_INLINE void gather_line(const Grid& grid, const T* line, const T* src_end, int64_t x0, int64_t channels,
                             int64_t pixel_size, int32_t zero, int16_t* dst) {
-  const int64_t width = nest.in[2], taps = nest.kernel[2], step = nest.dilation[2];
+  const int64_t width = grid.in[2], taps = grid.kernel[2], step = grid.dilation[2];
   if (step == 1 && channels == pixel_size) {
     const int64_t begin = std::clamp<int64_t>(-x0, 0, taps), end = std::clamp<int64_t>(width - x0, begin, taps);
     if (begin > 0) std::memset(dst, 0, static_cast<size_t>(begin * channels) * sizeof(int16_t));
@@ -65,29 +54,29 @@ HWY_INLINE void gather_line(const Nest& nest, const T* line, const T* src_end, i
 template <class T>
 void gather(const ConvShape& shape, int64_t group, int64_t first, int64_t count, const T* src, int32_t zero,
             int64_t depth, int16_t* dst) {
-  const Nest nest(shape);
+  const Grid grid(shape);
   const int64_t channels = shape.in_group(), pixel_size = shape.in_channels;
-  const int64_t line_items = nest.kernel[2] * channels, used = shape.taps() * channels;
+  const int64_t line_items = grid.kernel[2] * channels, used = shape.taps() * channels;
   const int64_t pixels = shape.out_pixels();
   const T* src_end = src + shape.batch * shape.in_pixels() * pixel_size;
   const bool dense = shape.taps() == 1 && shape.all(shape.stride, 1) && shape.all(shape.pad_begin, 0) &&
                      shape.all(shape.pad_end, 0) && channels == pixel_size && depth == channels;
   if (dense) return widen_bytes(src + first * channels, count * channels, zero, dst);
   for (int64_t p = first; p < first + count; ++p, dst += depth) {
-    const int64_t n = p / pixels, x = p % nest.out[2], y = p / nest.out[2] % nest.out[1];
-    const int64_t z = p % pixels / (nest.out[1] * nest.out[2]);
+    const int64_t n = p / pixels, x = p % grid.out[2], y = p / grid.out[2] % grid.out[1];
+    const int64_t z = p % pixels / (grid.out[1] * grid.out[2]);
     const T* image = src + n * shape.in_pixels() * pixel_size + group * channels;
     int16_t* to = dst;
-    for (int64_t kz = 0; kz < nest.kernel[0]; ++kz) {
-      const int64_t sz = z * nest.stride[0] + kz * nest.dilation[0] - nest.pad[0];
-      for (int64_t ky = 0; ky < nest.kernel[1]; ++ky, to += line_items) {
-        const int64_t sy = y * nest.stride[1] + ky * nest.dilation[1] - nest.pad[1];
-        if (sz < 0 || sz >= nest.in[0] || sy < 0 || sy >= nest.in[1]) {
+    for (int64_t kz = 0; kz < grid.kernel[0]; ++kz) {
+      const int64_t sz = z * grid.stride[0] + kz * grid.dilation[0] - grid.pad[0];
+      for (int64_t ky = 0; ky < grid.kernel[1]; ++ky, to += line_items) {
+        const int64_t sy = y * grid.stride[1] + ky * grid.dilation[1] - grid.pad[1];
+        if (sz < 0 || sz >= grid.in[0] || sy < 0 || sy >= grid.in[1]) {
           std::memset(to, 0, static_cast<size_t>(line_items) * sizeof(int16_t));
           continue;
         }
-        const T* line = image + (sz * nest.in[1] + sy) * nest.in[2] * pixel_size;
-        gather_line(nest, line, src_end, x * nest.stride[2] - nest.pad[2], channels, pixel_size, zero, to);
+        const T* line = image + (sz * grid.in[1] + sy) * grid.in[2] * pixel_size;
+        gather_line(grid, line, src_end, x * grid.stride[2] - grid.pad[2], channels, pixel_size, zero, to);
       }
     }
     std::memset(to, 0, static_cast<size_t>(depth - used) * sizeof(int16_t));
