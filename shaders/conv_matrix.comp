@@ -9,7 +9,6 @@
 #include "common/epilogue.glsl"
 #include "common/matrix.glsl"
 #define A_VALUES 8
-#define A_CHUNK uvec4
 #define FACTOR float16_t
 #define FETCH fetch_8
 #include "common/conv_tile.glsl"

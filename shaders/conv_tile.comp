@@ -8,7 +8,6 @@
 #include "common/epilogue.glsl"
 #include "common/tile.glsl"
 #define A_VALUES 4
-#define A_CHUNK FACTORS
 #define FETCH fetch_4
 #include "common/conv_tile.glsl"
 

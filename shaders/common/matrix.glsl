@@ -1,12 +1,9 @@
 // A tile of C = A B out of work-group memory by cooperative matrices: factors of float16, sums of float32. The shapes of
 // the matrices, of a subgroup's part and of the tile are specialization constants (cpp/ops/gpu/tiles.h).
 //
-// The shader defines B_VALUES, how many elements of B an invocation fetches at once (8 or 2), and the functions
-//   uvec4 fetch_a(uint line, uint chunk, uint k0);    8 elements of A
-//   B_CHUNK fetch_b(uint line, uint chunk, uint k0);  B_VALUES elements of B
-//   void finish(uint row, uint column, float sum);    takes an element of the tile
-// where a line is a row of the tile as it lies in memory: of A a row, or, with kSwapA, a step of k; of B a step of k,
-// or, with kSwapB, a column. What lies outside is fetched as 0.
+// The shader defines B_VALUES, how many elements of B are a chunk (8 or 2; of A it is always 8), and the functions of
+// common/fetches.glsl, where a line is a row of the tile as it lies in memory: of A a row, or, with kSwapA, a step of k;
+// of B a step of k, or, with kSwapB, a column.
 #ifndef COMMON_MATRIX
 #define COMMON_MATRIX
 
@@ -42,14 +39,16 @@ const uint kChunksB = (kTileColumns * (1 - kSwapB) + kDepth * kSwapB) / B_VALUES
 // 16 bytes behind each line, so that lines do not begin in the same bank.
 const uint kStrideA = kChunksA + 1;
 const uint kStrideB = kChunksB + 8 / B_VALUES;
-const uint kFetchesA = (kLinesA * kChunksA + kInvocations - 1) / kInvocations;
-const uint kFetchesB = (kLinesB * kChunksB + kInvocations - 1) / kInvocations;
+const uint kCountA = kLinesA * kChunksA;
+const uint kCountB = kLinesB * kChunksB;
 
+#define A_CHUNK uvec4
 #if B_VALUES == 8
 #define B_CHUNK uvec4
 #else
 #define B_CHUNK uint
 #endif
+#include "common/fetches.glsl"
 
 // Two of each: while one is computed with, the other is filled.
 shared uvec4 a_tile[2 * kLinesA * kStrideA];
@@ -69,36 +68,14 @@ uvec4 fetch_8(Reals x, uint at, uint step, int count) {
 // 8 elements side by side that begin at a multiple of 8.
 uvec4 fetch_vector(uvec2 address, uint at) { return Quads(address).at[at / 8]; }
 
-uvec4 fetch_a(uint line, uint chunk, uint k0);
-B_CHUNK fetch_b(uint line, uint chunk, uint k0);
-void finish(uint row, uint column, float sum);
-
-// Whether fetch number t, the i-th of its invocation, is one of `count`: known beforehand where all of a turn are.
-#define THERE(i, t, count) ((i + 1) * kInvocations <= (count) || t < (count))
-
-// What is on its way from memory.
-uvec4 a_next[kFetchesA];
-B_CHUNK b_next[kFetchesB];
-
-void fetch(uint k0) {
-  [[unroll]] for (uint i = 0; i < kFetchesA; ++i) {
-    const uint t = gl_LocalInvocationID.x + i * kInvocations;
-    if (THERE(i, t, kLinesA * kChunksA)) a_next[i] = fetch_a(t / kChunksA, t % kChunksA, k0);
-  }
-  [[unroll]] for (uint i = 0; i < kFetchesB; ++i) {
-    const uint t = gl_LocalInvocationID.x + i * kInvocations;
-    if (THERE(i, t, kLinesB * kChunksB)) b_next[i] = fetch_b(t / kChunksB, t % kChunksB, k0);
-  }
-}
-
 void store(uint a0, uint b0) {
   [[unroll]] for (uint i = 0; i < kFetchesA; ++i) {
     const uint t = gl_LocalInvocationID.x + i * kInvocations;
-    if (THERE(i, t, kLinesA * kChunksA)) a_tile[a0 + t / kChunksA * kStrideA + t % kChunksA] = a_next[i];
+    if (THERE(i, t, kCountA)) a_tile[a0 + t / kChunksA * kStrideA + t % kChunksA] = a_next[i];
   }
   [[unroll]] for (uint i = 0; i < kFetchesB; ++i) {
     const uint t = gl_LocalInvocationID.x + i * kInvocations;
-    if (THERE(i, t, kLinesB * kChunksB)) b_tile[b0 + t / kChunksB * kStrideB + t % kChunksB] = b_next[i];
+    if (THERE(i, t, kCountB)) b_tile[b0 + t / kChunksB * kStrideB + t % kChunksB] = b_next[i];
   }
 }
 

@@ -1,12 +1,9 @@
 // A tile of C = A B out of work-group memory by plain arithmetic: each invocation makes kRows x kColumns elements. The
 // sizes are specialization constants (cpp/ops/gpu/tiles.h).
 //
-// The shader defines B_VALUES, how many elements of B an invocation fetches at once (4 or 1), and the functions
-//   FACTORS fetch_a(uint line, uint chunk, uint k0);  4 elements of A
-//   B_CHUNK fetch_b(uint line, uint chunk, uint k0);  B_VALUES elements of B
-//   void finish(uint row, uint column, float sum);    takes an element of the tile
-// where a line is a row of A, or, with kSwapA, a step of k; of B a step of k, or, with kSwapB, a column. What lies
-// outside is fetched as 0.
+// The shader defines B_VALUES, how many elements of B are a chunk (4 or 1; of A it is always 4), and the functions of
+// common/fetches.glsl, where a line is a row of A, or, with kSwapA, a step of k; of B a step of k, or, with kSwapB, a
+// column.
 #ifndef COMMON_TILE
 #define COMMON_TILE
 
@@ -43,14 +40,14 @@ const uint kChunksA = (kDepth * (1 - kSwapA) + kTileRows * kSwapA) / 4;
 const uint kChunksB = (kTileColumns * (1 - kSwapB) + kDepth * kSwapB) / B_VALUES;
 const uint kCountA = kDepth * kTileRows / 4;
 const uint kCountB = kDepth * kTileColumns / B_VALUES;
-const uint kFetchesA = (kCountA + kInvocations - 1) / kInvocations;
-const uint kFetchesB = (kCountB + kInvocations - 1) / kInvocations;
 
+#define A_CHUNK FACTORS
 #if B_VALUES == 4
 #define B_CHUNK FACTORS
 #else
 #define B_CHUNK FACTOR
 #endif
+#include "common/fetches.glsl"
 
 // Two of each: while one is computed with, the other is filled.
 shared FACTORS a_tile[2 * kDepth * kStrideA];
@@ -72,28 +69,6 @@ FACTORS fetch_vector(uvec2 address, uint at) {
 #else
   return uintBitsToFloat(Quads(address).at[at / 4]);
 #endif
-}
-
-FACTORS fetch_a(uint line, uint chunk, uint k0);
-B_CHUNK fetch_b(uint line, uint chunk, uint k0);
-void finish(uint row, uint column, float sum);
-
-// Whether fetch number t, the i-th of its invocation, is one of `count`: known beforehand where all of a turn are.
-#define THERE(i, t, count) ((i + 1) * kInvocations <= (count) || t < (count))
-
-// What is on its way from memory.
-FACTORS a_next[kFetchesA];
-B_CHUNK b_next[kFetchesB];
-
-void fetch(uint k0) {
-  [[unroll]] for (uint i = 0; i < kFetchesA; ++i) {
-    const uint t = gl_LocalInvocationID.x + i * kInvocations;
-    if (THERE(i, t, kCountA)) a_next[i] = fetch_a(t / kChunksA, t % kChunksA, k0);
-  }
-  [[unroll]] for (uint i = 0; i < kFetchesB; ++i) {
-    const uint t = gl_LocalInvocationID.x + i * kInvocations;
-    if (THERE(i, t, kCountB)) b_next[i] = fetch_b(t / kChunksB, t % kChunksB, k0);
-  }
 }
 
 void store(uint a0, uint b0) {
