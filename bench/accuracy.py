@@ -7,7 +7,7 @@ place of the exact result; "of the largest" the error relative to the largest ex
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -23,21 +23,22 @@ Array = np.ndarray
 OPSET = 23
 
 
+def session_of(
+    nodes: Sequence[onnx.NodeProto], inputs: Mapping[str, Array], **constants: Array
+) -> fastort.InferenceSession:
+    """Returns a session of nodes that make "y"."""
+    infos = [helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, a.shape) for n, a in inputs.items()]
+    result = helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, None)
+    weights = [onnx.numpy_helper.from_array(a, n) for n, a in constants.items()]
+    graph = helper.make_graph(list(nodes), "accuracy", infos, [result], weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10)
+    return fastort.InferenceSession(model.SerializeToString())
+
+
 def run(op: str, inputs: Sequence[Array], **attributes: object) -> Array:
     """Returns the first output of one operator."""
-    names = [f"x{i}" for i in range(len(inputs))]
-    infos = [
-        helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, a.shape) for n, a in zip(names, inputs, strict=True)
-    ]
-    graph = helper.make_graph(
-        [helper.make_node(op, names, ["y"], **attributes)],
-        "accuracy",
-        infos,
-        [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, None)],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10)
-    session = fastort.InferenceSession(model.SerializeToString())
-    return session.run(None, dict(zip(names, inputs, strict=True)))[0]
+    feeds = {f"x{i}": array for i, array in enumerate(inputs)}
+    return session_of([helper.make_node(op, list(feeds), ["y"], **attributes)], feeds).run(None, feeds)[0]
 
 
 def row(name: str, where: str, got: Array, exact: Array, in_ulp: bool = False) -> str:
@@ -46,6 +47,11 @@ def row(name: str, where: str, got: Array, exact: Array, in_ulp: bool = False) -
     ulp = error / np.spacing(np.maximum(np.abs(exact), np.finfo(np.float32).tiny).astype(np.float32)).astype(np.float64)
     units = f"{ulp.max():.2g}" if in_ulp else "-"
     return f"| {name} | {where} | {error.max():.1e} | {units} | {error.max() / np.abs(exact).max():.1e} |"
+
+
+def gelu_by_tanh(x: Array) -> Array:
+    """GELU with Phi(x) as a logistic function of a cubic polynomial."""
+    return x * special.expit(2 * np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))
 
 
 def functions() -> list[str]:
@@ -61,7 +67,7 @@ def functions() -> list[str]:
             "GELU by tanh",
             "Gelu",
             {"approximate": "tanh"},
-            lambda x: x * special.expit(2 * np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)),
+            gelu_by_tanh,
             -6.0,
             8.0,
         ),
@@ -70,6 +76,32 @@ def functions() -> list[str]:
     for name, op, attributes, exact, low, high in tables:
         x = np.random.default_rng(0).uniform(low, high, 1 << 20).astype(np.float32)
         rows.append(row(name, f"[{low:g}, {high:g}]", run(op, [x], **attributes), exact(x.astype(np.float64)), True))
+    return rows
+
+
+def epilogues() -> list[str]:
+    """Functions behind a product, which is one with the identity and so exact."""
+    width = 48
+    tables: list[tuple[str, list[onnx.NodeProto], Callable[[Array], Array], float, float]] = [
+        ("GELU", [helper.make_node("Gelu", ["p"], ["y"])], lambda x: x * special.ndtr(x), -1.0, 8.0),
+        ("GELU, left tail", [helper.make_node("Gelu", ["p"], ["y"])], lambda x: x * special.ndtr(x), -6.0, -1.0),
+        ("GELU by tanh", [helper.make_node("Gelu", ["p"], ["y"], approximate="tanh")], gelu_by_tanh, -6.0, 8.0),
+        (
+            "SiLU",
+            [helper.make_node("Sigmoid", ["p"], ["s"]), helper.make_node("Mul", ["p", "s"], ["y"])],
+            lambda x: x * special.expit(x),
+            -80.0,
+            20.0,
+        ),
+    ]
+    rows = []
+    for name, nodes, exact, low, high in tables:
+        x = np.random.default_rng(0).uniform(low, high, (1 << 14, width)).astype(np.float32)
+        product = helper.make_node("MatMul", ["x", "w"], ["p"], name="product")
+        session = session_of([product, *nodes], {"x": x}, w=np.eye(width, dtype=np.float32))
+        assert "pass fuse_matmul" in session.explain(), f"{name} is not one with the product"
+        got = session.run(None, {"x": x})[0]
+        rows.append(row(f"{name}, behind MatMul", f"[{low:g}, {high:g}]", got, exact(x.astype(np.float64)), True))
     return rows
 
 
@@ -109,7 +141,7 @@ def rows_of_numbers() -> list[str]:
 def main() -> None:
     """Prints the table."""
     print("| operator | inputs | largest error | in ulp | of the largest |\n|---|---|---|---|---|")
-    print("\n".join([*functions(), *products(), *rows_of_numbers()]))
+    print("\n".join([*functions(), *epilogues(), *products(), *rows_of_numbers()]))
 
 
 if __name__ == "__main__":
