@@ -24,6 +24,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench import ncnn_models, roofline, workloads
+from bench.summary import OURS, markdown, verdict
 from bench.worker import package_of
 from fastort.analysis import count_flops
 from fastort.cli.engine_process import EngineProcess, made_interpreter, named_interpreter
@@ -31,7 +32,6 @@ from tests.models import export, zoo
 
 ENGINES = ("fastort", "onnxruntime", "openvino", "ncnn", "torch", "torchscript", "torchcompile", "lleaves")
 ON_REQUEST = ("fastort-vulkan", "ncnn-vulkan")
-OURS = "fastort"
 
 
 def python_of(engine: str, named: dict[str, str]) -> str | None:
@@ -50,6 +50,7 @@ class Result:
         start: What the worker said when the model was ready.
         times: Seconds of each run.
         peak_mb: Peak memory of the process.
+        roofs: What the machine did at its best beside the turns (see ``roofline.Roof``).
         error: Why there is no result, where there is none.
     """
 
@@ -57,12 +58,25 @@ class Result:
     start: dict[str, Any] = field(default_factory=dict)
     times: list[float] = field(default_factory=list)
     peak_mb: float = float("nan")
+    roofs: list[dict[str, float]] = field(default_factory=list)
     error: str | None = None
 
     @property
     def median(self) -> float:
         """Median of the runs in seconds."""
         return statistics.median(self.times) if self.times else float("nan")
+
+    def roof_share(self, target: Target) -> float:
+        """Returns the fraction of the roof that a run reaches: of the bandwidth of memory, or of the multiply-adds."""
+        if not self.roofs or not self.times:
+            return float("nan")
+        if target.traffic:
+            amount, name = target.traffic, "memory_gbps"
+        elif target.operations > 1e6:
+            amount, name = target.operations, "fma_gflops"
+        else:
+            return float("nan")
+        return amount / 1e9 / self.median / statistics.median(roof[name] for roof in self.roofs)
 
 
 @dataclass
@@ -91,7 +105,9 @@ def target_of(name: str, variant: export.Variant, batch: int) -> Target:
     workload = workloads.by_name(name)
     if workload:
         folder = workloads.ensure(workload)
-        return Target(name, folder / "model.onnx", folder / "requests.npz", workload.settings, traffic=workload.traffic)
+        counted = workloads.operations(workload, folder)
+        files = folder / "model.onnx", folder / "requests.npz"
+        return Target(name, *files, workload.settings, counted, workload.traffic)
     model = zoo.by_name(name)
     if variant not in export.variants_of(model, full=True):
         variant = export.VARIANTS[2]
@@ -149,7 +165,7 @@ class Worker:
         return self.result
 
 
-def measure(workers: list[Worker], rounds: int, slice_s: float) -> None:
+def measure(workers: list[Worker], rounds: int, slice_s: float, roof: roofline.Roof | None) -> None:
     """Lets the workers take turns, each for about ``slice_s`` seconds a turn."""
     counts = {}
     for worker in workers:
@@ -167,6 +183,10 @@ def measure(workers: list[Worker], rounds: int, slice_s: float) -> None:
             count = counts[worker.result.engine]
             warm = max(1, count // 20) if count > 1 else 0
             worker.result.times += worker.run(count + warm)[warm:]
+            if roof and (package_of(worker.result.engine) == OURS or len(workers) == 1):
+                now = roof.now()
+                for other in workers:
+                    other.result.roofs.append(now)
 
 
 def compare(target: Target, options: argparse.Namespace, threads: int) -> list[Result]:
@@ -181,7 +201,10 @@ def compare(target: Target, options: argparse.Namespace, threads: int) -> list[R
             print(f"  {engine}: no environment (tools/peers.sh makes one)", file=sys.stderr)
         else:
             workers.append(Worker(python, engine, target, threads))
-    measure([worker for worker in workers if not worker.result.error], options.rounds, options.slice)
+    roof = roofline.Roof.of(threads)
+    measure([worker for worker in workers if not worker.result.error], options.rounds, options.slice, roof)
+    if roof:
+        roof.close()
     return [worker.close() for worker in workers]
 
 
@@ -195,14 +218,10 @@ HEAD = ("model", "threads", "engine", "median ms", "peer / fastort", "of the roo
 HEAD += ("peak MB", "largest difference")
 
 
-def roof_share(target: Target, seconds: float, threads: int) -> str:
-    """Returns the fraction of the machine's roof that a run reaches: of its bandwidth, or of its multiply-adds."""
-    roof = roofline.measure(threads)
-    if roof and target.traffic:
-        return f"{target.traffic / seconds / roof['read_gbps']['memory'][str(threads)] / 1e7:.0f}% of memory"
-    if roof and target.operations > 1e6:
-        return f"{target.operations / seconds / roof['fma_gflops'][str(threads)] / 1e7:.0f}%"
-    return "-"
+def share_text(result: Result, target: Target) -> str:
+    """Formats the fraction of the roof that a run reaches."""
+    share = result.roof_share(target)
+    return "-" if share != share else f"{share:.0%}" + (" of memory" if target.traffic else "")
 
 
 def rows_of(target: Target, threads: int, results: Iterable[Result]) -> list[tuple[str, ...]]:
@@ -216,17 +235,25 @@ def rows_of(target: Target, threads: int, results: Iterable[Result]) -> list[tup
             continue
         ratio = "" if result.engine == OURS else f"{result.median / ours:.2f}"
         start = result.start
-        share = roof_share(target, result.median, threads)
+        share = share_text(result, target)
         cells = [milliseconds(result.median), ratio, share, f"{start['ready_s']:.2f}", f"{result.peak_mb:.0f}"]
         difference = "-" if start["difference"] is None else f"{start['difference']:.1e}"
         rows.append((target.name, str(threads), result.engine, *cells, difference))
     return rows
 
 
-def markdown(rows: list[tuple[str, ...]]) -> str:
-    """Formats rows as a Markdown table."""
-    line = "| " + " | ".join(HEAD) + " |\n|" + "---|" * len(HEAD) + "\n"
-    return line + "".join("| " + " | ".join(cell.replace("|", "/") for cell in row) + " |\n" for row in rows)
+def summary_row(target: Target, threads: int, results: list[Result], engines: list[str]) -> list[str]:
+    """Returns a model's row of the table that has a column for each peer."""
+    found = {result.engine: result for result in results if result.times}
+    cells = [target.name, str(threads)]
+    if OURS not in found:
+        return [*cells, *[""] * (len(engines) + 4)]
+    ours = found[OURS]
+    peers = {engine: result.median for engine, result in found.items() if engine != OURS}
+    ratios = [f"{peers[engine] / ours.median:.2f}" if engine in peers else "" for engine in engines]
+    share = ours.roof_share(target)
+    aim, met = verdict(target.name, ours.median, peers, share, target.traffic > 0)
+    return [*cells, milliseconds(ours.median), *ratios, share_text(ours, target), aim, met]
 
 
 def plot(measured: dict[tuple[str, int], list[Result]], path: Path) -> None:
@@ -259,8 +286,10 @@ def plot(measured: dict[tuple[str, int], list[Result]], path: Path) -> None:
     plt.savefig(path, dpi=120)
 
 
-def report(measured: dict[tuple[str, int], list[Result]], rows: list[tuple[str, ...]], options: Any) -> str:
-    """Returns the report: the machine, the versions, the table."""
+def report(
+    measured: dict[tuple[str, int], list[Result]], targets: dict[str, Target], rows: list[tuple[str, ...]], options: Any
+) -> str:
+    """Returns the report: the machine, the versions, a row for each model, a row for each engine on it."""
     lines = ["# fastort beside its peers\n"]
     for threads in options.threads:
         roof = roofline.measure(threads)
@@ -277,9 +306,14 @@ def report(measured: dict[tuple[str, int], list[Result]], rows: list[tuple[str, 
     lines.append("Versions: " + ", ".join(f"{engine} {version}" for engine, version in versions.items()) + ".\n")
     lines.append(
         f"Model files: {options.variant.name}, batch {options.batch}, float32; medians over {options.rounds} "
-        f"interleaved slices of {options.slice} s.\n"
+        f"interleaved slices of {options.slice} s. The roof is what the machine did at its best beside each of them.\n"
     )
-    return "\n".join(lines) + "\n" + markdown(rows)
+    engines = [engine for engine in options.engines if engine != OURS]
+    if OURS in options.engines and engines:
+        head = ["model", "threads", "fastort ms", *(f"{engine} / fastort" for engine in engines), "of the roof"]
+        table = [summary_row(targets[name], threads, results, engines) for (name, threads), results in measured.items()]
+        lines.append(markdown([*head, "aim", "met"], table))
+    return "\n".join(lines) + "\n" + markdown(HEAD, rows)
 
 
 def main() -> None:
@@ -299,17 +333,18 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
 
     measured: dict[tuple[str, int], list[Result]] = {}
+    targets: dict[str, Target] = {}
     rows: list[tuple[str, ...]] = []
     known = [model.name for model in zoo.MODELS] + [workload.name for workload in workloads.WORKLOADS]
     for name in options.names or known:
-        target = target_of(name, options.variant, options.batch)
+        target = targets[name] = target_of(name, options.variant, options.batch)
         for threads in options.threads:
             measured[name, threads] = compare(target, options, threads)
             new = rows_of(target, threads, measured[name, threads])
             rows += new
             print("\n".join("  ".join(cell.ljust(12) for cell in row) for row in new), flush=True)
             # After each model, so that what was measured is kept whatever happens to the next.
-            (options.out / "compare.md").write_text(report(measured, rows, options))
+            (options.out / "compare.md").write_text(report(measured, targets, rows, options))
     plot(measured, options.out / "compare.png")
     print(f"wrote {options.out / 'compare.md'} and {options.out / 'compare.png'}")
 

@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from fastort.cli.engine_process import EngineProcess
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -34,3 +36,25 @@ def peak(threads: int) -> float | None:
     """Returns the peak of fused multiply-adds on so many threads in GFLOP/s."""
     roof = measure(threads)
     return roof and roof["fma_gflops"][str(threads)]
+
+
+class Roof:
+    """The program that measures the roof, kept ready: a shared machine does more or less from minute to minute."""
+
+    def __init__(self, path: Path, threads: int) -> None:
+        """Starts the program."""
+        self._process = EngineProcess("roof", str(path), ["--serve", "--quick", "--threads", str(threads)])
+
+    @classmethod
+    def of(cls, threads: int) -> Roof | None:
+        """Returns one for so many threads, or ``None`` where the program is not built."""
+        path = program()
+        return cls(path, threads) if path else None
+
+    def now(self) -> dict[str, float]:
+        """Returns ``fma_gflops`` and ``memory_gbps``, the best of three short measurements (a tenth of a second)."""
+        return self._process.ask("now")
+
+    def close(self) -> None:
+        """Ends the program."""
+        self._process.close()

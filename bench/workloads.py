@@ -42,6 +42,7 @@ class Workload:
             session for every run, so that the first sight of each shape counts), ``fusion`` (``False``: every
             optimisation off), ``feedback`` (outputs that become inputs of the next request).
         traffic: Bytes that a run must read and write at least, for workloads that memory bounds.
+        counted: Whether the multiply-adds of a run are what bounds it, and are counted.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Workload:
     module: Callable[[], Callable[..., torch.Tensor]] | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     traffic: int = 0
+    counted: bool = False
 
 
 def save(folder: Path, nodes: Iterable[onnx.NodeProto], feeds: Feeds, outputs: Iterable[str], constants: Feeds) -> None:
@@ -247,7 +249,21 @@ def random_lengths() -> list[int]:
     return [77, *(int(length) for length in np.random.default_rng(64).integers(1, 513, 64))]
 
 
+def zoo_model(name: str) -> Callable[[Path], tuple[list[Feeds], np.ndarray]]:
+    """Returns the maker of a workload on a model of the zoo."""
+
+    def make(folder: Path) -> tuple[list[Feeds], np.ndarray]:
+        (folder / "model.onnx").hardlink_to(export.path_of(name))
+        feeds, want = export.sample_of(name)
+        return [feeds], want
+
+    return make
+
+
 GPT2_LAYERS, GPT2_HEADS, GPT2_SIZE = 12, 12, 64
+# A step reads each weight but the embeddings of other tokens and places once: 124,439,808 numbers, of which the
+# 786,432 of the places are left out; those of the tokens are the last product's weights.
+GPT2_BYTES = (124_439_808 - 786_432) * 4
 
 
 def gpt2() -> torch.nn.Module:
@@ -390,11 +406,12 @@ FEEDBACK = {f"present_{index}": f"past_{index}" for index in range(2 * GPT2_LAYE
 WORKLOADS = (
     Workload("add_chain", add_chain, add_chain_torch, {"fusion": False}),
     *operator_workloads(),
-    Workload("bert_384", bert_of(12, [384]), lambda: zoo.bert(12)),
-    Workload("bert_lengths", bert_of(12, random_lengths()), lambda: zoo.bert(12), {"fresh": True}),
-    Workload("bert_3_clients", bert_of(3, [128]), lambda: zoo.bert(3), {"clients": 8}),
-    Workload("gpt2_prefill", gpt2_of(lambda: [gpt2_request(128, 0)]), gpt2_logits),
-    Workload("gpt2_step", gpt2_of(lambda: [gpt2_request(1, 128)]), gpt2_logits),
+    Workload("bert_384", bert_of(12, [384]), lambda: zoo.bert(12), counted=True),
+    Workload("bert_lengths", bert_of(12, random_lengths()), lambda: zoo.bert(12), {"fresh": True}, counted=True),
+    Workload("bert_3_clients", bert_of(3, [128]), lambda: zoo.bert(3), {"clients": 8}, counted=True),
+    Workload("mobilenet_v3_clients", zoo_model("mobilenet_v3_large"), None, {"clients": 8}, counted=True),
+    Workload("gpt2_prefill", gpt2_of(lambda: [gpt2_request(128, 0)]), gpt2_logits, counted=True),
+    Workload("gpt2_step", gpt2_of(lambda: [gpt2_request(1, 128)]), gpt2_logits, traffic=GPT2_BYTES),
     Workload("gpt2_decode", gpt2_of(decode_requests), None, {"fresh": True, "feedback": FEEDBACK}),
     Workload("forest_1", forest(1)),
     Workload("forest_10000", forest(10000)),
@@ -435,3 +452,23 @@ def ensure(workload: Workload) -> Path:
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return folder
+
+
+def operations(workload: Workload, folder: Path) -> float:
+    """Returns the floating-point operations of a run, counted once; 0 where they are not what bounds it."""
+    if not workload.counted:
+        return 0.0
+    path = folder / "operations.json"
+    if not path.exists():
+        from fastort.analysis import count_flops
+
+        with np.load(folder / "requests.npz") as archive:
+            names = [name for name in archive.files if name != "want"]
+            requests: dict[str, Feeds] = {}
+            for name in names:
+                request, _, argument = name.partition("/")
+                requests.setdefault(request, {})[argument] = archive[name]
+        # A new session warms up with the first of several requests.
+        given = list(requests.values())[1 if workload.settings.get("fresh") else 0 :]
+        path.write_text(json.dumps(sum(count_flops(folder / "model.onnx", feeds).flops for feeds in given)))
+    return float(json.loads(path.read_text()))

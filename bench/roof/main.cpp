@@ -1,5 +1,6 @@
 // Measures what the machine can do at best and prints it as JSON: the peak of fused multiply-adds, the bandwidth of
-// reads from each cache level and from memory, and the clock that the cores really run at.
+// reads from each cache level and from memory, and the clock that the cores really run at. With --serve it answers each
+// line of its input with what the machine does at that moment.
 
 #include <unistd.h>
 
@@ -11,7 +12,9 @@
 #include <cstring>
 #include <fstream>
 #include <functional>
+#include <iostream>
 #include <memory>
+#include <new>
 #include <string>
 #include <thread>
 #include <vector>
@@ -74,35 +77,61 @@ double clock_ghz(const Options& options) {
   return static_cast<double>(rounds * kChainCycles) / time * 1e-9;
 }
 
-double fma_gflops(const Options& options, int threads) {
-  std::vector<float> sinks(static_cast<size_t>(threads) * 16);  // a cache line for each thread
-  const int64_t rounds = rounds_for(options.slice, [&](int64_t n) { fma_rounds(n, sinks.data()); });
-  const double operations = static_cast<double>(fma_rounds(1, sinks.data())) * static_cast<double>(rounds);
-  const double time = best_time(threads, options.repeats, [&](int t) { fma_rounds(rounds, &sinks[t * size_t{16}]); });
-  return operations * threads / time * 1e-9;
-}
+// Fused multiply-adds on several threads.
+class Arithmetic {
+ public:
+  Arithmetic(const Options& options, int threads) : threads_(threads), sinks_(static_cast<size_t>(threads) * 16) {
+    rounds_ = rounds_for(options.slice, [&](int64_t n) { fma_rounds(n, sinks_.data()); });
+    operations_ = static_cast<double>(fma_rounds(1, sinks_.data())) * static_cast<double>(rounds_) * threads;
+  }
+
+  double gflops(int repeats) {
+    const auto work = [&](int thread) { fma_rounds(rounds_, &sinks_[thread * size_t{16}]); };
+    return operations_ / best_time(threads_, repeats, work) * 1e-9;
+  }
+
+ private:
+  int threads_;
+  std::vector<float> sinks_;  // a cache line for each thread
+  int64_t rounds_ = 0;
+  double operations_ = 0;
+};
 
 struct FreeDeleter {
   void operator()(void* memory) const { std::free(memory); }
 };
 
-double read_gbps(const Options& options, int threads, size_t bytes) {
-  std::vector<std::unique_ptr<void, FreeDeleter>> buffers;
-  for (int thread = 0; thread < threads; ++thread) {
-    buffers.emplace_back(std::aligned_alloc(4096, bytes));
-    if (!buffers.back()) return 0;
-    std::memset(buffers.back().get(), thread + 1, bytes);
+// Reads of `bytes` bytes by each thread.
+class Reads {
+ public:
+  Reads(const Options& options, int threads, size_t bytes)
+      : threads_(threads), bytes_(bytes), sinks_(static_cast<size_t>(threads) * 8) {
+    for (int thread = 0; thread < threads; ++thread) {
+      buffers_.emplace_back(std::aligned_alloc(4096, bytes));
+      if (!buffers_.back()) throw std::bad_alloc();
+      std::memset(buffers_.back().get(), thread + 1, bytes);
+    }
+    passes_ = rounds_for(options.slice, [&](int64_t n) { work(0, std::max<int64_t>(1, n / 16)); }) / 16 + 1;
   }
-  std::vector<uint64_t> sinks(static_cast<size_t>(threads) * 8);
-  const auto work = [&](int thread, int64_t passes) {
+
+  double gbps(int repeats) {
+    const double time = best_time(threads_, repeats, [&](int thread) { work(thread, passes_); });
+    return static_cast<double>(bytes_) * static_cast<double>(passes_) * threads_ / time * 1e-9;
+  }
+
+ private:
+  void work(int thread, int64_t passes) {
     uint64_t sum = 0;
-    for (int64_t pass = 0; pass < passes; ++pass) sum += read_once(buffers[thread].get(), bytes);
-    sinks[thread * size_t{8}] = sum;
-  };
-  const int64_t passes = rounds_for(options.slice, [&](int64_t n) { work(0, std::max<int64_t>(1, n / 16)); }) / 16 + 1;
-  const double time = best_time(threads, options.repeats, [&](int thread) { work(thread, passes); });
-  return static_cast<double>(bytes) * static_cast<double>(passes) * threads / time * 1e-9;
-}
+    for (int64_t pass = 0; pass < passes; ++pass) sum += read_once(buffers_[thread].get(), bytes_);
+    sinks_[thread * size_t{8}] = sum;
+  }
+
+  int threads_;
+  size_t bytes_;
+  std::vector<std::unique_ptr<void, FreeDeleter>> buffers_;
+  std::vector<uint64_t> sinks_;  // a cache line for each thread
+  int64_t passes_ = 0;
+};
 
 std::string processor() {
   std::ifstream info("/proc/cpuinfo");
@@ -122,7 +151,16 @@ struct Level {
   const char* name;
   size_t bytes;
   bool shared;  // by all cores, so that each thread reads its share of it
+
+  size_t share(int threads) const {
+    return std::max<size_t>(4096, (shared ? bytes / static_cast<size_t>(threads) : bytes) / 4096 * 4096);
+  }
 };
+
+Level memory_level() {
+  const size_t l3 = cache_bytes(_SC_LEVEL3_CACHE_SIZE, size_t{8} << 20);
+  return {"memory", std::clamp(l3 * 4, size_t{256} << 20, size_t{512} << 20), true};
+}
 
 void print(const Options& options) {
   const size_t l1 = cache_bytes(_SC_LEVEL1_DCACHE_SIZE, size_t{32} << 10);
@@ -134,7 +172,7 @@ void print(const Options& options) {
       {"L1", l1 / 2, false},
       {"L2", l2 / 2, false},
       {"L3", std::max(l2 * 2, std::min(l3 / 4, size_t{8} << 20)), true},
-      {"memory", std::clamp(l3 * 4, size_t{256} << 20, size_t{512} << 20), true},
+      memory_level(),
   };
   std::vector<int> counts = {1};
   if (options.threads > 1) counts.push_back(options.threads);
@@ -143,18 +181,31 @@ void print(const Options& options) {
               target_name(), options.threads);
   std::printf("  \"cache_bytes\": {\"L1\": %zu, \"L2\": %zu, \"L3\": %zu},\n", l1, l2, l3);
   std::printf("  \"clock_ghz\": %.3f,\n  \"fma_gflops\": {", clock_ghz(options));
-  for (int count : counts) std::printf("%s\"%d\": %.1f", count == 1 ? "" : ", ", count, fma_gflops(options, count));
+  for (int count : counts)
+    std::printf("%s\"%d\": %.1f", count == 1 ? "" : ", ", count, Arithmetic(options, count).gflops(options.repeats));
   std::printf("},\n  \"read_gbps\": {");
   for (const Level& level : levels) {
     std::printf("%s\n    \"%s\": {", &level == levels ? "" : ",", level.name);
-    for (int count : counts) {
-      const size_t share = level.shared ? level.bytes / static_cast<size_t>(count) : level.bytes;
-      const size_t bytes = std::max<size_t>(4096, share / 4096 * 4096);
-      std::printf("%s\"%d\": %.1f", count == 1 ? "" : ", ", count, read_gbps(options, count, bytes));
-    }
+    for (int count : counts)
+      std::printf("%s\"%d\": %.1f", count == 1 ? "" : ", ", count,
+                  Reads(options, count, level.share(count)).gbps(options.repeats));
     std::printf("}");
   }
   std::printf("\n  }\n}\n");
+}
+
+// Answers each line of the input with what the machine does at that moment: a shared one does more or less from one
+// minute to the next, so that what runs beside it is compared with the roof of the same moment.
+void serve(const Options& options) {
+  Arithmetic arithmetic(options, options.threads);
+  Reads memory(options, options.threads, memory_level().share(options.threads));
+  std::printf("{\"version\": \"%s\"}\n", target_name());
+  std::fflush(stdout);
+  for (std::string line; std::getline(std::cin, line);) {
+    const double gflops = arithmetic.gflops(options.repeats), gbps = memory.gbps(options.repeats);
+    std::printf("{\"fma_gflops\": %.1f, \"memory_gbps\": %.1f}\n", gflops, gbps);
+    std::fflush(stdout);
+  }
 }
 
 }  // namespace
@@ -162,19 +213,22 @@ void print(const Options& options) {
 
 int main(int argc, char** argv) {
   fastort::bench::Options options;
+  bool serving = false;
   options.threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   for (int i = 1; i < argc; ++i) {
     const std::string argument = argv[i];
     if (argument == "--quick") {
       options.repeats = 3;
       options.slice = 0.01;
+    } else if (argument == "--serve") {
+      serving = true;
     } else if (argument == "--threads" && i + 1 < argc && std::atoi(argv[i + 1]) > 0) {
       options.threads = std::atoi(argv[++i]);
     } else {
-      std::fprintf(stderr, "usage: roof [--quick] [--threads N]\n");
+      std::fprintf(stderr, "usage: roof [--quick] [--serve] [--threads N]\n");
       return 2;
     }
   }
-  fastort::bench::print(options);
+  serving ? fastort::bench::serve(options) : fastort::bench::print(options);
   return 0;
 }

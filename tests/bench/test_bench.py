@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from bench import roofline, workloads
+from bench.summary import verdict
 from fastort.analysis import count_flops
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -27,6 +29,39 @@ def test_roof() -> None:
     assert roof["fma_gflops"]["1"] > 1
     assert set(roof["read_gbps"]) == {"L1", "L2", "L3", "memory"}
     assert all(speed > 0.1 for level in roof["read_gbps"].values() for speed in level.values())
+
+
+def test_the_roof_of_the_moment() -> None:
+    roof = roofline.Roof.of(2)
+    if roof is None:
+        pytest.skip("bench/roof is not built; tools/test.sh builds it, or tools/build.sh release")
+    try:
+        for _ in range(2):
+            now = roof.now()
+            assert now["fma_gflops"] > 1
+            assert now["memory_gbps"] > 0.1
+    finally:
+        roof.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "peers", "share", "by_memory", "met"),
+    [
+        ("resnet50", {"onnxruntime": 1.25, "openvino": 1.3}, 0.5, False, "yes"),
+        ("resnet50", {"onnxruntime": 1.25, "openvino": 1.2}, 0.5, False, "no"),
+        ("resnet50", {"onnxruntime": 1.25, "openvino": 1.2}, 0.9, False, "by the roof"),
+        ("shufflenet_v2", {"onnxruntime": 1.0}, math.nan, False, "yes"),
+        ("shufflenet_v2", {"onnxruntime": 0.9}, math.nan, False, "no"),
+        ("shufflenet_v2", {}, math.nan, False, "no"),
+        ("forest_10000", {"onnxruntime": 4.0, "lleaves": 1.0}, math.nan, False, "yes"),
+        ("forest_10000", {"onnxruntime": 4.0, "lleaves": 0.9}, math.nan, False, "no"),
+        ("forest_10000", {"onnxruntime": 3.9, "lleaves": 2.0}, math.nan, False, "no"),
+        ("softmax_16mb", {"onnxruntime": 0.5}, 0.8, True, "yes"),
+        ("softmax_16mb", {"onnxruntime": 9.0}, 0.79, True, "no"),
+    ],
+)
+def test_whether_an_aim_is_met(name: str, peers: dict[str, float], share: float, by_memory: bool, met: str) -> None:
+    assert verdict(name, 1.0, peers, share, by_memory)[1] == met
 
 
 def test_operations_are_counted(tmp_path: Path) -> None:
