@@ -24,6 +24,9 @@ namespace {
 constexpr std::chrono::microseconds kSpin{40};
 // A caller that has run out of chunks waits for its helpers: it spins, then yields, then sleeps.
 constexpr std::chrono::microseconds kYield{200};
+// A yield that took so long went to other programs, which want the processor too: for a while there is none.
+constexpr std::chrono::microseconds kLongYield{300};
+constexpr std::chrono::milliseconds kYieldPause{100};
 // A worker leaves its caller's processor at most this often.
 constexpr std::chrono::milliseconds kMovePause{1};
 constexpr int kPausesPerClock = 32;
@@ -52,6 +55,17 @@ bool spin(std::chrono::microseconds limit, F&& done) noexcept {
     }
   } while (std::chrono::steady_clock::now() < end);
   return done();
+}
+
+// Lets another thread have the processor, unless other programs would take it for turns of their own: false then.
+bool yield_briefly() noexcept {
+  thread_local std::chrono::steady_clock::time_point not_before;
+  const auto start = std::chrono::steady_clock::now();
+  if (start < not_before) return false;
+  std::this_thread::yield();
+  const auto end = std::chrono::steady_clock::now();
+  if (end - start > kLongYield) not_before = end + kYieldPause;
+  return true;
 }
 
 // The processor that the thread runs on; -1 where that is not known.
@@ -250,7 +264,7 @@ void ThreadPool::Impl::wake(int workers_wanted) noexcept {
   else
     for (int i = 0; i < workers_wanted; ++i) epoch.notify_one();
   // A worker that was put behind this thread on its processor gets to run, and leaves it.
-  if (only_caller()) std::this_thread::yield();
+  if (only_caller()) yield_briefly();
 }
 
 void ThreadPool::Impl::finish(Slot& slot) noexcept {
@@ -258,10 +272,8 @@ void ThreadPool::Impl::finish(Slot& slot) noexcept {
   const auto left = [&] { return slot.entrants.load(std::memory_order_seq_cst) == 0; };
   if (left() || spin(kSpin, left)) return;
   const auto end = std::chrono::steady_clock::now() + kYield;
-  while (std::chrono::steady_clock::now() < end) {
-    std::this_thread::yield();
+  while (std::chrono::steady_clock::now() < end && yield_briefly())
     if (left()) return;
-  }
   for (int inside; (inside = slot.entrants.load(std::memory_order_seq_cst)) != 0;) slot.entrants.wait(inside);
 }
 
