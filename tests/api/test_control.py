@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import statistics
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import onnx.parser
@@ -56,6 +59,15 @@ def test_terminate_stops_within_50_ms(threads: int) -> None:
     np.testing.assert_allclose(session.run(None, small)[0], np.tanh(np.full((2, 2), 0.5)), rtol=1e-5)
 
 
+def waits_for_a_processor() -> dict[str, float]:
+    """Returns the seconds that each thread was ready to run and was not let, because others ran."""
+    waits = {"": 0.0}
+    for tasks in Path("/proc/self/task").glob("*/schedstat"):
+        with contextlib.suppress(OSError):  # the thread has ended
+            waits[tasks.parent.name] = int(tasks.read_text().split()[1]) / 1e9
+    return waits
+
+
 # One kernel call that takes seconds on one thread.
 HUGE = {
     "product": ("y = MatMul(x, x)", (4500, 4500)),
@@ -76,21 +88,29 @@ def test_terminate_stops_inside_of_one_kernel(name: str, threads: int) -> None:
     options.intra_op_num_threads = threads
     session = fastort.InferenceSession(model.SerializeToString(), options)
     feed = {"x": np.full(shape, 0.01, np.float32)}
-    (whole,) = session.profile(feed, runs=1, warmup=1).run_ms
-    times = []
-    for _ in range(5):
+    took, worked = [], []
+    for _ in range(20):
         run_options = fastort.RunOptions()
         with ThreadPoolExecutor(1) as pool:
+            # Time of the processor, not of the clock, tells that the kernel is being computed, however busy the
+            # machine is with something else.
+            start = time.process_time()
             run = pool.submit(session.run, None, feed, run_options)
-            time.sleep(0.2 * whole / 1000)
-            began = time.perf_counter()
+            while time.process_time() - start < 0.05 * threads:
+                assert not run.done(), "the whole run takes too little to be stopped"
+                time.sleep(0.001)
+            waited, began, start = waits_for_a_processor(), time.perf_counter(), time.process_time()
             run_options.terminate = True
-            try:
+            with pytest.raises(Fail, match="terminate"):
                 run.result()
-            except Fail:
-                times.append(time.perf_counter() - began)
-    assert times, f"no run was stopped; one takes {whole:.0f} ms"
-    assert min(times) < WITHIN, times
+            whole = time.perf_counter() - began
+            worked.append(time.process_time() - start)
+            waits = waits_for_a_processor()
+            took.append(whole - max(waits[thread] - waited.get(thread, 0) for thread in waits))
+        if len(took) >= 3 and min(took) < WITHIN:
+            break
+    assert min(took) < WITHIN, took
+    assert statistics.median(worked) < WITHIN * threads, worked
 
 
 def test_a_time_out_of_one_run() -> None:
