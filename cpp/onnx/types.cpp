@@ -35,13 +35,9 @@ void TypeReader::override_dimensions(const std::map<std::string, int64_t>& by_na
   }
 }
 
-Dim TypeReader::read_dim(const onnx::TensorShapeProto_Dimension& proto, const std::string& owner) {
-  if (proto.has_dim_value()) {
-    if (proto.dim_value() < 0)
-      invalid_graph("'" + owner + "' has the negative dimension " + std::to_string(proto.dim_value()) +
-                    "; a dimension of unknown size is written without a value, or with a name");
-    return proto.dim_value();
-  }
+Dim TypeReader::read_dim(const onnx::TensorShapeProto_Dimension& proto) {
+  // Some exporters write -1 where a size is not known; ONNX Runtime takes any negative number for that.
+  if (proto.has_dim_value() && proto.dim_value() >= 0) return proto.dim_value();
   if (const auto found = by_denotation_.find(proto.denotation());
       found != by_denotation_.end() && !proto.denotation().empty())
     return found->second;
@@ -54,7 +50,7 @@ Shape TypeReader::read_shape(const onnx::TensorShapeProto& proto, const std::str
   Shape shape;
   Shape known;
   for (const auto& dim : proto.dim()) {
-    shape.push_back(read_dim(dim, owner));
+    shape.push_back(read_dim(dim));
     if (is_known(shape.back())) known.push_back(shape.back());
   }
   if (!checked_count(known)) invalid_graph("'" + owner + "' has too many elements: " + to_string(shape));

@@ -19,12 +19,12 @@ class TypeReader {
   void override_dimensions(const std::map<std::string, int64_t>& by_name,
                            const std::map<std::string, int64_t>& by_denotation, const onnx::GraphProto& graph);
 
-  // Kind Unknown for a type that is not set. Throws InvalidGraph naming `owner` for a negative dimension.
+  // Kind Unknown for a type that is not set. Throws InvalidGraph naming `owner` for sizes that no memory holds.
   ValueType read(const onnx::TypeProto& proto, const std::string& owner);
 
  private:
   Shape read_shape(const onnx::TensorShapeProto& proto, const std::string& owner);
-  Dim read_dim(const onnx::TensorShapeProto_Dimension& proto, const std::string& owner);
+  Dim read_dim(const onnx::TensorShapeProto_Dimension& proto);
 
   SymbolTable& symbols_;
   std::map<std::string, int64_t> by_name_, by_denotation_;
