@@ -1,6 +1,7 @@
 // Operators of ai.onnx.ml that prepare features.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <unordered_map>
 
 #include "kernels/move/element.h"
@@ -87,6 +88,15 @@ void check_per_feature(const OpContext& context, const char* what, size_t count,
 
 int64_t last_dimension(const Shape& shape) { return shape.rank() == 0 ? 1 : shape[shape.size() - 1]; }
 
+// float32 is computed in float32, several at a time; other types in double.
+template <class T>
+void scale_row(const T* src, const float* offset, const float* scale, float* dst, int64_t count) {
+  using Wide = std::conditional_t<std::is_same_v<T, float>, float, double>;
+  for (int64_t i = 0; i < count; ++i)
+    dst[i] =
+        static_cast<float>((static_cast<Wide>(src[i]) - static_cast<Wide>(offset[i])) * static_cast<Wide>(scale[i]));
+}
+
 std::unique_ptr<Kernel> prepare_scaler(const OpContext& context) {
   const int64_t features = last_dimension(context.shape(0)), count = context.shape(0).count();
   std::vector<float> offset = context.attributes().get_floats("offset", {0.0f});
@@ -96,17 +106,22 @@ std::unique_ptr<Kernel> prepare_scaler(const OpContext& context) {
   if (count == 0) return make_kernel([](const KernelArgs&) {});
   offset.resize(static_cast<size_t>(features), offset[0]);
   scale.resize(static_cast<size_t>(features), scale[0]);
+  // Several short rows are done as one.
+  const int64_t period = features * std::max<int64_t>(1, 256 / features);
+  for (int64_t i = features; i < period; ++i) {
+    offset.push_back(offset[static_cast<size_t>(i - features)]);
+    scale.push_back(scale[static_cast<size_t>(i - features)]);
+  }
   return make_kernel([=, type = context.type(0)](const KernelArgs& args) {
     with_number(type, [&]<class T>(std::type_identity<T>) {
       const T* src = args.in<T>(0);
       float* dst = args.out<float>(0);
       args.parallel.range(count, 8192, [&](int64_t begin, int64_t end) {
-        int64_t f = begin % features;
-        for (int64_t i = begin; i < end; ++i) {
-          const auto at = static_cast<size_t>(f);
-          dst[i] = static_cast<float>((static_cast<double>(src[i]) - static_cast<double>(offset[at])) *
-                                      static_cast<double>(scale[at]));
-          if (++f == features) f = 0;
+        // Period by period, the first and the last of which may be parts.
+        for (int64_t i = begin; i < end;) {
+          const int64_t first = i % period, width = std::min(period - first, end - i);
+          scale_row(src + i, offset.data() + first, scale.data() + first, dst + i, width);
+          i += width;
         }
       });
     });
@@ -156,18 +171,37 @@ std::unique_ptr<Kernel> prepare_imputer(const OpContext& context) {
 
 enum class Norm { Max, L1, L2 };
 
+// The sum of |x| or of x * x, as four sums that do not wait for one another.
+template <bool kSquares, class T>
+double sum_of(const T* src, int64_t count) {
+  double sums[4] = {};
+  const auto term = [](T x) {
+    const auto value = static_cast<double>(x);
+    return kSquares ? value * value : std::abs(value);
+  };
+  int64_t i = 0;
+  for (; i + 4 <= count; i += 4)
+    for (int64_t k = 0; k < 4; ++k) sums[k] += term(src[i + k]);
+  for (; i < count; ++i) sums[0] += term(src[i]);
+  return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+}
+
 template <class T>
 void normalize(Norm norm, const T* src, float* dst, int64_t count) {
   double size = 0;
-  for (int64_t i = 0; i < count; ++i) {
-    const double value = std::abs(static_cast<double>(src[i]));
-    if (norm == Norm::Max)
-      size = std::max(size, value);
-    else
-      size += norm == Norm::L1 ? value : value * value;
-  }
-  if (norm == Norm::L2) size = std::sqrt(size);
+  if (norm == Norm::Max)
+    for (int64_t i = 0; i < count; ++i) size = std::max(size, std::abs(static_cast<double>(src[i])));
+  else
+    size = norm == Norm::L1 ? sum_of<false>(src, count) : std::sqrt(sum_of<true>(src, count));
   if (size == 0) size = 1;  // the row is all zeros
+  if constexpr (std::is_same_v<T, float>) {
+    // Divisions of float32 are done several at a time; sizes that float32 cannot hold are not.
+    const auto divisor = static_cast<float>(size);
+    if (divisor >= std::numeric_limits<float>::min() && divisor <= std::numeric_limits<float>::max()) {
+      for (int64_t i = 0; i < count; ++i) dst[i] = src[i] / divisor;
+      return;
+    }
+  }
   for (int64_t i = 0; i < count; ++i) dst[i] = static_cast<float>(static_cast<double>(src[i]) / size);
 }
 

@@ -1,11 +1,19 @@
 // LinearRegressor and LinearClassifier.
 #include <algorithm>
+#include <memory>
 
+#include "kernels/elementwise/unary.h"
+#include "kernels/gemm/sgemm.h"
+#include "kernels/softmax.h"
 #include "ops/core/move.h"
 #include "ops/ml_common.h"
+#include "tensor/buffer.h"
 
 namespace fastort {
 namespace {
+
+// Scores that make a piece of work worth a thread.
+constexpr int64_t kScoresOfPiece = 4096;
 
 // One row of coefficients and one intercept for each output.
 struct Linear {
@@ -45,6 +53,57 @@ struct Linear {
   int64_t grain() const { return 16384 / std::max<int64_t>(outputs * features, 1); }
 };
 
+// The linear map of all rows of float32 numbers as one product.
+class LinearProduct {
+ public:
+  // The scores of a row begin `stride` floats behind those of the row before.
+  LinearProduct(Linear linear, int64_t rows, int64_t stride) : intercepts_(std::move(linear.intercepts)) {
+    kernels::SgemmSizes sizes;
+    sizes.m = rows;
+    sizes.n = linear.outputs;
+    sizes.k = sizes.a_stride = linear.features;
+    sizes.c_stride = stride;
+    sizes.b_packed = true;
+    gemm_ = kernels::Sgemm(sizes);
+    packed_ = Buffer::allocate(kernels::packed_b_bytes(sizes.k, sizes.n));
+    kernels::pack_b(linear.coefficients.data(), 1, sizes.k, sizes.k, sizes.n,
+                    reinterpret_cast<float*>(packed_->data()));
+  }
+
+  void run(const float* x, float* scores, const Parallel& parallel) const {
+    kernels::Epilogue epilogue;
+    epilogue.bias = intercepts_.data();
+    gemm_.run({x, reinterpret_cast<const float*>(packed_->data()), scores, nullptr}, epilogue, nullptr, parallel);
+  }
+
+ private:
+  kernels::Sgemm gemm_;
+  std::shared_ptr<Buffer> packed_;
+  std::vector<float> intercepts_;
+};
+
+Refusal takes_product(const OpContext& context) {
+  if (context.type(0) != DataType::Float) return "the numbers are not float32";
+  const Rows rows = rows_of(context);
+  if (rows.count == 0 || rows.features == 0) return "there is nothing to multiply";
+  return {};
+}
+
+// `post_transform` of each of some rows, one behind the other.
+void transform_rows(kernels::PostTransform post, float* scores, int64_t rows, int64_t width) {
+  switch (post) {
+    case kernels::PostTransform::None:
+      return;
+    case kernels::PostTransform::Softmax:
+      return kernels::softmax(scores, scores, rows, width, 1, false, Parallel(ThreadPool::instance(), 1));
+    case kernels::PostTransform::Logistic:
+      return kernels::unary_f32(kernels::UnaryOp::Sigmoid)(scores, scores, rows * width, {});
+    default:
+      for (int64_t row = 0; row < rows; ++row)
+        kernels::post_transform(post, std::span(scores + row * width, static_cast<size_t>(width)));
+  }
+}
+
 // ---- LinearRegressor -----------------------------------------------------------------------------------------------
 
 void infer_regressor(InferContext& context) {
@@ -65,6 +124,20 @@ std::unique_ptr<Kernel> prepare_regressor(const OpContext& context) {
         linear.run(type, args.in<std::byte>(0), row, scores);
         kernels::post_transform(post, std::span(scores, static_cast<size_t>(targets)));
       }
+    });
+  });
+}
+
+std::unique_ptr<Kernel> prepare_regressor_product(const OpContext& context) {
+  const Rows rows = rows_of(context);
+  const int64_t targets = context.out(0).shape[1];
+  const kernels::PostTransform post = post_transform_of(context);
+  return make_kernel([=, product = LinearProduct(Linear(context, targets, rows.features), rows.count, targets)](
+                         const KernelArgs& args) {
+    product.run(args.in<float>(0), args.out<float>(0), args.parallel);
+    if (post == kernels::PostTransform::None) return;
+    args.parallel.range(rows.count, kScoresOfPiece / targets, [&](int64_t begin, int64_t end) {
+      transform_rows(post, args.out<float>(0) + begin * targets, end - begin, targets);
     });
   });
 }
@@ -112,8 +185,35 @@ std::unique_ptr<Kernel> prepare_classifier(const OpContext& context) {
       has_scores ? 0 : static_cast<size_t>(rows.count * classes) * sizeof(float));
 }
 
-constexpr Candidate kRegressor[] = {{"reference", nullptr, prepare_regressor}};
-constexpr Candidate kClassifier[] = {{"reference", nullptr, prepare_classifier}};
+std::unique_ptr<Kernel> prepare_classifier_product(const OpContext& context) {
+  const Rows rows = rows_of(context);
+  ClassLabels labels = ClassLabels::parse(context, "classlabels_ints");
+  const int64_t classes = labels.size(), outputs = score_count(context, classes, rows.features);
+  const kernels::PostTransform post = post_transform_of(context);
+  const bool has_label = context.has_output(0), has_scores = context.has_output(1);
+  return make_kernel(
+      [=, labels = std::move(labels),
+       product = LinearProduct(Linear(context, outputs, rows.features), rows.count, classes)](const KernelArgs& args) {
+        float* all = has_scores ? args.out<float>(1) : reinterpret_cast<float*>(args.workspace);
+        product.run(args.in<float>(0), all + (classes - outputs), args.parallel);
+        args.parallel.range(rows.count, kScoresOfPiece / classes, [&](int64_t begin, int64_t end) {
+          for (int64_t row = begin; row < end; ++row) {
+            float* scores = all + row * classes;
+            if (outputs < classes) scores[0] = -scores[1];
+            if (!has_label) continue;
+            labels.put(args, row,
+                       classes == 1 ? (scores[0] > 0 ? 1 : 0) : std::max_element(scores, scores + classes) - scores);
+          }
+          if (has_scores) transform_rows(post, all + begin * classes, end - begin, classes);
+        });
+      },
+      has_scores ? 0 : static_cast<size_t>(rows.count * classes) * sizeof(float));
+}
+
+constexpr Candidate kRegressor[] = {{"product", takes_product, prepare_regressor_product},
+                                    {"reference", nullptr, prepare_regressor}};
+constexpr Candidate kClassifier[] = {{"product", takes_product, prepare_classifier_product},
+                                     {"reference", nullptr, prepare_classifier}};
 
 constexpr OpDef kOps[] = {
     {"ai.onnx.ml", "LinearRegressor", infer_regressor, kRegressor, kMlTypes},

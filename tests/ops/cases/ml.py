@@ -280,6 +280,100 @@ _linear = {"coefficients": _weights.ravel().tolist(), "intercepts": [0.5, -0.25,
 _linear_y = _x @ _weights.T + a(0.5, -0.25, 1)
 _names = np.array(["a", "b", "c"], object)
 
+
+def linear_models() -> list[Case]:
+    """Many rows and awkward sizes in every type and with every transform, computed in double."""
+    rng = np.random.default_rng(3)
+    cases = []
+    for rows, features, classes in ((1, 1, 1), (1, 67, 11), (613, 67, 11), (1009, 5, 2), (7, 130, 33), (0, 5, 3)):
+        weights = rng.standard_normal((classes, features)).astype(np.float32)
+        bias = rng.standard_normal(classes).astype(np.float32)
+        linear = {"coefficients": weights.ravel().tolist(), "intercepts": bias.tolist()}
+        for kind in (np.float32, np.float64, np.int64, np.int32):
+            x = (rng.standard_normal((rows, features)) * 3).astype(kind)
+            scores = x.astype(np.float64) @ weights.T.astype(np.float64) + bias
+            name = f"{rows}x{features}x{classes}-{np.dtype(kind)}"
+            for post in ("NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO"):
+                if post != "NONE" and kind is not np.float32:
+                    continue
+                wanted = {"NONE": lambda y: y, "LOGISTIC": lambda y: 1 / (1 + np.exp(-y))}.get(post, softmax)(scores)
+                chosen = scores.argmax(1) if classes > 1 else (scores[:, 0] > 0).astype(int)
+                labels = np.array([10 + i for i in range(classes)])
+                named = labels[chosen] if classes > 1 else np.where(chosen, 10, 0)
+                cases += [
+                    case(
+                        "LinearRegressor",
+                        [x],
+                        {**linear, "targets": classes, "post_transform": post},
+                        expected=[wanted.astype(np.float32)],
+                        id=f"{name}-{post}",
+                        rtol=1e-4,
+                        atol=2e-5,
+                    ),
+                    case(
+                        "LinearClassifier",
+                        [x],
+                        {**linear, "classlabels_ints": labels.tolist(), "post_transform": post},
+                        outputs=2,
+                        expected=[named.astype(np.int64), wanted.astype(np.float32)],
+                        id=f"{name}-{post}",
+                        rtol=1e-4,
+                        atol=2e-5,
+                    ),
+                ]
+    x = rng.standard_normal((501, 9)).astype(np.float32)
+    weights = rng.standard_normal(9).astype(np.float32)
+    score = x.astype(np.float64) @ weights.astype(np.float64) - 0.25
+    for post in ("NONE", "LOGISTIC", "SOFTMAX"):
+        pair = np.stack([-score, score], 1)
+        wanted = {"NONE": lambda y: y, "LOGISTIC": lambda y: 1 / (1 + np.exp(-y))}.get(post, softmax)(pair)
+        one = {"coefficients": weights.tolist(), "intercepts": [-0.25], "post_transform": post}
+        cases.append(
+            case(
+                "LinearClassifier",
+                [x],
+                {**one, "classlabels_strings": ["no", "yes"]},
+                outputs=2,
+                expected=[np.where(score > 0, "yes", "no").astype(object), wanted.astype(np.float32)],
+                id=f"one-score-{post}",
+                rtol=1e-4,
+                atol=2e-5,
+            )
+        )
+    return cases
+
+
+def scaled_rows() -> list[Case]:
+    """Normalizer and Scaler over short and long rows, and sizes at the ends of what float32 holds."""
+    rng = np.random.default_rng(4)
+    cases = []
+    for rows, features in ((1, 1), (3001, 1), (517, 7), (31, 331)):
+        x = rng.standard_normal((rows, features)).astype(np.float32)
+        x[rows // 2] = 0
+        exact = x.astype(np.float64)
+        sizes = {"MAX": np.abs(exact).max(1), "L1": np.abs(exact).sum(1), "L2": np.sqrt((exact**2).sum(1))}
+        for norm, size in sizes.items():
+            wanted = (exact / np.where(size == 0, 1, size)[:, None]).astype(np.float32)
+            cases.append(case("Normalizer", [x], {"norm": norm}, expected=[wanted], id=f"{norm}-{rows}x{features}"))
+        offset, scale = rng.standard_normal((2, features)).astype(np.float32)
+        cases.append(
+            case(
+                "Scaler",
+                [x],
+                {"offset": offset.tolist(), "scale": scale.tolist()},
+                expected=[((exact - offset) * scale).astype(np.float32)],
+                id=f"{rows}x{features}",
+            )
+        )
+    huge = a([3e38, 3e38, 3e38], [1e30, -1e30, 0], [1e-30, 2e-30, 2e-30], [1e-41, 0, 0], [np.inf, 1, 2], [np.nan, 1, 2])
+    exact = huge.astype(np.float64)
+    with np.errstate(all="ignore"):
+        for norm, size in (("L1", np.abs(exact).sum(1)), ("L2", np.sqrt((exact**2).sum(1)))):
+            wanted = (exact / size[:, None]).astype(np.float32)
+            cases.append(case("Normalizer", [huge], {"norm": norm}, expected=[wanted], id=f"{norm}-extreme"))
+    return cases
+
+
 CASES = [
     case("LinearRegressor", [_x], {**_linear, "targets": 3}, expected=[_linear_y]),
     case(
@@ -298,6 +392,7 @@ CASES = [
         expected=[np.where(_linear_y[:, 0] > 0, 8, 3), np.stack([-_linear_y[:, 0], _linear_y[:, 0]], 1)],
         id="two-classes",
     ),
+    *linear_models(),
     *regressors(),
     *classifiers(),
     *one_target(),
@@ -370,6 +465,7 @@ CASES = [
         expected=[a([1, 9], [9, 3], t=np.int64)],
         id="ints",
     ),
+    *scaled_rows(),
     case("Normalizer", [_x], {"norm": "MAX"}, expected=[_x / np.abs(_x).max(1, keepdims=True)], id="max"),
     case("Normalizer", [_x], {"norm": "L1"}, expected=[_x / np.abs(_x).sum(1, keepdims=True)], id="l1"),
     case("Normalizer", [_x], {"norm": "L2"}, expected=[_x / np.linalg.norm(_x, axis=1, keepdims=True)], id="l2"),
