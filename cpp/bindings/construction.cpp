@@ -1,5 +1,8 @@
 #include "bindings/construction.h"
 
+#include <algorithm>
+#include <vector>
+
 #include "bindings/errors.h"
 
 namespace py = pybind11;
@@ -16,6 +19,52 @@ void set_new(const py::object& type, const py::cpp_function& function) {
   type.attr("__new__") = staticmethod(function);
 }
 
+// What pybind11 makes objects of any of its classes with; set once, while the module is imported.
+newfunc make_any = nullptr;
+
+std::vector<PyTypeObject*>& sealed_types() {
+  static auto* types = new std::vector<PyTypeObject*>;  // objects are made until the process ends
+  return *types;
+}
+
+// pybind11's common base, by which copyreg and curious programs make objects whose own class would refuse.
+PyObject* make_other(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
+  const std::vector<PyTypeObject*>& sealed = sealed_types();
+  const bool ours = std::any_of(sealed.begin(), sealed.end(),
+                                [type](PyTypeObject* known) { return PyType_IsSubtype(type, known) != 0; });
+  try {
+    if (!ours && !py::detail::all_type_info(type).empty()) return make_any(type, args, kwargs);
+    PyErr_Format(PyExc_TypeError, "cannot create '%s' instances: %s", type->tp_name,
+                 ours ? "pybind11's own __new__ leaves them without contents" : "the class has no contents of its own");
+  } catch (...) {
+    set_python_error();
+  }
+  return nullptr;
+}
+
+void replace_new(PyTypeObject* type) {
+  if (type->tp_new != make_any) return;
+  type->tp_new = &make_other;
+  PyType_Modified(type);
+  // Python compares a class's function with its bases'.
+  const py::object below =
+      py::reinterpret_borrow<py::object>(reinterpret_cast<PyObject*>(type)).attr("__subclasses__")();
+  for (const py::handle derived : below) replace_new(reinterpret_cast<PyTypeObject*>(derived.ptr()));
+}
+
+void seal(const py::object& object) {
+  auto* type = reinterpret_cast<PyTypeObject*>(object.ptr());
+  auto* base = reinterpret_cast<PyTypeObject*>(py::detail::get_internals().instance_base);
+  std::vector<PyTypeObject*>& sealed = sealed_types();
+  sealed.push_back(type);
+  // An object's class can be exchanged for one of the same size.
+  type->tp_basicsize += static_cast<Py_ssize_t>(sealed.size() * sizeof(void*));
+  if (!make_any) {
+    make_any = base->tp_new;
+    replace_new(base);
+  }
+}
+
 }  // namespace
 
 void forbid_construction(const py::object& type, const std::string& remedy) {
@@ -23,6 +72,7 @@ void forbid_construction(const py::object& type, const std::string& remedy) {
             raise(PyExc_TypeError, "cannot create '" + name_of(cls) + "' instances: " + remedy);
           }));
   forbid_pickling(type);
+  seal(type);
 }
 
 void construct_at_once(const py::object& type) {
@@ -36,6 +86,7 @@ void construct_at_once(const py::object& type) {
             base.attr("__init__")(made);
             return made;
           }));
+  seal(type);
 }
 
 void forbid_pickling(const py::object& type) {

@@ -7,7 +7,8 @@
 namespace fastort::bindings {
 
 // pybind11 gives an object that `__new__` alone has made memory without contents when a method is called on it. Its own
-// way to pickle with the old protocols ends the process. Both are closed for the classes of this module.
+// way to pickle with the old protocols ends the process. Both are closed for the classes of this module, by whatever
+// class's `__new__` they are tried, and so is giving an object another of these classes (`__class__ = `).
 
 // Objects come from other calls only: `__new__` raises TypeError with `remedy`, and so does pickling.
 void forbid_construction(const pybind11::object& type, const std::string& remedy);
