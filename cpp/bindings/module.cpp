@@ -46,6 +46,10 @@ py::list list_vulkan_devices() {
   for (const VulkanDevice& device : vulkan_devices()) {
     py::dict entry;
     entry["name"] = device.name;
+    entry["kind"] = device.kind;
+    entry["vendor_id"] = device.vendor_id;
+    entry["product_id"] = device.product_id;
+    entry["vulkan_version"] = device.vulkan_version;
     entry["is_cpu"] = device.is_cpu;
     entry["refusal"] = device.refusal;
     entry["reads_host_memory"] = device.reads_host_memory;

@@ -40,8 +40,9 @@ std::vector<VulkanDevice> vulkan_devices() {
   const ForkGuard guard;
   std::vector<VulkanDevice> devices;
   for (auto& device : vulkan::list_devices())
-    devices.push_back({std::move(device.name), device.is_cpu, std::move(device.refusal), device.reads_host_memory,
-                       std::move(device.traits)});
+    devices.push_back({std::move(device.name), std::move(device.kind), device.vendor_id, device.product_id,
+                       std::move(device.vulkan_version), device.is_cpu, std::move(device.refusal),
+                       device.reads_host_memory, std::move(device.traits)});
   return devices;
 }
 

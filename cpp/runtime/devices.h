@@ -21,6 +21,10 @@ std::shared_ptr<const DeviceProvider> open_device(
 // A device of the machine that VulkanExecutionProvider could run on.
 struct VulkanDevice {
   std::string name;
+  std::string kind;        // "discrete", "integrated", "virtual", "cpu", "other"
+  uint32_t vendor_id = 0;  // PCI's number, or one that Khronos gave out
+  uint32_t product_id = 0;
+  std::string vulkan_version;
   bool is_cpu = false;
   std::string refusal;             // empty where it serves
   bool reads_host_memory = false;  // aligned inputs are not copied

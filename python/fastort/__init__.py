@@ -16,10 +16,7 @@ from ._custom_ops import Output, operator, register_operator
 from ._devices import (
     OrtArenaCfg,
     OrtDevice,
-    OrtEpDevice,
-    OrtHardwareDevice,
     OrtMemoryInfo,
-    get_ep_devices,
 )
 from ._engine import RunOptions, __version__
 from ._enums import (
@@ -35,6 +32,7 @@ from ._enums import (
     OrtMemType,
     OrtSparseFormat,
 )
+from ._ep_devices import OrtEpDevice, OrtHardwareDevice, get_ep_devices
 from ._io_binding import IOBinding, SessionIOBinding
 from ._logging import set_default_logger_severity, set_default_logger_verbosity
 from ._model_info import ModelMetadata, NodeArg, OrtEpAssignedNode, OrtEpAssignedSubgraph

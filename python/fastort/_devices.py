@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-from . import _engine
 from ._enums import (
     OrtAllocatorType,
     OrtDeviceMemoryType,
     OrtDeviceVendorId,
-    OrtHardwareDeviceType,
     OrtMemoryInfoDeviceType,
     OrtMemType,
 )
-
-CPU_PROVIDER = "CPUExecutionProvider"
 
 # The numbers of the kinds of devices by the names that programs use.
 _DEVICE_TYPES = {"cpu": 0, "cuda": 1, "gpu": 1, "vulkan": 1, "dml": 4, "webgpu": 1, "cann": 3, "npu": 3, "fpga": 2}
@@ -287,91 +282,9 @@ class OrtArenaCfg:
             setattr(self, name, int(number))  # type: ignore[arg-type]
 
 
-class OrtHardwareDevice:
-    """A device that computes.
-
-    Attributes:
-        type: Its kind.
-        vendor: The vendor's name.
-        vendor_id: The vendor's number.
-        device_id: The device's number.
-        metadata: Further entries.
-    """
-
-    __slots__ = ("device_id", "metadata", "type", "vendor", "vendor_id")
-
-    def __init__(self, vendor: str, metadata: dict[str, str]) -> None:
-        """Describes this machine's CPU.
-
-        Args:
-            vendor: The vendor's name.
-            metadata: Further entries.
-        """
-        self.type = OrtHardwareDeviceType.CPU
-        self.vendor = vendor
-        self.vendor_id = 0
-        self.device_id = 0
-        self.metadata = metadata
-
-
-class OrtEpDevice:
-    """An execution provider together with a device that it serves.
-
-    Attributes:
-        ep_name: The provider's name.
-        ep_vendor: Who made the provider.
-        ep_metadata: Further entries.
-        ep_options: Options with which the provider uses the device.
-        device: The device.
-    """
-
-    __slots__ = ("device", "ep_metadata", "ep_name", "ep_options", "ep_vendor")
-
-    def __init__(self, ep_name: str, device: OrtHardwareDevice) -> None:
-        """Joins a provider and a device.
-
-        Args:
-            ep_name: The provider's name.
-            device: The device.
-        """
-        self.ep_name = ep_name
-        self.ep_vendor = "fastort"
-        self.ep_metadata = {"version": _engine.__version__}
-        self.ep_options: dict[str, str] = {}
-        self.device = device
-
-    def memory_info(self, memory_type: OrtDeviceMemoryType) -> OrtMemoryInfo:
-        """Returns where the provider's values lie.
-
-        Args:
-            memory_type: Which memory of the device.
-        """
-        info = cpu_memory_info()
-        info.device_mem_type = OrtDeviceMemoryType(memory_type)
-        return info
-
-    def create_sync_stream(self) -> Any:
-        """Refuses: a CPU has no streams.
-
-        Returns:
-            Nothing, for it never returns.
-
-        Raises:
-            RuntimeError: Always.
-        """
-        raise RuntimeError(f"{self.ep_name} has no streams: its work is done when a run returns")
-
-
 def cpu_memory_info() -> OrtMemoryInfo:
     """Returns where the inputs and outputs of a session on the CPU lie."""
     return OrtMemoryInfo("Cpu", OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, OrtMemType.DEFAULT)
-
-
-def get_ep_devices() -> list[OrtEpDevice]:
-    """Returns the devices that execution providers serve on this machine."""
-    name = _engine.cpu_name()
-    vendor = next((vendor for vendor in ("AMD", "Intel", "ARM") if vendor.lower() in name.lower()), "")
-    return [OrtEpDevice(CPU_PROVIDER, OrtHardwareDevice(vendor, {"Description": name}))]
 
 
 def checked_device(name: str) -> str:

@@ -21,7 +21,6 @@ LEFT_OUT: Mapping[str, str] = {
     "OrtEpContextDataBuffer": _COMPILED,
     "SessionOptions.set_ep_context_data_read_func": _COMPILED,
     "SessionOptions.clear_ep_context_data_read_func": _COMPILED,
-    "SessionOptions.set_provider_selection_policy_delegate": "there is one provider to select so far",
     "register_execution_provider_library": _LIBRARY,
     "unregister_execution_provider_library": _LIBRARY,
     "create_and_register_allocator": _ALLOCATOR,

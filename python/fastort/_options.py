@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from . import _engine
 from ._custom_ops import LIKE_INPUT, OperatorLibrary, Outputs, PythonOperator
-from ._devices import OrtEpDevice
 from ._enums import ExecutionMode, ExecutionOrder, GraphOptimizationLevel, OrtExecutionProviderDevicePolicy
+from ._ep_devices import (
+    Delegate,
+    OrtEpDevice,
+    ask_delegate,
+    providers_of_devices,
+    providers_of_selection,
+    select_devices,
+)
 from ._left_out import refuse
 from ._ort_value import OrtValue
 from ._providers import ProviderOptions, get_all_providers
@@ -130,7 +137,8 @@ class SessionOptions:
     _custom_ops: list[PythonOperator | OperatorLibrary]
     _external_files: dict[str, bytes]
     _load_cancelled: _engine.Flag
-    _policy: OrtExecutionProviderDevicePolicy
+    # By what devices are chosen where `_providers` is empty.
+    _policy: OrtExecutionProviderDevicePolicy | Delegate | None
     # What the session runs on; `_providers` is what the user added.
     _chosen_providers: ProviderOptions
     _config_entries: dict[str, str]
@@ -153,7 +161,7 @@ class SessionOptions:
         self._custom_ops = []
         self._external_files = {}
         self._load_cancelled = _engine.Flag()
-        self._policy = OrtExecutionProviderDevicePolicy.DEFAULT
+        self._policy = None
 
     def __getattr__(self, name: str) -> Any:
         """Says why an option of ONNX Runtime's is not there.
@@ -336,23 +344,43 @@ class SessionOptions:
             raise RuntimeError(f"Unknown Provider Type: {name}; fastort has {', '.join(get_all_providers())}")
         self._providers[name] = dict(options)
 
-    def add_provider_for_devices(self, ep_devices: Iterable[OrtEpDevice], provider_options: Mapping[str, str]) -> None:
-        """Adds the execution provider of some devices.
+    def add_provider_for_devices(self, ep_devices: Sequence[OrtEpDevice], provider_options: Mapping[str, str]) -> None:
+        """Adds the execution provider of a device, which a session uses where it is given none itself.
 
         Args:
-            ep_devices: Devices out of ``get_ep_devices()``.
-            provider_options: The provider's options.
+            ep_devices: Devices out of ``get_ep_devices()``, of one provider.
+            provider_options: Options of the provider beside those that choose the device.
+
+        Raises:
+            InvalidArgument: If there is no device, or there are devices of several providers, or several of which a
+                session would use only one.
+            TypeError: If something else is among the devices.
         """
-        for device in ep_devices:
-            self.add_provider(device.ep_name, provider_options)
+        self.add_provider(*providers_of_devices(list(ep_devices), provider_options))
 
     def set_provider_selection_policy(self, policy: OrtExecutionProviderDevicePolicy) -> None:
-        """Says by what a device is chosen. There is one so far, so that every policy comes to the CPU.
+        """Says by what a session that is given no providers chooses its devices.
 
         Args:
-            policy: The policy.
+            policy: ``PREFER_GPU`` and ``MAX_PERFORMANCE`` choose the fastest GPU that serves, with the CPU for what it
+                cannot run; every other policy, and a machine without a GPU, comes to the CPU.
         """
         self._policy = OrtExecutionProviderDevicePolicy(policy)
+
+    def set_provider_selection_policy_delegate(self, delegate: Delegate) -> None:
+        """Lets a function choose the devices of a session that is given no providers.
+
+        Args:
+            delegate: Called while the session is made, with the devices of ``get_ep_devices()``, what the model says of
+                itself, what the process says of itself, and how many devices may be selected; returns those that the
+                session is to use, the preferred one first.
+
+        Raises:
+            TypeError: If it cannot be called.
+        """
+        if not callable(delegate):
+            raise TypeError(f"the delegate is a function that selects devices, not {delegate!r}")
+        self._policy = delegate
 
     def set_load_cancellation_flag(self, is_cancel: bool) -> None:
         """Stops, from another thread, the sessions that are made of these options; they raise ``ModelLoadCanceled``.
@@ -402,8 +430,16 @@ class SessionOptions:
         self._custom_ops.append(PythonOperator(name, function, domain, outputs))
 
     def has_providers(self) -> bool:
-        """Returns whether ``add_provider`` was called."""
-        return bool(self._providers)
+        """Returns whether providers were added, or a policy was set by which they are chosen."""
+        return bool(self._providers) or self._policy is not None
+
+    def _selected_providers(self, model_metadata: Callable[[], Mapping[str, str]]) -> ProviderOptions:
+        # What a session runs on that is given no providers; the metadata is made only for a function that asks.
+        if self._providers or self._policy is None:
+            return self._providers
+        if isinstance(self._policy, OrtExecutionProviderDevicePolicy):
+            return providers_of_selection(select_devices(self._policy))
+        return providers_of_selection(ask_delegate(self._policy, model_metadata()))
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> SessionOptions:

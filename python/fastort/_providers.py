@@ -44,6 +44,14 @@ def _refusal_where(options: tuple[tuple[str, str], ...], device: str) -> str:
     return _engine.vulkan_refusal(dict(options))
 
 
+def vulkan_devices() -> list[dict[str, Any]]:
+    """Returns the devices of Vulkan, the fastest kind first; none where the machine has no Vulkan."""
+    try:
+        return _engine.vulkan_devices()
+    except _engine.Fail:
+        return []
+
+
 def get_all_providers() -> list[str]:
     """Returns the providers that fastort knows, served on this machine or not."""
     return [VULKAN, CPU]

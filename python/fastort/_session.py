@@ -9,7 +9,9 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self
 
 from . import _engine
-from ._devices import OrtEpDevice, OrtMemoryInfo, cpu_memory_info, get_ep_devices
+from ._devices import OrtMemoryInfo, cpu_memory_info
+from ._enums import GraphOptimizationLevel
+from ._ep_devices import OrtEpDevice, device_of_provider
 from ._io_binding import IOBinding
 from ._model_info import ModelMetadata, NodeArg, OrtEpAssignedNode, OrtEpAssignedSubgraph
 from ._options import SessionOptions
@@ -62,7 +64,7 @@ class InferenceSession:
         options = sess_options._copy() if sess_options is not None else SessionOptions()
         options.disabled_passes += kwargs.get("disabled_optimizers") or []
         if not providers and options.has_providers():
-            providers = list(options._providers.items())
+            providers = list(options._selected_providers(lambda: _metadata(source, options)).items())
         self._open(source, options, choose_providers(providers, provider_options, options.strict_placement))
 
     def _open(self, source: str | bytes, options: SessionOptions, providers: dict[str, dict[str, str]]) -> None:
@@ -315,8 +317,9 @@ class InferenceSession:
         return [cpu_memory_info() for _ in self._sess.outputs()]
 
     def get_input_epdevices(self) -> list[OrtEpDevice]:
-        """Returns the device that reads each input."""
-        return get_ep_devices() * len(self._sess.inputs())
+        """Returns the device that reads each input: that of the preferred provider."""
+        name, options = next(iter(self._provider_options.items()))
+        return [device_of_provider(name, options)] * len(self._sess.inputs())
 
     def get_provider_graph_assignment_info(self) -> list[OrtEpAssignedSubgraph]:
         """Returns which nodes of the rewritten model run on which execution provider.
@@ -518,6 +521,26 @@ class InferenceSession:
         if source is None:
             raise RuntimeError("the session is closed")
         return source
+
+
+def _metadata(source: str | bytes, options: SessionOptions) -> dict[str, str]:
+    # What a model says of itself, by ONNX's names, before it is known where it will run.
+    plain = options._copy()
+    plain.graph_optimization_level = GraphOptimizationLevel.ORT_DISABLE_ALL
+    plain.optimized_model_filepath = ""
+    plain._policy = None
+    with InferenceSession(source, plain) as session:
+        meta = session.get_modelmeta()
+    return {
+        "producer_name": meta.producer_name,
+        "producer_version": meta.producer_version,
+        "domain": meta.domain,
+        "model_version": str(meta.version),
+        "doc_string": meta.description,
+        "graph_name": meta.graph_name,
+        "graph_description": meta.graph_description,
+        **meta.custom_metadata_map,
+    }
 
 
 def _without_status(error: Exception) -> str:

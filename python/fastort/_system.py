@@ -68,13 +68,13 @@ def print_debug_info() -> None:
 def _versions() -> list[tuple[str, str]]:
     from importlib import metadata
 
-    from ._providers import get_available_providers
+    from ._providers import get_available_providers, vulkan_devices
 
     rows = [
         ("fastort", _engine.__version__),
         ("providers", ", ".join(get_available_providers())),
         ("processor", _engine.cpu_name()),
-        ("Vulkan", "; ".join(map(_describe_device, _engine.vulkan_devices())) or "no device"),
+        ("Vulkan", "; ".join(map(_describe_device, vulkan_devices())) or "no device"),
         ("usable CPUs", str(_engine.usable_cpus())),
         ("system", platform.platform()),
         ("python", f"{platform.python_version()} ({platform.python_implementation()})"),

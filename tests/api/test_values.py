@@ -160,7 +160,7 @@ def test_devices() -> None:
     device = fastort.OrtDevice.make("cuda", 1)
     assert (device.device_type(), device.device_id(), device.device_vendor_id()) == (1, 1, 0x10DE)
     assert fastort.OrtDevice.make("gpu", 0, fastort.OrtDeviceVendorId.AMD).device_vendor_id() == 0x1002
-    (entry,) = fastort.get_ep_devices()
+    entry = fastort.get_ep_devices()[0]
     assert entry.ep_name == "CPUExecutionProvider"
     assert entry.device.type == fastort.OrtHardwareDeviceType.CPU
     info = entry.memory_info(fastort.OrtDeviceMemoryType.HOST_ACCESSIBLE)

@@ -86,6 +86,30 @@ assert "another device_name is asked for" in _engine.vulkan_refusal({"device_nam
 
 
 @needs_vulkan
+def test_sessions_choose_their_device() -> None:
+    program = """
+import fastort, numpy
+from tests.api import models
+cpu, device = fastort.get_ep_devices()[:2]
+assert device.ep_name == "VulkanExecutionProvider"
+assert device.device.type == fastort.OrtHardwareDeviceType.GPU
+assert device.device.vendor_id > 0 and device.device.metadata["VulkanVersion"].startswith("1.")
+by_device, by_policy, by_function = (fastort.SessionOptions() for _ in range(3))
+by_device.add_provider_for_devices([device], {"strict_placement": "1"})
+by_policy.set_provider_selection_policy(fastort.OrtExecutionProviderDevicePolicy.PREFER_GPU)
+by_function.set_provider_selection_policy_delegate(lambda devices, *_: devices[1:2] + devices[:1])
+x = numpy.ones((1, 3), numpy.float32)
+for options in (by_device, by_policy, by_function):
+    session = fastort.InferenceSession(models.negate(), options)
+    assert session.get_providers() == ["VulkanExecutionProvider", "CPUExecutionProvider"], session.get_providers()
+    assert session.run(None, {"x": x})[0].tolist() == [[-1, -1, -1]]
+    assert session.get_input_epdevices()[0].device.metadata == device.device.metadata
+    assert "VulkanExecutionProvider" in session.explain()
+"""
+    elsewhere(program, FASTORT_VULKAN_DEVICE=DEVICE)
+
+
+@needs_vulkan
 def test_options_that_make_no_sense() -> None:
     for options, text in (
         ({"no_such_option": "1"}, "has no option 'no_such_option'; it has device_id, device_name, allow_cpu"),

@@ -54,6 +54,21 @@ class VulkanProvider final : public DeviceProvider {
   GpuTraits traits_;
 };
 
+const char* kind_of(VkPhysicalDeviceType type) {
+  switch (type) {
+    case VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU:
+      return "discrete";
+    case VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU:
+      return "integrated";
+    case VK_PHYSICAL_DEVICE_TYPE_VIRTUAL_GPU:
+      return "virtual";
+    case VK_PHYSICAL_DEVICE_TYPE_CPU:
+      return "cpu";
+    default:
+      return "other";
+  }
+}
+
 }  // namespace
 
 std::shared_ptr<const DeviceProvider> make_provider(const std::map<std::string, std::string>& options) {
@@ -63,9 +78,14 @@ std::shared_ptr<const DeviceProvider> make_provider(const std::map<std::string, 
 std::vector<DeviceSummary> list_devices() {
   std::vector<DeviceSummary> devices;
   const std::shared_ptr<Instance> instance = Instance::get();
-  for (const DeviceInfo& info : instance->devices())
-    devices.push_back(
-        {info.properties.deviceName, info.is_cpu, info.refusal.value_or(""), info.import_alignment != 0, info.traits});
+  for (const DeviceInfo& info : instance->devices()) {
+    const VkPhysicalDeviceProperties& about = info.properties;
+    const std::string version = std::to_string(VK_API_VERSION_MAJOR(about.apiVersion)) + "." +
+                                std::to_string(VK_API_VERSION_MINOR(about.apiVersion)) + "." +
+                                std::to_string(VK_API_VERSION_PATCH(about.apiVersion));
+    devices.push_back({about.deviceName, kind_of(about.deviceType), about.vendorID, about.deviceID, version,
+                       info.is_cpu, info.refusal.value_or(""), info.import_alignment != 0, info.traits});
+  }
   return devices;
 }
 

@@ -17,6 +17,10 @@ std::shared_ptr<const DeviceProvider> make_provider(const std::map<std::string, 
 // there is no Vulkan.
 struct DeviceSummary {
   std::string name;
+  std::string kind;        // "discrete", "integrated", "virtual", "cpu", "other"
+  uint32_t vendor_id = 0;  // PCI's number, or one that Khronos gave out
+  uint32_t product_id = 0;
+  std::string vulkan_version;
   bool is_cpu = false;
   std::string refusal;
   bool reads_host_memory = false;

@@ -3,10 +3,7 @@
 from .._devices import CDevice as OrtDevice
 from .._devices import (
     OrtArenaCfg,
-    OrtEpDevice,
-    OrtHardwareDevice,
     OrtMemoryInfo,
-    get_ep_devices,
 )
 from .._engine import (
     Cancelled,
@@ -40,6 +37,7 @@ from .._enums import (
     OrtMemType,
     OrtSparseFormat,
 )
+from .._ep_devices import OrtEpDevice, OrtHardwareDevice, get_ep_devices
 from .._io_binding import SessionIOBinding
 from .._logging import set_default_logger_severity, set_default_logger_verbosity
 from .._model_info import ModelMetadata, NodeArg, OrtEpAssignedNode, OrtEpAssignedSubgraph
