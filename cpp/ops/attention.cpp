@@ -238,7 +238,7 @@ Refusal gpu_work(const OpContext& context, const GpuTraits& traits, GpuWork& wor
   return gpu_attention(context, read_spec(context), traits, work);
 }
 
-constexpr GpuRecipe kGpu{kFloat32, gpu_work};
+constexpr GpuRecipe kGpu{kFloat32, gpu_work, /*takes_empty=*/true};
 
 constexpr Candidate kCandidates[] = {{.name = "attention", .prepare = prepare_attention}};
 

@@ -194,7 +194,7 @@ void read_norm(const OpContext& context, Spec& spec) {
   spec.norm_epsilon = static_cast<double>(context.attributes().get_float("qk_norm_epsilon", 1e-6f));
 }
 
-std::unique_ptr<Kernel> prepare_group_query(const OpContext& context) {
+Spec read_spec(const OpContext& context) {
   const Attributes& attributes = context.attributes();
   const Operands o = read_operands(context);
   const std::optional<int64_t> total = total_of(context.constant(kTotal));
@@ -248,8 +248,18 @@ std::unique_ptr<Kernel> prepare_group_query(const OpContext& context) {
         attributes.get_int("qk_output", 0) == 1 ? kernels::QkOutput::Biased : kernels::QkOutput::Probabilities;
     p.unseen_scores_are_zero = true;
   }
-  return make_attention(context, std::move(spec));
+  return spec;
 }
+
+std::unique_ptr<Kernel> prepare_group_query(const OpContext& context) {
+  return make_attention(context, read_spec(context));
+}
+
+Refusal gpu_group_query(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  return attention::gpu_attention(context, read_spec(context), traits, work);
+}
+
+constexpr GpuRecipe kGpu{kFloat32, gpu_group_query, /*takes_empty=*/true};
 
 constexpr Candidate kCandidates[] = {{.name = "attention", .prepare = prepare_group_query}};
 
@@ -259,7 +269,8 @@ constexpr OpDef kOps[] = {
      .infer = infer_group_query,
      .cpu = kCandidates,
      .types = TypeMask{DataType::Float, DataType::Float16, DataType::BFloat16},
-     .value_inputs = 1u << kTotal},
+     .value_inputs = 1u << kTotal,
+     .gpu = &kGpu},
 };
 
 }  // namespace

@@ -334,7 +334,7 @@ Refusal gpu_multi_head(const OpContext& context, const GpuTraits& traits, GpuWor
   return attention::gpu_attention(context, read_spec(context), traits, work);
 }
 
-constexpr GpuRecipe kGpu{kFloat32, gpu_multi_head};
+constexpr GpuRecipe kGpu{kFloat32, gpu_multi_head, /*takes_empty=*/true};
 
 constexpr Candidate kCandidates[] = {{.name = "attention", .prepare = prepare_multi_head}};
 constexpr TypeMask kTypes{DataType::Float, DataType::Float16, DataType::BFloat16};
@@ -351,7 +351,8 @@ constexpr OpDef kOps[] = {
      .infer = infer_multi_head,
      .cpu = kCandidates,
      .types = kTypes,
-     .value_inputs = 1u << 8},
+     .value_inputs = 1u << 8,
+     .gpu = &kGpu},
     {.domain = "fastort",
      .name = "ProjectedAttention",
      .infer = infer_multi_head,

@@ -148,17 +148,25 @@ BAD_INDICES: dict[str, list[np.ndarray]] = {
         np.array([1, 2], np.int64),
     ],
     "MaxUnpool": [np.ones((1, 1, 2, 2), np.float32), np.array([[[[0, 2], [9, 16]]]], np.int64)],
+    "GroupQueryAttention": [
+        *[np.ones((1, 1, 8), np.float32)] * 3,
+        *[np.ones((1, 1, 9, 8), np.float32)] * 2,
+        np.array([20], np.int32),
+        np.array(9, np.int32),
+    ],
 }
 BAD_ATTRIBUTES: dict[str, dict[str, Any]] = {
     "LSTM": {"hidden_size": 2},
     "MaxUnpool": {"kernel_shape": [2, 2], "strides": [2, 2]},
+    "GroupQueryAttention": {"num_heads": 1, "kv_num_heads": 1},
 }
+CONTRIBUTED = {"GroupQueryAttention"}
 
 
 @pytest.mark.parametrize("op", list(BAD_INDICES))
 def test_bad_indices_are_reported(op: str) -> None:
     values = BAD_INDICES[op]
-    case = Case(op, values, BAD_ATTRIBUTES.get(op, {}))
+    case = Case(op, values, BAD_ATTRIBUTES.get(op, {}), domain="com.microsoft" if op in CONTRIBUTED else "")
     outputs = [test_cases.helper.make_empty_tensor_value_info("y0")]
     model = test_cases.one_node_model(case, values, "shapes", outputs).SerializeToString()
     session = fastort.InferenceSession(model, providers=[(VULKAN[0], {**VULKAN[1], "strict_placement": "1"})])

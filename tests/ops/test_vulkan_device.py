@@ -33,7 +33,7 @@ pytestmark = needs_vulkan
 
 # Operators whose shaders go about things in different ways: rows across a group, tiles, windows, strides, chains.
 SLICE = ("Softmax", "ReduceSum", "ReduceMax", "LayerNormalization", "MatMul", "Gemm", "Conv", "Transpose", "Attention",
-         "GlobalAveragePool", "MaxPool", "Gelu")  # fmt: skip
+         "GroupQueryAttention", "GlobalAveragePool", "MaxPool", "Gelu")  # fmt: skip
 
 
 def cases_of(operators: Iterable[str], each: int) -> list[Case]:

@@ -69,7 +69,6 @@ struct Spec {
 };
 
 std::unique_ptr<Kernel> make_attention(const OpContext& context, Spec spec);
-// float32 without a cache on the GPU.
 Refusal gpu_attention(const OpContext& context, const Spec& spec, const GpuTraits& traits, GpuWork& work);
 
 }  // namespace fastort::attention
