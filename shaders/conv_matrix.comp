@@ -24,5 +24,5 @@ void main() {
   const uint pair = gl_LocalInvocationID.x % (kTileColumns / 2);
   own[0] = column_of(2 * pair);
   own[1] = column_of(2 * pair + 1);
-  multiply(push.k);
+  multiply_part();
 }

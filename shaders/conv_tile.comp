@@ -1,6 +1,6 @@
 // Convolution of one group over one or two spatial dimensions as a product by tiles in work-group memory, with bias,
 // residual and activation behind it.
-// operands: Y, X, W, bias, residual
+// operands: Y, X, W, bias, residual, sums (see common/conv_tile.glsl)
 // float16 arithmetic
 #version 460
 #extension GL_GOOGLE_include_directive : require
@@ -18,5 +18,5 @@ FACTOR fetch_b(uint line, uint chunk, uint k0) { return element_of(own, k0 + lin
 
 void main() {
   own = column_of(gl_LocalInvocationID.x % kTileColumns);
-  multiply(push.k);
+  multiply_part();
 }

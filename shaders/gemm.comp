@@ -9,24 +9,14 @@
 #extension GL_GOOGLE_include_directive : require
 #include "common/base.glsl"
 #include "common/epilogue.glsl"
-
-PUSH(uint m; uint n; uint k; uint a_row; uint a_step; uint b_step; uint b_column; uint c_row; float alpha; float beta;
-     float act_a; float act_b;);
-
-void finish(uint row, uint column, uint c_offset, float sum) {
-  const uint element = c_offset + row * push.c_row + column;
-  Reals(ADDRESS(0)).at[element] = REAL(epilogue(sum, Reals(ADDRESS(3)), row, column, element, Reals(ADDRESS(4)),
-                                                 push.alpha, push.beta, push.act_a, push.act_b));
-}
+#include "common/gemm.glsl"
 
 layout(local_size_x = GROUP) in;
 
 void main() {
-  Words offsets = Words(ADDRESS(5));
   Reals a = Reals(ADDRESS(1));
   Reals b = Reals(ADDRESS(2));
-  const uint a_offset = offsets.at[3 * gl_WorkGroupID.z], b_offset = offsets.at[3 * gl_WorkGroupID.z + 1],
-             c_offset = offsets.at[3 * gl_WorkGroupID.z + 2];
+  find_item(gl_WorkGroupID.z, 0);
   const uint row0 = gl_WorkGroupID.y * ROWS, column0 = gl_WorkGroupID.x * GROUP * COLUMNS + gl_LocalInvocationID.x;
   if (column0 >= push.n) return;
   // What lies outside reads the last row or column, and is not written.
@@ -48,7 +38,7 @@ void main() {
   [[unroll]] for (uint i = 0; i < ROWS; ++i) {
     [[unroll]] for (uint j = 0; j < COLUMNS; ++j) {
       const uint row = row0 + i, column = column0 + GROUP * j;
-      if (row < push.m && column < push.n) finish(row, column, c_offset, sums[i][j]);
+      if (row < push.m && column < push.n) finish_at(row, column, sums[i][j]);
     }
   }
 }

@@ -1,5 +1,5 @@
 // C = activation(alpha A B + beta addend + residual) for float16 matrices, a batch along z, by cooperative matrices.
-// operands: as gemm.comp
+// operands: as gemm_tile.comp
 // needs cooperative_matrix
 // variant f16: -DFLOAT16
 #version 460

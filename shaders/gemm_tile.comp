@@ -1,5 +1,5 @@
 // C = activation(alpha A B + beta addend + residual), a batch of matrices along z, by tiles in work-group memory.
-// operands: as gemm.comp
+// operands: as gemm.comp, sums (see common/gemm.glsl)
 // float16 arithmetic
 #version 460
 #extension GL_GOOGLE_include_directive : require

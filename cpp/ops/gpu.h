@@ -2,7 +2,6 @@
 
 #include <array>
 #include <functional>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,12 +28,15 @@ struct GpuTraits {
   bool arithmetic16 = false;          // products may multiply in float16 (the user's wish, and the device can)
   bool int64 = false;                 // shaders may compute with 64-bit integers
   bool float64 = false;               // and with double
+  bool subgroup_sums = false;         // a subgroup adds up
   std::vector<GpuMatrices> matrices;  // that it multiplies, the largest first
   uint32_t cores = 0;                 // that work on groups side by side; 0 where the driver does not tell
   enum class Choice : uint8_t { ByRule, Never, Always };
   Choice winograd = Choice::ByRule;
-  bool halves = false;       // the tensors will be float16, whatever their types say
-  int tile = -1;             // 0 large, 1 medium, 2 small; -1 by rule
+  Choice few_rows = Choice::ByRule;  // products of up to four rows by a kernel of their own
+  int parts = 0;                     // that products cut K into; 0 by rule
+  bool halves = false;               // the tensors will be float16, whatever their types say
+  int tile = -1;                     // 0 large, 1 medium, 2 small; -1 by rule
   bool slow_shared = false;  // work-group memory and barriers cost more than reading again (implementations on a CPU)
 };
 
@@ -59,13 +61,6 @@ class GpuPush {
   std::vector<uint32_t> words_;
 };
 
-// What takes the place of a dispatch's shader, constants and grid where its tensors are float16.
-struct GpuHalfForm {
-  std::string_view shader;
-  std::vector<uint32_t> constants;
-  std::array<uint32_t, 3> groups{1, 1, 1};
-};
-
 // One dispatch. The shader finds its operands in this order in the table of addresses.
 struct GpuDispatch {
   std::string_view shader;          // a file of shaders/ with its variant, as in "elementwise.4"
@@ -75,7 +70,6 @@ struct GpuDispatch {
   std::array<uint32_t, 3> groups{1, 1, 1};
   // The shader's form for float16 tensors: its head has a line "// float16".
   bool half = false;
-  std::optional<GpuHalfForm> half_form;
   // Multiplications and additions, where they are more than a few for each byte: what long work is cut by.
   double flops = 0;
 };

@@ -66,12 +66,7 @@ bool halve(const DeviceProvider& provider, const DeviceForm& form, GpuWork& work
       other_words |= desc.type != DataType::Undefined && desc.type != DataType::Float16 && element_size(desc.type) == 4;
   for (GpuDispatch& dispatch : work.dispatches) {
     if (dispatch.half) return false;
-    if (dispatch.half_form && provider.has_shader(std::string(dispatch.half_form->shader) + ".f16")) {
-      dispatch.shader = dispatch.half_form->shader;
-      dispatch.constants = std::move(dispatch.half_form->constants);
-      dispatch.groups = dispatch.half_form->groups;
-      dispatch.half = true;
-    } else if (dispatch.shader == "strided.4" && !other_words) {
+    if (dispatch.shader == "strided.4" && !other_words) {
       dispatch.shader = "strided.2";
     } else if (provider.has_shader(std::string(dispatch.shader) + ".f16")) {
       dispatch.half = true;

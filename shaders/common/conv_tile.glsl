@@ -9,9 +9,12 @@ layout(constant_id = 14) const uint kVectorA = 0;
 // The window.
 layout(constant_id = 15) const uint kHeight = 1;
 layout(constant_id = 16) const uint kWidth = 1;
+// That K is cut into, along z: their sums go, as float32, to a tensor [images, parts, m, pixels] (see sum_parts.comp).
+layout(constant_id = 17) const uint kParts = 1;
 
 PUSH(uint m; uint n; uint k; uint in_channels; uint in_h; uint in_w; uint out_h; uint out_w; uint stride_h;
-     uint stride_w; uint dilation_h; uint dilation_w; uint pad_top; uint pad_left; float act_a; float act_b;);
+     uint stride_w; uint dilation_h; uint dilation_w; uint pad_top; uint pad_left; uint part_steps; float act_a;
+     float act_b;);
 
 A_CHUNK fetch_a(uint line, uint chunk, uint k0) {
   const uint row = gl_WorkGroupID.y * kTileRows + line, first = k0 + A_VALUES * chunk;
@@ -50,9 +53,19 @@ void finish(uint row_in_tile, uint column_in_tile, float sum) {
   const uint row = gl_WorkGroupID.y * kTileRows + row_in_tile, column = gl_WorkGroupID.x * kTileColumns + column_in_tile;
   if (row >= push.m || column >= push.n) return;
   const uint pixels = push.out_h * push.out_w, image = column / pixels, pixel = column % pixels;
+  if (kParts > 1) {
+    const uint part = image * kParts + gl_WorkGroupID.z;
+    Floats(ADDRESS(5)).at[(part * push.m + row) * pixels + pixel] = sum;
+    return;
+  }
   const uint element = (image * push.m + row) * pixels + pixel;
   Reals(ADDRESS(0)).at[element] = REAL(epilogue(sum, Reals(ADDRESS(3)), row, pixel, element, Reals(ADDRESS(4)), 1.0,
                                                  1.0, push.act_a, push.act_b));
+}
+
+void multiply_part() {
+  const uint begin = gl_WorkGroupID.z * push.part_steps;
+  multiply(begin, kParts > 1 ? min(begin + push.part_steps, push.k) : push.k);
 }
 
 #endif

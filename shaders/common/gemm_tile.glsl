@@ -1,16 +1,13 @@
-// The operands of a tiled product of matrices: lines of A and B anywhere in memory, a batch along z. The including
-// shader defines WIDTH, the elements of a chunk, and has common/tile.glsl or common/matrix.glsl before this.
+// The operands of a tiled product of matrices: lines of A and B anywhere in memory, a batch along z, and with each item
+// its parts of K. The including shader has common/tile.glsl or common/matrix.glsl before this.
 #ifndef COMMON_GEMM_TILE
 #define COMMON_GEMM_TILE
 
-// 1: all lines begin, and end, at a multiple of WIDTH elements.
+#include "common/gemm.glsl"
+
+// 1: all lines begin, and end, at a multiple of B_VALUES elements.
 layout(constant_id = 14) const uint kVectorA = 0;
 layout(constant_id = 15) const uint kVectorB = 0;
-
-PUSH(uint m; uint n; uint k; uint a_row; uint a_step; uint b_step; uint b_column; uint c_row; float alpha; float beta;
-     float act_a; float act_b;);
-
-uint a_offset, b_offset, c_offset;
 
 // A chunk of a line that has `size` elements, from number `first` on.
 B_CHUNK fetch_line(uint operand, uint line_at, bool inside, uint first, uint size, uint step, bool vector) {
@@ -40,18 +37,12 @@ B_CHUNK fetch_b(uint line, uint chunk, uint k0) {
 
 void finish(uint row_in_tile, uint column_in_tile, float sum) {
   const uint row = gl_WorkGroupID.y * kTileRows + row_in_tile, column = gl_WorkGroupID.x * kTileColumns + column_in_tile;
-  if (row >= push.m || column >= push.n) return;
-  const uint element = c_offset + row * push.c_row + column;
-  Reals(ADDRESS(0)).at[element] = REAL(epilogue(sum, Reals(ADDRESS(3)), row, column, element, Reals(ADDRESS(4)),
-                                                 push.alpha, push.beta, push.act_a, push.act_b));
+  if (row < push.m && column < push.n) finish_at(row, column, sum);
 }
 
 void main() {
-  Words offsets = Words(ADDRESS(5));
-  a_offset = offsets.at[3 * gl_WorkGroupID.z];
-  b_offset = offsets.at[3 * gl_WorkGroupID.z + 1];
-  c_offset = offsets.at[3 * gl_WorkGroupID.z + 2];
-  multiply(push.k);
+  find_item(gl_WorkGroupID.z / kParts, gl_WorkGroupID.z % kParts);
+  multiply(k_begin, k_end);
 }
 
 #endif

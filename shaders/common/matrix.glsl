@@ -79,17 +79,18 @@ void store(uint a0, uint b0) {
   }
 }
 
-void multiply(uint k) {
+// Adds up steps of k from `begin` to `end`, which is the last one or lies a multiple of kDepth behind it.
+void multiply(uint begin, uint end) {
   coopmat<float, gl_ScopeSubgroup, kM, kN, gl_MatrixUseAccumulator> sums[kRows * kColumns];
   [[unroll]] for (uint i = 0; i < kRows * kColumns; ++i)
     sums[i] = coopmat<float, gl_ScopeSubgroup, kM, kN, gl_MatrixUseAccumulator>(0.0);
   const uint down = gl_SubgroupID / kAcross, across = gl_SubgroupID % kAcross;
-  fetch(0);
+  fetch(begin);
   uint a0 = 0, b0 = 0;
-  for (uint k0 = 0; k0 < k; k0 += kDepth) {
+  for (uint k0 = begin; k0 < end; k0 += kDepth) {
     store(a0, b0);
     barrier();
-    if (k0 + kDepth < k) fetch(k0 + kDepth);
+    if (k0 + kDepth < end) fetch(k0 + kDepth);
     [[unroll]] for (uint d = 0; d < kDepth; d += kK) {
       coopmat<float16_t, gl_ScopeSubgroup, kM, kK, gl_MatrixUseA> a[kRows];
       [[unroll]] for (uint i = 0; i < kRows; ++i) {

@@ -98,16 +98,17 @@ void store(uint a0, uint b0) {
   }
 }
 
-void multiply(uint k) {
+// Adds up steps of k from `begin` to `end`, which is the last one or lies a multiple of kDepth behind it.
+void multiply(uint begin, uint end) {
   const uint tx = gl_LocalInvocationID.x % kAcross, ty = gl_LocalInvocationID.x / kAcross;
   float sums[kRows * kColumns];
   [[unroll]] for (uint i = 0; i < kRows * kColumns; ++i) sums[i] = 0.0;
-  fetch(0);
+  fetch(begin);
   uint a0 = 0, b0 = 0;
-  for (uint k0 = 0; k0 < k; k0 += kDepth) {
+  for (uint k0 = begin; k0 < end; k0 += kDepth) {
     store(a0, b0);
     barrier();
-    if (k0 + kDepth < k) fetch(k0 + kDepth);
+    if (k0 + kDepth < end) fetch(k0 + kDepth);
 #ifdef ARITHMETIC16
     FACTOR part[kRows * kColumns];
     [[unroll]] for (uint i = 0; i < kRows * kColumns; ++i) part[i] = FACTOR(0.0);

@@ -116,7 +116,8 @@ def validation_messages(printed: str) -> list[str]:
 @pytest.mark.skipif(not has_validation_layer(), reason="no validation layers (Debian: vulkan-validationlayers)")
 def test_validation_layers_say_nothing(tmp_path: Path) -> None:
     cases = cases_of(SLICE, 1)
-    modes = [{}, {"always_stage": "1"}, {"enable_fp16": "storage"}]
+    modes = [{}, {"always_stage": "1"}, {"enable_fp16": "storage"}, {"kernels": "tiles+split2"},
+             {"kernels": "rows+split2"}]  # fmt: skip
     environment = {"VK_INSTANCE_LAYERS": "VK_LAYER_KHRONOS_validation", "VK_LOADER_DEBUG": "layer"}
     results, printed = run_elsewhere(cases, modes, environment, tmp_path)
     assert re.search(r"VK_LAYER_KHRONOS_validation", printed), "the layer was not loaded"

@@ -33,6 +33,29 @@ Refusal pointwise(const Problem& problem, const GpuTraits& traits, GpuWork& work
   return add_gemm(gemm, traits, work);
 }
 
+// The same for maps of one pixel, in which the whole batch is one product: maps [batch, C] with weights [M, C].
+Refusal single_pixels(const Problem& problem, const GpuTraits& traits, GpuWork& work) {
+  const kernels::ConvShape& shape = problem.shape;
+  gpu::Gemm gemm;
+  gemm.m = shape.batch;
+  gemm.n = shape.out_channels;
+  gemm.k = shape.in_channels;
+  gemm.a_row = gemm.k;
+  gemm.b_column = gemm.k;
+  gemm.a_offsets = {0};
+  gemm.b_offsets = {0};
+  gemm.activation = problem.epilogue.activation;
+  gemm.a = GpuWork::input(kX);
+  gemm.b = GpuWork::input(kW);
+  gemm.result = GpuWork::output(0);
+  if (problem.epilogue.bias) {
+    gemm.addend = GpuWork::input(kB);
+    gemm.addend_mode = 2;
+  }
+  if (problem.epilogue.residual) gemm.residual = GpuWork::input(kZ);
+  return add_gemm(gemm, traits, work);
+}
+
 bool is_pointwise(const kernels::ConvShape& shape) {
   if (shape.groups != 1 || shape.taps() != 1) return false;
   for (size_t i = 0; i < static_cast<size_t>(shape.rank); ++i)
@@ -75,36 +98,52 @@ bool tiled(const Problem& problem, const GpuTraits& traits, GpuWork& work) {
   gpu::Product product;
   product.m = shape.out_channels;
   product.n = shape.batch * shape.out_pixels();
-  const int64_t steps = shape.in_channels * shape.taps();
+  product.k = shape.in_channels * shape.taps();
   const gpu::EpilogueFunction activation = gpu::epilogue_function(problem.epilogue.activation);
   const auto height = static_cast<uint32_t>(maps.rows(shape.kernel, 1));
   const auto width = static_cast<uint32_t>(shape.kernel[maps.x]);
-  auto constants_of = [&](const gpu::Tile& tile, int64_t chunk) {
-    std::vector<uint32_t> constants = {problem.epilogue.bias ? 3u : 0u, problem.epilogue.residual ? 1u : 0u,
-                                       activation.code};
-    constants.insert(constants.end(), tile.constants.begin(), tile.constants.end());
-    constants.insert(constants.end(), {steps % chunk == 0 ? 1u : 0u, height, width});
-    return constants;
-  };
-  const gpu::Tile tile = gpu::plain_tile(product, traits), matrices = gpu::matrix_tile(product, traits);
+  const gpu::Tile tile = gpu::best_tile(product, traits);
   if (tile.rows == 0) return false;
   const auto groups = gpu::tile_groups(product, tile, traits);
   if (!groups) return false;
-  GpuDispatch& dispatch = work.dispatch("conv_tile");
-  dispatch.constants = constants_of(tile, 4);
+  gpu::PartSums sums;
+  sums.items = shape.batch;
+  sums.m = product.m;
+  sums.n = shape.out_pixels();
+  sums.parts = tile.parts.count;
+  const bool in_parts = sums.parts > 1;
+  if (in_parts) sums.sums = work.scratch(sums.bytes());
+  sums.epilogue = {problem.epilogue.bias ? 3u : 0u, problem.epilogue.residual ? 1u : 0u, activation.code};
+  GpuDispatch& dispatch = work.dispatch(tile.matrices ? "conv_matrix" : "conv_tile");
+  dispatch.constants = sums.epilogue;
+  dispatch.constants.insert(dispatch.constants.end(), tile.constants.begin(), tile.constants.end());
+  const int64_t chunk = tile.matrices ? 8 : 4;
+  dispatch.constants.insert(dispatch.constants.end(), {product.k % chunk == 0 ? 1u : 0u, height, width});
+  if (in_parts) dispatch.constants.push_back(static_cast<uint32_t>(sums.parts));
   dispatch.groups = *groups;
-  if (matrices.rows != 0)
-    if (const auto grid = gpu::tile_groups(product, matrices, traits))
-      dispatch.half_form = GpuHalfForm{"conv_matrix", constants_of(matrices, 8), *grid};
   dispatch.operands = operands_of(problem);
-  dispatch.push.u32(product.m).u32(product.n).u32(steps).u32(shape.in_channels);
+  if (in_parts) {
+    dispatch.operands[0] = GpuWork::none();
+    dispatch.operands.push_back(GpuWork::written(sums.sums));
+  }
+  dispatch.push.u32(product.m).u32(product.n).u32(product.k).u32(shape.in_channels);
   dispatch.push.u32(maps.rows(shape.in, 1)).u32(shape.in[maps.x]);
   dispatch.push.u32(maps.rows(shape.out, 1)).u32(shape.out[maps.x]);
   dispatch.push.u32(maps.rows(shape.stride, 1)).u32(shape.stride[maps.x]);
   dispatch.push.u32(maps.rows(shape.dilation, 1)).u32(shape.dilation[maps.x]);
-  dispatch.push.u32(maps.rows(shape.pad_begin, 0)).u32(shape.pad_begin[maps.x]);
+  dispatch.push.u32(maps.rows(shape.pad_begin, 0)).u32(shape.pad_begin[maps.x]).u32(tile.parts.steps);
   dispatch.push.f32(activation.params.a).f32(activation.params.b);
-  dispatch.flops = 2.0 * static_cast<double>(product.m) * static_cast<double>(product.n) * static_cast<double>(steps);
+  dispatch.flops =
+      2.0 * static_cast<double>(product.m) * static_cast<double>(product.n) * static_cast<double>(product.k);
+  if (!in_parts) return true;
+  sums.c_row = sums.n;
+  sums.act_a = activation.params.a;
+  sums.act_b = activation.params.b;
+  const std::vector<GpuOperand> operands = operands_of(problem);
+  sums.result = operands[0];
+  sums.addend = operands[3];
+  sums.residual = operands[4];
+  gpu::add_part_sums(work, sums, traits);
   return true;
 }
 
@@ -124,6 +163,7 @@ Refusal work(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
     if (shape.in_group() == 0 || context.shape(kX).count() == 0) return "no elements to add up";
     return gpu::add_conv_any(work, shape, problem.epilogue, /*transposed=*/false, operands_of(problem), traits);
   }
+  if (is_pointwise(shape) && shape.out_pixels() == 1) return single_pixels(problem, traits, work);
   if (is_pointwise(shape) && pointwise_by_image(shape, traits)) return pointwise(problem, traits, work);
   if (add_winograd(context, problem, traits, work)) return std::nullopt;
   if (tiled(problem, traits, work)) return std::nullopt;

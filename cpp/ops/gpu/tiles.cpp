@@ -8,6 +8,8 @@ namespace {
 
 // As many as a GPU of middle size has.
 constexpr uint32_t kUsualCores = 32;
+// The rule leaves parts of K at least as long as this: shorter ones spend their time on beginning and ending.
+constexpr int64_t kLeastSteps = 128;
 
 int64_t up(int64_t count, int64_t size) { return (count + size - 1) / size; }
 
@@ -17,31 +19,49 @@ struct Option {
   Tile tile;
   double speed;
   uint32_t invocations;
+  uint32_t depth;
   size_t shared_bytes;
 };
 
-// All groups at once are one wave; a large tile is fast, and bad where it leaves processors idle.
-Tile choose(const std::vector<Option>& options, const Product& product, const GpuTraits& traits) {
+// What adding up parts of K costs, as products that a processor could make in the meantime: the second dispatch, and
+// each byte of the sums that is written and read again.
+struct Extra {
+  double dispatch, byte;
+};
+constexpr Extra kPlainExtra{5e5, 12}, kMatrixExtra{3e6, 64};
+
+// All groups at once are one wave; a large tile is fast, and bad where it leaves processors idle, unless parts of K
+// give them something to do.
+Tile choose(const std::vector<Option>& options, const Product& product, const Extra& extra, const GpuTraits& traits) {
   const double cores = traits.cores ? traits.cores : kUsualCores;
-  const Tile* best = nullptr;
+  const int64_t elements = product.m * product.n * product.batch;
+  Tile best;
   double least = std::numeric_limits<double>::infinity();
   for (size_t i = 0; i < options.size(); ++i) {
     const Option& option = options[i];
     if (option.invocations > traits.max_invocations || option.shared_bytes > traits.shared_bytes) continue;
-    if (traits.tile == static_cast<int>(i)) return option.tile;
+    if (traits.tile >= 0 && traits.tile != static_cast<int>(i)) continue;
     const auto groups =
         static_cast<double>(up(product.m, option.tile.rows) * up(product.n, option.tile.columns) * product.batch);
-    const double waves = std::max(1.0, groups / cores);
-    const double time = waves * static_cast<double>(option.tile.rows * option.tile.columns) / option.speed;
-    if (time < least) {
-      least = time;
-      best = &option.tile;
+    for (int64_t wanted = 1; wanted <= 16; wanted *= 2) {
+      if (traits.parts > 0 && wanted > 1) break;
+      const Parts parts = cut_steps(product.k, traits.parts > 0 ? traits.parts : wanted, option.depth, elements);
+      if (traits.parts == 0 && wanted > 1 && (parts.count == 1 || parts.steps < kLeastSteps)) break;
+      const auto count = static_cast<double>(parts.count);
+      const auto steps = static_cast<double>(parts.count > 1 ? parts.steps : product.k);
+      const double waves = std::max(1.0, groups * count / cores);
+      double time = waves * static_cast<double>(option.tile.rows * option.tile.columns) * steps / option.speed;
+      if (parts.count > 1)
+        time += extra.dispatch + 2 * sizeof(float) * static_cast<double>(elements) * count * extra.byte / cores;
+      if (time < least) {
+        least = time;
+        best = option.tile;
+        best.parts = parts;
+      }
     }
   }
-  return best ? *best : Tile{};
+  return best;
 }
-
-}  // namespace
 
 Tile plain_tile(const Product& product, const GpuTraits& traits) {
   struct Size {
@@ -57,16 +77,19 @@ Tile plain_tile(const Product& product, const GpuTraits& traits) {
     options.push_back({{rows,
                         columns,
                         {invocations, size.rows, size.columns, size.down, size.across, 0, 0, 0, size.depth,
-                         product.swap_a ? 1u : 0u, product.swap_b ? 1u : 0u}},
+                         product.swap_a ? 1u : 0u, product.swap_b ? 1u : 0u},
+                        {},
+                        false},
                        size.speed,
                        invocations,
+                       size.depth,
                        shared});
   }
-  return choose(options, product, traits);
+  return choose(options, product, kPlainExtra, traits);
 }
 
 Tile matrix_tile(const Product& product, const GpuTraits& traits) {
-  if (traits.matrices.empty()) return {};
+  if (!traits.halves || traits.matrices.empty()) return {};
   const GpuMatrices& matrix = traits.matrices.front();
   struct Size {
     uint32_t rows, columns, down, across;  // matrices of a subgroup; subgroups
@@ -85,20 +108,31 @@ Tile matrix_tile(const Product& product, const GpuTraits& traits) {
     options.push_back({{rows,
                         columns,
                         {invocations, matrix.m, matrix.n, matrix.k, size.rows, size.columns, size.down, size.across,
-                         depth, product.swap_a ? 1u : 0u, product.swap_b ? 1u : 0u}},
+                         depth, product.swap_a ? 1u : 0u, product.swap_b ? 1u : 0u},
+                        {},
+                        true},
                        size.speed,
                        invocations,
+                       depth,
                        shared});
   }
-  return choose(options, product, traits);
+  return choose(options, product, kMatrixExtra, traits);
+}
+
+}  // namespace
+
+Tile best_tile(const Product& product, const GpuTraits& traits) {
+  Tile tile = matrix_tile(product, traits);
+  return tile.rows ? tile : plain_tile(product, traits);
 }
 
 std::optional<std::array<uint32_t, 3>> tile_groups(const Product& product, const Tile& tile, const GpuTraits& traits) {
   const int64_t columns = up(product.n, tile.columns), rows = up(product.m, tile.rows);
-  if (columns > traits.max_groups[0] || rows > traits.max_groups[1] || product.batch > traits.max_groups[2])
+  const int64_t items = product.batch * tile.parts.count;
+  if (columns > traits.max_groups[0] || rows > traits.max_groups[1] || items > traits.max_groups[2])
     return std::nullopt;
   return std::array<uint32_t, 3>{static_cast<uint32_t>(columns), static_cast<uint32_t>(rows),
-                                 static_cast<uint32_t>(product.batch)};
+                                 static_cast<uint32_t>(items)};
 }
 
 }  // namespace fastort::gpu

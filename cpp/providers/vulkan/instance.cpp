@@ -103,19 +103,27 @@ void apply_kernels(const std::string& kernels, GpuTraits& traits) {
     begin = end + 1;
     if (word == "direct") {
       traits.slow_shared = true;
+      traits.few_rows = GpuTraits::Choice::Never;
     } else if (word == "tiles") {
       traits.slow_shared = false;
       traits.matrices.clear();
+      traits.few_rows = GpuTraits::Choice::Never;
     } else if (word == "matrices") {
       traits.slow_shared = false;
+      traits.few_rows = GpuTraits::Choice::Never;
+    } else if (word == "rows") {
+      traits.few_rows = GpuTraits::Choice::Always;
+    } else if (word.starts_with("split") && word.size() > 5 &&
+               word.find_first_not_of("0123456789", 5) == std::string::npos && word.size() < 8) {
+      traits.parts = std::stoi(word.substr(5));
     } else if (word == "winograd" || word == "no-winograd") {
       traits.winograd = word == "winograd" ? GpuTraits::Choice::Always : GpuTraits::Choice::Never;
     } else if (word == "large" || word == "medium" || word == "small") {
       traits.tile = word == "large" ? 0 : word == "medium" ? 1 : 2;
     } else {
       invalid_argument(
-          "VulkanExecutionProvider: the option 'kernels' is words joined by '+' out of direct, tiles, matrices, "
-          "winograd, no-winograd, large, medium and small, not '" +
+          "VulkanExecutionProvider: the option 'kernels' is words joined by '+' out of direct, tiles, matrices, rows, "
+          "winograd, no-winograd, large, medium, small and split1 to split99, not '" +
           word + "'");
     }
   }
@@ -221,6 +229,8 @@ DeviceInfo Instance::describe(VkPhysicalDevice handle) const {
   info.traits.arithmetic16 = info.traits.storage16 && features12.shaderFloat16;
   info.traits.int64 = features.features.shaderInt64;
   info.traits.float64 = features.features.shaderFloat64;
+  info.traits.subgroup_sums = (subgroup.supportedOperations & VK_SUBGROUP_FEATURE_ARITHMETIC_BIT) != 0 &&
+                              (subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0;
   info.traits.slow_shared = info.is_cpu;
   describe_matrices(api_, has_extension, info);
   return info;

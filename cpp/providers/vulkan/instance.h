@@ -50,7 +50,8 @@ struct DeviceInfo {
 
 // Takes the choice of kernels out of the rules' hands: `kernels` is words joined by "+", "direct" (memory is read where
 // it lies), "tiles" (tiles in work-group memory, no matrices), "matrices" (cooperative ones where tensors are float16),
-// "winograd" or "no-winograd", and "large", "medium" or "small" tiles. Throws Error(InvalidArgument) for other words.
+// "rows" (the kernel for up to four rows where there are no more), "winograd" or "no-winograd", "large", "medium" or
+// "small" tiles, and "split4", say, for 4 parts of K. Throws Error(InvalidArgument) for other words.
 void apply_kernels(const std::string& kernels, GpuTraits& traits);
 
 // libvulkan and the machine's devices, for as long as somebody uses them.
