@@ -106,7 +106,7 @@ for options in (by_device, by_policy, by_function):
     assert session.get_input_epdevices()[0].device.metadata == device.device.metadata
     assert "VulkanExecutionProvider" in session.explain()
 """
-    elsewhere(program, FASTORT_VULKAN_DEVICE=DEVICE)
+    run_elsewhere(program, FASTORT_VULKAN_DEVICE=DEVICE)
 
 
 @needs_vulkan
