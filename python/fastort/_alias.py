@@ -16,6 +16,8 @@ from typing import Any
 ONNXRUNTIME_VERSION = "1.31.1"
 _ALIAS = "onnxruntime"
 _OWN = "fastort"
+# ONNX Runtime's packages of Python alone, which work on models and run them through the names that fastort has.
+_TOOLS = frozenset({"quantization", "tools", "transformers"})
 
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -26,7 +28,13 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     ) -> importlib.machinery.ModuleSpec | None:
         if not _is_of(fullname, _ALIAS):
             return None
-        own = importlib.util.find_spec(_own_name(fullname))
+        installed = _installed_tool(fullname)
+        if installed is not None:
+            return installed
+        try:
+            own = importlib.util.find_spec(_own_name(fullname))
+        except ModuleNotFoundError:  # not even the package that it would be in
+            return None
         if own is None:
             return None
         spec = importlib.machinery.ModuleSpec(fullname, self, origin=own.origin)
@@ -95,6 +103,19 @@ def _package(own: ModuleType) -> ModuleType:
     package.__getattr__ = own.__getattr__  # type: ignore[method-assign]
     package.__file__ = own.__file__
     return package
+
+
+def _installed_tool(name: str) -> importlib.machinery.ModuleSpec | None:
+    # A module of ONNX Runtime's own that works on models, where ONNX Runtime is installed too; its engine stays out.
+    parts = name.split(".")
+    if len(parts) < 2 or parts[1] not in _TOOLS:
+        return None
+    spec = importlib.machinery.PathFinder.find_spec(_ALIAS)
+    for end in range(2, len(parts) + 1):
+        if spec is None or not spec.submodule_search_locations:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(".".join(parts[:end]), spec.submodule_search_locations)
+    return spec
 
 
 def _is_of(name: str, package: str) -> bool:

@@ -97,7 +97,9 @@ def install_as_onnxruntime() -> None:
     """Makes ``import onnxruntime``, in any module from now on, give fastort.
 
     Submodules, ``importlib.util.find_spec`` and ``importlib.metadata.version`` go along. Call it before anything
-    imports ONNX Runtime. The package then says that it is the version of ONNX Runtime whose API it has.
+    imports ONNX Runtime. The package then says that it is the version of ONNX Runtime whose API it has. Where ONNX
+    Runtime is installed too, its packages ``quantization``, ``tools`` and ``transformers``, which work on models, are
+    its own, and run models on fastort.
 
     Raises:
         ImportError: If ONNX Runtime itself was imported already.

@@ -107,3 +107,68 @@ def test_examples() -> None:
     assert [round(sum(entry.values()), 5) for entry in probabilities] == [1, 1, 1]
     with pytest.raises(FileNotFoundError, match=r"sigmoid\.onnx"):
         datasets.get_example("nothing.onnx")
+
+
+@pytest.mark.usefixtures("alias")
+def test_tools_of_an_installed_onnxruntime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its packages that work on models are its own, and run them on fastort; its engine is not loaded."""
+    files = {
+        "__init__.py": "raise SystemError('the engine was loaded')",
+        "capi/__init__.py": "raise SystemError('the engine was loaded')",
+        "quantization/__init__.py": "from .quantize import run",
+        "quantization/quantize.py": "import onnxruntime\nrun = onnxruntime.InferenceSession",
+        "transformers/__init__.py": "",
+        "transformers/models/__init__.py": "from onnxruntime.capi import onnxruntime_pybind11_state as state",
+    }
+    for name, text in files.items():
+        path = tmp_path / "onnxruntime" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    from onnxruntime.quantization import run
+
+    assert run is fastort.InferenceSession
+    models = importlib.import_module("onnxruntime.transformers.models")
+    assert str(models.__file__).startswith(str(tmp_path))
+    assert models.state is fastort.capi.onnxruntime_pybind11_state
+    assert importlib.util.find_spec("onnxruntime.quantization.nothing") is None
+    assert importlib.util.find_spec("onnxruntime.tools") is None
+
+
+@pytest.mark.usefixtures("alias")
+def test_types_by_the_helper_of_transformers() -> None:
+    """optimum asks it for the types of what it binds."""
+    torch = pytest.importorskip("torch")
+    import numpy as np
+    import onnx.parser
+    from onnxruntime.transformers.io_binding_helper import TypeHelper
+
+    assert TypeHelper.ort_type_to_numpy_type("tensor(float16)") is np.float16
+    assert TypeHelper.ort_type_to_torch_type("tensor(double)") is torch.float64
+    assert TypeHelper.ort_type_to_torch_type("tensor(bfloat16)") is torch.bfloat16
+    assert TypeHelper.ort_type_to_onnx_type("tensor(bfloat16)") == onnx.TensorProto.BFLOAT16
+    for name in ("float", "uint8", "int8", "int16", "int32", "int64", "bool", "float16", "double", "complex64"):
+        kind = f"tensor({name})"
+        own = TypeHelper.ort_type_to_numpy_type(kind)
+        assert TypeHelper.ort_type_to_onnx_type(kind) == onnx.helper.np_dtype_to_tensor_dtype(np.dtype(own))
+        assert TypeHelper.torch_type_to_numpy_type(TypeHelper.ort_type_to_torch_type(kind)) is own
+        assert TypeHelper.numpy_type_to_torch_type(own) is TypeHelper.ort_type_to_torch_type(kind)
+    for wrong in ("tensor(string)", "float", "seq(tensor(float))"):
+        with pytest.raises(ValueError, match="not found in map"):
+            TypeHelper.ort_type_to_numpy_type(wrong)
+    with pytest.raises(ValueError, match="no type of NumPy"):
+        TypeHelper.torch_type_to_numpy_type(torch.bfloat16)
+    with pytest.raises(ValueError, match="no type of PyTorch"):
+        TypeHelper.numpy_type_to_torch_type("M8[s]")
+    model = onnx.parser.parse_model(
+        '<ir_version: 10, opset_import: ["" : 21]> '
+        "net (float[2] x, int64[2] i) => (double[2] y) { y = Cast<to = 11>(x) }"
+    )
+    session = fastort.InferenceSession(model.SerializeToString())
+    assert TypeHelper.get_input_type(session, "i") == "tensor(int64)"
+    assert TypeHelper.get_output_type(session, "y") == "tensor(double)"
+    with pytest.raises(ValueError, match="input name q not found; there are: x, i"):
+        TypeHelper.get_input_type(session, "q")
+    assert TypeHelper.get_io_numpy_type_map(session) == {"x": np.float32, "i": np.int64, "y": np.float64}
+    assert TypeHelper.get_io_onnx_type_map(session) == {"x": 1, "i": 7, "y": 11}
+    assert TypeHelper.get_io_torch_type_map(session)["y"] is torch.float64

@@ -19,7 +19,14 @@ import pytest
 import fastort
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-MODULES = ("fastort", "fastort.analysis", "fastort.backend", "fastort.datasets", "fastort.testing")
+MODULES = (
+    "fastort",
+    "fastort.analysis",
+    "fastort.backend",
+    "fastort.datasets",
+    "fastort.testing",
+    "fastort.transformers.io_binding_helper",
+)
 # What a summary starts with that says itself what comes back.
 RETURNS = re.compile(r"(Returns|Yields|Makes|Whether) ")
 
