@@ -58,13 +58,8 @@ void main() {
   const float y_scale = Floats(ADDRESS(7)).at[0];
   const float scale = Floats(ADDRESS(5)).at[0] * Floats(ADDRESS(6)).at[kScalePerChannel == 1 ? channel : 0] / y_scale;
   const int zero = byte_at(Elements(ADDRESS(8)), 0, kSignedY);
-  float low = lowest_of(kSignedY) - float(zero), high = highest_of(kSignedY) - float(zero);
-  if (kActivation == 1) low = clamp(0.0, low, high);
-  if (kActivation == 2) {
-    low = clamp(roundEven(push.act_a / y_scale), low, high);
-    high = clamp(roundEven(push.act_b / y_scale), low, high);
-  }
-  Elements(ADDRESS(0)).at[item] = quantized(float(sum) * scale, low, high, zero);
+  const Bounds bounds = bounds_of(zero, kActivation, push.act_a, push.act_b, y_scale);
+  Elements(ADDRESS(0)).at[item] = quantized(float(sum) * scale, bounds.low, bounds.high, zero);
 #else
   Integers(ADDRESS(0)).at[item] = sum;
 #endif

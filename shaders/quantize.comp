@@ -1,5 +1,5 @@
 // QuantizeLinear of float32 or float16 to integers, and back: a scale and a zero for all, for each place along an axis, or for
-// blocks of them.
+// blocks of them. For other types than integers it leaves or takes float32 (scale, unscale).
 // operands: result, source, scale (of the source's type), zero
 // variant quantize_i8: -DQUANTIZE -DT_I8
 // variant quantize_u8: -DQUANTIZE -DT_U8
@@ -14,6 +14,8 @@
 // variant dequantize_i16: -DT_I16
 // variant dequantize_u16: -DT_U16
 // variant dequantize_i32: -DT_I32
+// variant scale: -DQUANTIZE -DT_F32
+// variant unscale: -DT_F32
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "common/base.glsl"
@@ -40,6 +42,9 @@ PUSH(uint count; uint axis; uint inner; uint block; uint blocks;);
 
 NUMBER read(uint operand, uint i) {
   const NUMBER x = NUMBER(Elements(ADDRESS(operand)).at[i]);
+#ifdef FLOATING
+  return x;
+#else
   if (kBits == 0) return x;
   const uint low = uint(x) & ((1u << kBits) - 1u);
 #ifdef SIGNED
@@ -47,6 +52,7 @@ NUMBER read(uint operand, uint i) {
   return (int(low) ^ sign) - sign;
 #else
   return NUMBER(low);
+#endif
 #endif
 }
 
@@ -76,6 +82,9 @@ void main() {
 #ifdef QUANTIZE
   float quotient = float(Numbers(ADDRESS(1)).at[item]) / scale;
   if (kRoundHalf == 1) quotient = to_half_and_back(quotient);
+#ifdef FLOATING
+  Elements(ADDRESS(0)).at[item] = quotient + zero;
+#else
   const float moved = roundEven(quotient) + zero;
   float low = float(LOWEST), high = float(HIGHEST);
   if (kBits != 0) {
@@ -88,6 +97,7 @@ void main() {
   }
   const float bounded = moved >= low ? (moved <= high ? moved : high) : low;
   Elements(ADDRESS(0)).at[item] = ELEMENT(NUMBER(bounded));
+#endif
 #else
   Floats(ADDRESS(0)).at[item] = (float(read(1, item)) - zero) * scale;
 #endif

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "kernels/elementwise/half.h"
-#include "ops/op.h"
+#include "ops/gpu.h"
 #include "tensor/dispatch.h"
 
 namespace fastort {
@@ -127,10 +127,37 @@ std::unique_ptr<Kernel> prepare_causal_conv(const OpContext& context) {
                    [&]<class T>(std::type_identity<T>) { return make_causal_conv<T>(context); });
 }
 
+Refusal gpu_work(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  const Problem p = read_problem(context);
+  const bool has_past = context.has_input(3) && p.taps > 1;
+  uint32_t outputs = 0;
+  for (int i = 0; i < 2; ++i)
+    if (context.has_output(i) && context.out(i).shape.count() > 0) outputs |= 1u << i;
+  const auto input = [](bool given, int i) { return given ? GpuWork::input(i) : GpuWork::none(); };
+  const auto output = [&](int i) { return outputs >> i & 1 ? GpuWork::output(i) : GpuWork::none(); };
+  const int64_t count = p.lines * p.padded();
+  if (count == 0) return std::nullopt;
+  GpuDispatch& dispatch = work.dispatch("causal_conv");
+  dispatch.constants = {context.has_input(2) ? 1u : 0u, has_past ? 1u : 0u, p.silu ? 1u : 0u, outputs};
+  dispatch.operands = {
+      output(0),         output(1), input(p.length > 0, 0), GpuWork::input(1), input(context.has_input(2), 2),
+      input(has_past, 3)};
+  dispatch.push.u32(count).u32(p.channels).u32(p.length).u32(p.taps);
+  dispatch.groups = groups_for(count, 64, traits);
+  dispatch.flops = 2.0 * static_cast<double>(count) * static_cast<double>(p.taps);
+  return std::nullopt;
+}
+
+constexpr GpuRecipe kGpu{kFloat32, gpu_work, /*takes_empty=*/true};
+
 constexpr Candidate kCandidates[] = {{.name = "causal_conv", .prepare = prepare_causal_conv}};
 
-constexpr OpDef kOps[] = {
-    {.domain = "", .name = "CausalConvWithState", .infer = infer_causal_conv, .cpu = kCandidates, .types = kTypes}};
+constexpr OpDef kOps[] = {{.domain = "",
+                           .name = "CausalConvWithState",
+                           .infer = infer_causal_conv,
+                           .cpu = kCandidates,
+                           .types = kTypes,
+                           .gpu = &kGpu}};
 
 }  // namespace
 

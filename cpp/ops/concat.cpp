@@ -212,7 +212,7 @@ Refusal gpu_split(const OpContext& context, const GpuTraits& traits, GpuWork& wo
   return std::nullopt;
 }
 
-constexpr GpuRecipe kGpuConcat{kAllTypes, gpu_concat};
+constexpr GpuRecipe kGpuConcat{kAllTypes, gpu_concat, /*takes_empty=*/true};
 constexpr GpuRecipe kGpuSplit{kAllTypes, gpu_split};
 
 constexpr Candidate kConcat[] = {{"segments", accept_concat, prepare_concat, kAnyLayout}};

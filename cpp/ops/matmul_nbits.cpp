@@ -5,6 +5,7 @@
 #include "kernels/elementwise/half.h"
 #include "kernels/gemm/sgemm_kernels.h"
 #include "kernels/quantized/nbits.h"
+#include "ops/quantized/gpu.h"
 #include "ops/quantized/params.h"
 
 namespace fastort {
@@ -197,8 +198,12 @@ class NBitsKernel final : public Kernel {
 std::unique_ptr<Kernel> prepare(const OpContext& context) { return std::make_unique<NBitsKernel>(context); }
 
 constexpr Candidate kCandidates[] = {{.name = "blocks", .prepare = prepare}};
-constexpr OpDef kOps[] = {
-    {.domain = "com.microsoft", .name = "MatMulNBits", .infer = infer, .cpu = kCandidates, .types = kReal}};
+constexpr OpDef kOps[] = {{.domain = "com.microsoft",
+                           .name = "MatMulNBits",
+                           .infer = infer,
+                           .cpu = kCandidates,
+                           .types = kReal,
+                           .gpu = &quantized::kGpuNBits}};
 
 }  // namespace
 

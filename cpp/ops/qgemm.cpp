@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "ops/quantized/gpu.h"
 #include "ops/quantized/product.h"
 
 namespace fastort {
@@ -247,18 +248,30 @@ constexpr Candidate kProductToFloat[] = {{.name = "packed", .prepare = prepare_t
 
 constexpr std::string_view kMicrosoft = "com.microsoft";
 constexpr OpDef kOps[] = {
-    {.domain = kMicrosoft, .name = "QGemm", .infer = infer_qgemm, .cpu = kQGemm, .types = quantized::kBytes},
-    {.domain = "fastort", .name = "QGemm", .infer = infer_qgemm, .cpu = kQGemm, .types = quantized::kBytes},
+    {.domain = kMicrosoft,
+     .name = "QGemm",
+     .infer = infer_qgemm,
+     .cpu = kQGemm,
+     .types = quantized::kBytes,
+     .gpu = &quantized::kGpuQGemm},
+    {.domain = "fastort",
+     .name = "QGemm",
+     .infer = infer_qgemm,
+     .cpu = kQGemm,
+     .types = quantized::kBytes,
+     .gpu = &quantized::kGpuQGemm},
     {.domain = kMicrosoft,
      .name = "MatMulIntegerToFloat",
      .infer = infer_to_float,
      .cpu = kProductToFloat,
-     .types = quantized::kBytes},
+     .types = quantized::kBytes,
+     .gpu = &quantized::kGpuToFloat},
     {.domain = kMicrosoft,
      .name = "DynamicQuantizeMatMul",
      .infer = infer_to_float,
      .cpu = kProductToFloat,
-     .types = kFloat32},
+     .types = kFloat32,
+     .gpu = &quantized::kGpuDynamicProduct},
 };
 
 }  // namespace

@@ -4,7 +4,11 @@
 
 #include "kernels/elementwise/broadcast.h"
 #include "kernels/softmax.h"
+#include "ops/conv/conv.h"
 #include "ops/core/move.h"
+#include "ops/gpu/bytes.h"
+#include "ops/gpu/rows.h"
+#include "ops/gpu/typed.h"
 #include "ops/quantized/params.h"
 
 namespace fastort {
@@ -249,6 +253,112 @@ std::unique_ptr<Kernel> prepare_softmax(const OpContext& context) {
       static_cast<size_t>(count) * sizeof(float));
 }
 
+// ---- the GPU ------------------------------------------------------------------------------------------------------
+
+using gpu::ByteFunction;
+using gpu::ByteMap;
+using gpu::ByteSide;
+
+// The inputs are checked as for the CPU.
+ByteSide side(const OpContext& context, int input, int scale, int zero, DataType type) {
+  const Affine checked(context, scale, zero, type);
+  return {input, scale, context.has_input(zero) ? zero : -1, checked.is_signed()};
+}
+
+Refusal gpu_binary(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  const DataType type = context.type(0);
+  ByteMap map;
+  map.function = context.node.op_type == "QLinearMul" ? ByteFunction::Mul : ByteFunction::Add;
+  map.a = side(context, 0, 1, 2, type);
+  map.b = side(context, 3, 4, 5, type);
+  map.y = side(context, -1, 6, 7, type);
+  map.shape = context.out(0).shape;
+  map.activation = conv::read_activation(context.attributes());
+  return gpu::add_byte_map(context, map, traits, work);
+}
+
+Refusal gpu_unary(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  ByteMap map;
+  map.function = context.node.op_type == "QLinearLeakyRelu" ? ByteFunction::LeakyRelu : ByteFunction::Sigmoid;
+  map.a = side(context, 0, 1, 2, context.type(0));
+  map.y = side(context, -1, 3, 4, context.type(0));
+  map.shape = context.out(0).shape;
+  map.alpha = context.attributes().get_float("alpha", 0.01f);
+  return gpu::add_byte_map(context, map, traits, work);
+}
+
+Refusal gpu_table(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  ByteMap map;
+  map.function = ByteFunction::LookUp;
+  map.a.input = 0;
+  map.b.input = 1;
+  map.shape = context.out(0).shape;
+  return gpu::add_byte_map(context, map, traits, work);
+}
+
+Refusal gpu_where(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  const DataType type = context.type(1);
+  ByteMap map;
+  map.function = ByteFunction::Where;
+  map.condition = 0;
+  map.a = side(context, 1, 2, 3, type);
+  map.b = side(context, 4, 5, 6, type);
+  map.y = side(context, -1, 7, 8, type);
+  map.shape = context.out(0).shape;
+  return gpu::add_byte_map(context, map, traits, work);
+}
+
+Refusal gpu_concat(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  const Shape& out = context.out(0).shape;
+  const int axis = normalize_axis(context.node, context.attributes().get_int("axis"), out.rank());
+  const int64_t inner = out.count(axis + 1, out.rank());
+  ByteMap map;
+  map.y = side(context, -1, 0, 1, context.out(0).type);
+  map.row = out[static_cast<size_t>(axis)] * inner;
+  for (int i = 2; i < context.num_inputs(); i += 3) {
+    map.a = side(context, i, i + 1, i + 2, context.type(i));
+    map.shape = context.shape(i);
+    map.part = map.shape[static_cast<size_t>(axis)] * inner;
+    if (Refusal refusal = gpu::add_byte_map(context, map, traits, work)) return refusal;
+    map.begin += map.part;
+  }
+  return std::nullopt;
+}
+
+// In float32 between a conversion to and fro.
+Refusal gpu_softmax(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  const ByteSide x = side(context, 0, 1, 2, context.type(0)), y = side(context, -1, 3, 4, context.type(0));
+  std::string_view bytes;
+  if (Refusal refusal = gpu::choose_by_type("quantize", context.type(0), traits, bytes)) return refusal;
+  const std::string variant(bytes.substr(9));
+  const Shape& shape = context.shape(0);
+  const int rank = shape.rank();
+  const int axis = rank == 0 ? 0 : normalize_axis(context.node, context.attributes().get_int("axis", -1), rank);
+  const bool flat = context.attributes().get_int("opset") < 13;
+  const int64_t outer = shape.count(0, axis), inner = flat ? 1 : shape.count(std::min(axis + 1, rank), rank);
+  const int64_t count = shape.count(), n = count / (outer * inner);
+  const GpuOperand values = work.scratch(static_cast<size_t>(count) * sizeof(float));
+  const auto convert = [&](std::string_view shader, const ByteSide& by, GpuOperand result, GpuOperand source) {
+    GpuDispatch& dispatch = work.dispatch(shader);
+    dispatch.constants = {by.zero >= 0 ? 1u : 0u, 0, 0, 0};
+    dispatch.operands = {result, source, GpuWork::input(by.scale),
+                         by.zero >= 0 ? GpuWork::input(by.zero) : GpuWork::none()};
+    dispatch.push.u32(count).u32(1).u32(1).u32(1).u32(1);
+    dispatch.groups = groups_for(count, 64, traits);
+  };
+  convert(gpu::shader_name("quantize", "dequantize_" + variant), x, GpuWork::written(values), GpuWork::input(0));
+  gpu::add_rows(work, "softmax", {outer, n, inner}, {0}, {GpuWork::written(values), values}, traits);
+  convert(gpu::shader_name("quantize", "quantize_" + variant), y, GpuWork::output(0), values);
+  return std::nullopt;
+}
+
+constexpr GpuRecipe kGpuBinary{quantized::kBytes, gpu_binary};
+constexpr GpuRecipe kGpuUnary{quantized::kBytes, gpu_unary};
+constexpr GpuRecipe kGpuTable{quantized::kBytes, gpu_table};
+constexpr GpuRecipe kGpuWhere{TypeMask{DataType::Bool}, gpu_where};
+constexpr GpuRecipe kGpuConcat{kFloat32, gpu_concat, /*takes_empty=*/true};
+constexpr GpuRecipe kGpuSoftmax{quantized::kBytes, gpu_softmax};
+
 constexpr Candidate kBinary[] = {{.name = "bytes",
                                   .accepts = accepts_binary,
                                   .prepare = prepare_binary,
@@ -264,23 +374,60 @@ constexpr Candidate kSoftmax[] = {{.name = "floats", .prepare = prepare_softmax}
 
 constexpr std::string_view kMicrosoft = "com.microsoft";
 constexpr OpDef kOps[] = {
-    {.domain = kMicrosoft, .name = "QLinearAdd", .infer = infer_binary, .cpu = kBinary, .types = quantized::kBytes},
-    {.domain = kMicrosoft, .name = "QLinearMul", .infer = infer_binary, .cpu = kBinary, .types = quantized::kBytes},
-    {.domain = "fastort", .name = "QLinearAdd", .infer = infer_binary, .cpu = kBinary, .types = quantized::kBytes},
-    {.domain = kMicrosoft, .name = "QLinearSigmoid", .infer = infer_unary, .cpu = kUnary, .types = quantized::kBytes},
-    {.domain = kMicrosoft, .name = "QLinearLeakyRelu", .infer = infer_unary, .cpu = kUnary, .types = quantized::kBytes},
-    {.domain = "fastort", .name = "ByteTable", .infer = infer_table, .cpu = kTable, .types = quantized::kBytes},
+    {.domain = kMicrosoft,
+     .name = "QLinearAdd",
+     .infer = infer_binary,
+     .cpu = kBinary,
+     .types = quantized::kBytes,
+     .gpu = &kGpuBinary},
+    {.domain = kMicrosoft,
+     .name = "QLinearMul",
+     .infer = infer_binary,
+     .cpu = kBinary,
+     .types = quantized::kBytes,
+     .gpu = &kGpuBinary},
+    {.domain = "fastort",
+     .name = "QLinearAdd",
+     .infer = infer_binary,
+     .cpu = kBinary,
+     .types = quantized::kBytes,
+     .gpu = &kGpuBinary},
+    {.domain = kMicrosoft,
+     .name = "QLinearSigmoid",
+     .infer = infer_unary,
+     .cpu = kUnary,
+     .types = quantized::kBytes,
+     .gpu = &kGpuUnary},
+    {.domain = kMicrosoft,
+     .name = "QLinearLeakyRelu",
+     .infer = infer_unary,
+     .cpu = kUnary,
+     .types = quantized::kBytes,
+     .gpu = &kGpuUnary},
+    {.domain = "fastort",
+     .name = "ByteTable",
+     .infer = infer_table,
+     .cpu = kTable,
+     .types = quantized::kBytes,
+     .gpu = &kGpuTable},
     {.domain = kMicrosoft,
      .name = "QLinearWhere",
      .infer = infer_where,
      .cpu = kWhere,
-     .types = TypeMask{DataType::Bool}},
-    {.domain = kMicrosoft, .name = "QLinearConcat", .infer = infer_concat, .cpu = kConcat, .types = kFloat32},
+     .types = TypeMask{DataType::Bool},
+     .gpu = &kGpuWhere},
+    {.domain = kMicrosoft,
+     .name = "QLinearConcat",
+     .infer = infer_concat,
+     .cpu = kConcat,
+     .types = kFloat32,
+     .gpu = &kGpuConcat},
     {.domain = kMicrosoft,
      .name = "QLinearSoftmax",
      .infer = infer_softmax,
      .cpu = kSoftmax,
-     .types = quantized::kBytes},
+     .types = quantized::kBytes,
+     .gpu = &kGpuSoftmax},
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include "kernels/quantized/bytes.h"
 #include "ops/gpu/bytes.h"
+#include "ops/gpu/convert.h"
 #include "ops/gpu/typed.h"
 
 namespace fastort {
@@ -107,6 +108,47 @@ std::unique_ptr<Kernel> prepare_dequantize(const OpContext& context) {
 
 // ---- the GPU ------------------------------------------------------------------------------------------------------
 
+// What the shader asks of a node. The zero points may be another operand than the node's.
+void add_linear(const OpContext& context, std::string_view shader, uint32_t bits, bool rounds_half, GpuOperand result,
+                GpuOperand source, GpuOperand zero, const GpuTraits& traits, GpuWork& work) {
+  const kernels::ScaleGrid grid = grid_of(context);
+  const int64_t count = context.shape(0).count(), block = std::max<int64_t>(grid.axis_block, 1);
+  GpuDispatch& dispatch = work.dispatch(shader);
+  dispatch.constants = {zero.kind != GpuOperand::Kind::None ? 1u : 0u,
+                        grid.axis_block == 0 ? 0u
+                        : grid.per_inner     ? 2u
+                                             : 1u,
+                        bits, rounds_half ? 1u : 0u};
+  dispatch.operands = {result, source, GpuWork::input(1), zero};
+  dispatch.push.u32(count).u32(grid.axis).u32(grid.inner).u32(block).u32((grid.axis + block - 1) / block);
+  dispatch.groups = groups_for(count, 64, traits);
+}
+
+// Types that are no integers: through float32.
+Refusal gpu_small_floats(const OpContext& context, const GpuTraits& traits, GpuWork& work, bool quantizes,
+                         DataType quantized, bool rounds_half) {
+  const auto floats = [&](int64_t count) { return work.scratch(static_cast<size_t>(count) * sizeof(float)); };
+  GpuOperand zero;
+  if (context.has_input(2)) {
+    zero = floats(context.shape(2).count());
+    const gpu::Converted converted{quantized, DataType::Float, context.shape(2).count(), GpuWork::written(zero),
+                                   GpuWork::input(2)};
+    if (Refusal refusal = gpu::add_convert(work, converted, traits)) return refusal;
+  }
+  const int64_t count = context.shape(0).count();
+  const GpuOperand values = floats(count);
+  if (quantizes) {
+    add_linear(context, "quantize.scale", 0, rounds_half, GpuWork::written(values), GpuWork::input(0), zero, traits,
+               work);
+    const bool saturate = context.attributes().get_int("saturate", 1) != 0;
+    return gpu::add_convert(work, {DataType::Float, quantized, count, GpuWork::output(0), values, saturate}, traits);
+  }
+  const gpu::Converted converted{quantized, DataType::Float, count, GpuWork::written(values), GpuWork::input(0)};
+  if (Refusal refusal = gpu::add_convert(work, converted, traits)) return refusal;
+  add_linear(context, "quantize.unscale", 0, false, GpuWork::output(0), values, zero, traits, work);
+  return std::nullopt;
+}
+
 // `real` and `quantized` are the types on either side; the shader's scales are float32.
 Refusal gpu_linear(const OpContext& context, const GpuTraits& traits, GpuWork& work, bool quantizes) {
   const DataType real = quantizes ? context.type(0) : context.out(0).type;
@@ -117,32 +159,26 @@ Refusal gpu_linear(const OpContext& context, const GpuTraits& traits, GpuWork& w
   const DataType precision = named_type(context.attributes(), "precision", real);
   if (quantizes && precision != DataType::Float && precision != DataType::Float16) return "another precision";
   if (half && !traits.storage16) return "16-bit numbers, which the device's shaders cannot store";
+  if (context.has_input(2) && context.type(2) != quantized) return "a zero point of another type";
+  const bool rounds_half = precision == DataType::Float16;
   // Narrow integers are held one to a byte.
   const bool is_signed = quantized == DataType::Int4 || quantized == DataType::Int2;
   const bool narrow = is_signed || quantized == DataType::UInt4 || quantized == DataType::UInt2;
   const DataType held = !narrow ? quantized : is_signed ? DataType::Int8 : DataType::UInt8;
-  if (!kIntTypes.has(held) || element_size(held) > (quantizes ? 2 : 4))
-    return "no shader for " + std::string(name(quantized));
-  if (context.has_input(2) && context.type(2) != quantized) return "a zero point of another type";
+  if (!kIntTypes.has(held)) {
+    if (half) return "float16 to " + std::string(name(quantized));
+    return gpu_small_floats(context, traits, work, quantizes, quantized, rounds_half);
+  }
+  if (element_size(held) > (quantizes ? 2 : 4)) return "no shader for " + std::string(name(quantized));
   std::string_view shader;
   if (Refusal refusal = gpu::choose_by_type("quantize", held, traits, shader)) return refusal;
   shader = gpu::shader_name("quantize", (half        ? "quantize_half_"
                                          : quantizes ? "quantize_"
                                                      : "dequantize_") +
                                             std::string(shader.substr(9)));
-  const kernels::ScaleGrid grid = grid_of(context);
-  const int64_t count = context.shape(0).count(), block = std::max<int64_t>(grid.axis_block, 1);
-  GpuDispatch& dispatch = work.dispatch(shader);
-  dispatch.constants = {context.has_input(2) ? 1u : 0u,
-                        grid.axis_block == 0 ? 0u
-                        : grid.per_inner     ? 2u
-                                             : 1u,
-                        narrow ? static_cast<uint32_t>(packed_bits(quantized)) : 0u,
-                        precision == DataType::Float16 ? 1u : 0u};
-  dispatch.operands = {GpuWork::output(0), GpuWork::input(0), GpuWork::input(1),
-                       context.has_input(2) ? GpuWork::input(2) : GpuWork::none()};
-  dispatch.push.u32(count).u32(grid.axis).u32(grid.inner).u32(block).u32((grid.axis + block - 1) / block);
-  dispatch.groups = groups_for(count, 64, traits);
+  add_linear(context, shader, narrow ? static_cast<uint32_t>(packed_bits(quantized)) : 0u, rounds_half,
+             GpuWork::output(0), GpuWork::input(0), context.has_input(2) ? GpuWork::input(2) : GpuWork::none(), traits,
+             work);
   return std::nullopt;
 }
 
@@ -151,10 +187,7 @@ Refusal gpu_work(const OpContext& context, const GpuTraits& traits, GpuWork& wor
   return gpu_linear(context, traits, work, quantizes);
 }
 constexpr GpuRecipe kGpuQuantize{kFloat32 | TypeMask{DataType::Float16}, gpu_work<true>};
-constexpr GpuRecipe kGpuDequantize{
-    TypeMask{DataType::Int8, DataType::UInt8, DataType::Int16, DataType::UInt16, DataType::Int32, DataType::Int4,
-             DataType::UInt4, DataType::Int2, DataType::UInt2},
-    gpu_work<false>};
+constexpr GpuRecipe kGpuDequantize{kQuantized, gpu_work<false>};
 
 // ---- DynamicQuantizeLinear -----------------------------------------------------------------------------------------
 
@@ -180,8 +213,10 @@ std::unique_ptr<Kernel> prepare_dynamic(const OpContext& context) {
 }
 
 Refusal gpu_dynamic(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
-  return gpu::add_dynamic_quantize(context.shape(0).count(), context.has_output(1), context.has_output(2), traits,
-                                   work);
+  gpu::DynamicBytes bytes{context.shape(0).count(), GpuWork::output(0), GpuWork::input(0), {}, {}};
+  if (context.has_output(1)) bytes.scale = GpuWork::output(1);
+  if (context.has_output(2)) bytes.zero = GpuWork::output(2);
+  return gpu::add_dynamic_quantize(bytes, traits, work);
 }
 
 constexpr GpuRecipe kGpuDynamic{kFloat32, gpu_dynamic};

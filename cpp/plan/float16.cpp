@@ -49,14 +49,14 @@ Tensor as_float_type(const Tensor& tensor, DataType type) {
 
 Refusal refuse_bfloat16(const GpuTraits& traits) {
   GpuWork work;
-  return gpu::add_convert(work, DataType::BFloat16, DataType::Float, 1, false, traits);
+  return gpu::add_convert(work, {DataType::BFloat16, DataType::Float, 1, {}, {}, false}, traits);
 }
 
 GpuWork conversion(int64_t count, DataType from, DataType to, const GpuTraits& traits) {
   GpuWork work;
   if (from == DataType::BFloat16 || to == DataType::BFloat16) {
-    if (const Refusal refusal = gpu::add_convert(work, from, to, count, false, traits))
-      fail(ErrorCode::NotImplemented, *refusal);
+    const gpu::Converted all{from, to, count, GpuWork::output(0), GpuWork::input(0), false};
+    if (const Refusal refusal = gpu::add_convert(work, all, traits)) fail(ErrorCode::NotImplemented, *refusal);
     return work;
   }
   GpuDispatch& dispatch = work.dispatch(to == DataType::Float16 ? "convert.to_half" : "convert.to_float");

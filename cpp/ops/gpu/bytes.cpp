@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ops/gpu/select.h"
 #include "ops/gpu/window.h"
 
 namespace fastort::gpu {
@@ -20,6 +21,12 @@ bool has(const GpuOperand& operand) { return operand.kind != GpuOperand::Kind::N
 
 uint32_t flag(bool value) { return value ? 1 : 0; }
 
+Refusal activation_code(const ActivationSpec& activation, uint32_t& code) {
+  code = activation.kind == Activation::Relu ? 1 : activation.kind == Activation::Clip ? 2 : 0;
+  if (code == 0 && activation.kind != Activation::None) return "an activation other than Relu and Clip";
+  return std::nullopt;
+}
+
 }  // namespace
 
 Refusal add_byte_gemm(const ByteGemm& gemm, const GpuTraits& traits, GpuWork& work) {
@@ -32,14 +39,25 @@ Refusal add_byte_gemm(const ByteGemm& gemm, const GpuTraits& traits, GpuWork& wo
   }
   const int64_t count = problem.batch() * problem.m * problem.n;
   const GpuOperand table = work.table(std::move(offsets));
-  GpuDispatch& dispatch = work.dispatch(has(gemm.y_scale) ? "bytes_gemm.byte" : "bytes_gemm.i32");
-  dispatch.constants = {flag(gemm.a_signed), flag(gemm.b_signed), flag(gemm.y_signed)};
-  dispatch.operands = {GpuWork::output(0), gemm.a,       gemm.b,       gemm.a_zero, gemm.b_zero,
-                       gemm.a_scale,       gemm.b_scale, gemm.y_scale, gemm.y_zero, table};
-  dispatch.push.u32(count).u32(problem.m).u32(problem.n).u32(problem.k).u32(problem.a_stride);
+  uint32_t activation = 0;
+  if (Refusal refusal = activation_code(gemm.activation, activation)) return refusal;
+  GpuDispatch& dispatch = work.dispatch(has(gemm.y_scale) ? "bytes_gemm.byte"
+                                        : gemm.floats     ? "bytes_gemm.float"
+                                                          : "bytes_gemm.i32");
+  dispatch.constants = {flag(gemm.a_signed), flag(gemm.b_signed), flag(gemm.y_signed),
+                        !has(gemm.bias)                      ? 0u
+                        : gemm.floats && gemm.bias_is_floats ? 2u
+                                                             : 1u,
+                        activation};
+  dispatch.operands = {GpuWork::output(0), gemm.a,       gemm.b,      gemm.a_zero, gemm.b_zero, gemm.a_scale,
+                       gemm.b_scale,       gemm.y_scale, gemm.y_zero, table,       gemm.bias};
+  dispatch.push.u32(count).u32(problem.m).u32(problem.n).u32(problem.k);
+  dispatch.push.u32(problem.trans_a ? 1 : problem.a_stride).u32(problem.trans_a ? problem.a_stride : 1);
   dispatch.push.u32(problem.trans_b ? 1 : problem.b_stride).u32(problem.trans_b ? problem.b_stride : 1);
   for (const int64_t numbers : {gemm.a_zeros, gemm.b_zeros, gemm.a_scales, gemm.b_scales, gemm.y_scales, gemm.y_zeros})
     dispatch.push.u32(numbers);
+  dispatch.push.u32(gemm.bias_rows).u32(gemm.bias_columns).f32(gemm.alpha);
+  dispatch.push.f32(gemm.activation.alpha).f32(gemm.activation.beta);
   dispatch.groups = groups_for(count, kGroup, traits);
   dispatch.flops = 2.0 * static_cast<double>(count) * static_cast<double>(problem.k);
   return std::nullopt;
@@ -49,9 +67,7 @@ Refusal add_byte_conv(const ByteConv& conv, const GpuTraits& traits, GpuWork& wo
   if (Refusal refusal = refuse_bytes(traits)) return refusal;
   const kernels::ConvShape& shape = conv.shape;
   uint32_t activation = 0;
-  if (conv.activation.kind == Activation::Relu) activation = 1;
-  if (conv.activation.kind == Activation::Clip) activation = 2;
-  if (activation == 0 && conv.activation.kind != Activation::None) return "an activation other than Relu and Clip";
+  if (Refusal refusal = activation_code(conv.activation, activation)) return refusal;
   const int64_t count = shape.batch * shape.out_channels * shape.out_pixels();
   GpuDispatch& dispatch = work.dispatch(has(conv.y_scale) ? "bytes_conv.byte" : "bytes_conv.i32");
   dispatch.constants = {flag(conv.x_signed),
@@ -74,25 +90,70 @@ Refusal add_byte_conv(const ByteConv& conv, const GpuTraits& traits, GpuWork& wo
   return std::nullopt;
 }
 
-Refusal add_dynamic_quantize(int64_t count, bool has_scale, bool has_zero, const GpuTraits& traits, GpuWork& work) {
+Refusal add_dynamic_quantize(const DynamicBytes& bytes, const GpuTraits& traits, GpuWork& work) {
   if (Refusal refusal = refuse_bytes(traits)) return refusal;
+  const int64_t count = bytes.count;
   const int64_t shares = std::clamp<int64_t>((count + kShare - 1) / kShare, 1, kMostShares);
   const GpuOperand pairs = work.scratch(static_cast<size_t>(shares) * 2 * sizeof(float));
   const GpuOperand scale = work.scratch(sizeof(float)), zero = work.scratch(sizeof(int32_t));
   GpuDispatch& range = work.dispatch("dynamic_quantize.range");
-  range.operands = {GpuWork::written(pairs), GpuWork::input(0)};
+  range.operands = {GpuWork::written(pairs), bytes.source};
   range.push.u32(count).u32(shares * kGroup);
   range.groups = groups_for(shares * kGroup, kGroup, traits);
   GpuDispatch& parameters = work.dispatch("dynamic_quantize.scale");
-  parameters.constants = {flag(has_scale), flag(has_zero)};
-  parameters.operands = {GpuWork::written(scale), GpuWork::written(zero),
-                         has_scale ? GpuWork::output(1) : GpuWork::none(),
-                         has_zero ? GpuWork::output(2) : GpuWork::none(), pairs};
+  parameters.constants = {flag(has(bytes.scale)), flag(has(bytes.zero))};
+  parameters.operands = {GpuWork::written(scale), GpuWork::written(zero), bytes.scale, bytes.zero, pairs};
   parameters.push.u32(shares).u32(0);
-  GpuDispatch& bytes = work.dispatch("dynamic_quantize.byte");
-  bytes.operands = {GpuWork::output(0), GpuWork::input(0), scale, zero};
-  bytes.push.u32(count).u32(0);
-  bytes.groups = groups_for(count, kGroup, traits);
+  if (count == 0) return std::nullopt;
+  GpuDispatch& quantized = work.dispatch("dynamic_quantize.byte");
+  quantized.operands = {bytes.bytes, bytes.source, scale, zero};
+  quantized.push.u32(count).u32(0);
+  quantized.groups = groups_for(count, kGroup, traits);
+  return std::nullopt;
+}
+
+Refusal add_byte_map(const OpContext& context, const ByteMap& map, const GpuTraits& traits, GpuWork& work) {
+  if (Refusal refusal = refuse_bytes(traits)) return refusal;
+  uint32_t activation = 0;
+  if (Refusal refusal = activation_code(map.activation, activation)) return refusal;
+  const int64_t count = map.shape.count();
+  if (count == 0) return std::nullopt;
+  std::vector<Shape> shapes{context.shape(map.a.input)};
+  if (map.b.input >= 0 && map.function != ByteFunction::LookUp) shapes.push_back(context.shape(map.b.input));
+  if (map.condition >= 0) shapes.push_back(context.shape(map.condition));
+  for (const Shape& shape : shapes)
+    if (shape.rank() > map.shape.rank()) return "an operand has a higher rank than the output";
+  const Strided strided = strided_operands(map.shape, shapes);
+  const GpuOperand table = work.table(strided.table);
+  const auto given = [&](int input) { return input >= 0 && context.has_input(input); };
+  const auto operand = [&](int input) { return given(input) ? GpuWork::input(input) : GpuWork::none(); };
+  uint32_t zeros = 0, bit = 0;
+  for (const ByteSide* side : {&map.a, &map.b, &map.y}) zeros |= flag(given(side->zero)) << bit++;
+  GpuDispatch& dispatch = work.dispatch("bytes_map");
+  dispatch.constants = {strided.rank,
+                        strided.modes,
+                        flag(map.a.is_signed),
+                        flag(map.b.is_signed),
+                        flag(map.y.is_signed),
+                        static_cast<uint32_t>(map.function),
+                        activation,
+                        zeros};
+  dispatch.operands = {GpuWork::output(0),
+                       operand(map.a.input),
+                       operand(map.a.scale),
+                       operand(map.a.zero),
+                       operand(map.b.input),
+                       operand(map.b.scale),
+                       operand(map.b.zero),
+                       operand(map.y.scale),
+                       operand(map.y.zero),
+                       operand(map.condition),
+                       table};
+  const int64_t part = map.part > 0 ? map.part : count;
+  dispatch.push.u32(count).u32(part).u32(map.row > 0 ? map.row : part).u32(map.begin);
+  const bool leaky = map.function == ByteFunction::LeakyRelu;
+  dispatch.push.f32(leaky ? map.alpha : map.activation.alpha).f32(map.activation.beta);
+  dispatch.groups = groups_for(count, kGroup, traits);
   return std::nullopt;
 }
 

@@ -32,7 +32,8 @@ kernels::SmallFloat kind_of(DataType type) {
 
 }  // namespace
 
-Refusal add_convert(GpuWork& work, DataType from, DataType to, int64_t count, bool saturate, const GpuTraits& traits) {
+Refusal add_convert(GpuWork& work, const Converted& converted, const GpuTraits& traits) {
+  const DataType from = converted.from, to = converted.to;
   if (!traits.storage8 || !traits.storage16 || !traits.int64 || !traits.float64)
     return "a device whose shaders lack single bytes, 64-bit integers or double";
   const Refusal refusal = "no shader from " + std::string(name(from)) + " to " + std::string(name(to));
@@ -47,13 +48,13 @@ Refusal add_convert(GpuWork& work, DataType from, DataType to, int64_t count, bo
   uint32_t most = kind.max, nan = kind.nan, flags = (kind.infinity ? 1u : 0u) | (kind.signed_zero ? 2u : 0u);
   if (to == DataType::Float16) most = 0x7bff, nan = 0x7e00;
   if (to == DataType::BFloat16) most = 0x7f7f, nan = 0x7fc0;
-  if (saturate && element_size(to) == 1) flags |= 4;
+  if (converted.saturate && element_size(to) == 1) flags |= 4;
   GpuDispatch& dispatch = work.dispatch("cast_any");
   dispatch.constants = {static_cast<uint32_t>(from), static_cast<uint32_t>(to)};
-  dispatch.operands = {GpuWork::output(0), GpuWork::input(0), table};
-  dispatch.push.u32(count).i32(kind.exponent_bits).i32(kind.mantissa_bits).i32(kind.bias);
+  dispatch.operands = {converted.result, converted.source, table};
+  dispatch.push.u32(converted.count).i32(kind.exponent_bits).i32(kind.mantissa_bits).i32(kind.bias);
   dispatch.push.u32(most).u32(nan).u32(flags);
-  dispatch.groups = groups_for(count, 64, traits);
+  dispatch.groups = groups_for(converted.count, 64, traits);
   return std::nullopt;
 }
 

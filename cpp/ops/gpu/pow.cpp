@@ -8,11 +8,9 @@ namespace {
 GpuOperand converted(const OpContext& context, int input, DataType to, const GpuTraits& traits, GpuWork& work,
                      Refusal& refusal) {
   const int64_t count = context.shape(input).count();
-  refusal = add_convert(work, context.type(input), to, count, false, traits);
-  if (refusal) return {};
   const GpuOperand result = work.scratch(static_cast<size_t>(count) * element_size(to));
-  work.dispatches.back().operands[0] = GpuWork::written(result);
-  work.dispatches.back().operands[1] = GpuWork::input(input);
+  const Converted all{context.type(input), to, count, GpuWork::written(result), GpuWork::input(input), false};
+  refusal = add_convert(work, all, traits);
   return result;
 }
 
@@ -57,11 +55,8 @@ Refusal mixed(const OpContext& context, const GpuTraits& traits, GpuWork& work) 
   if (refusal) return refusal;
   replace(work, first, base, exponent, result);
   if (base_type == type) return std::nullopt;
-  refusal = add_convert(work, type, base_type, count, false, traits);
-  if (refusal) return refusal;
   result.written = false;
-  work.dispatches.back().operands[1] = result;
-  return std::nullopt;
+  return add_convert(work, {type, base_type, count, GpuWork::output(0), result, false}, traits);
 }
 
 Refusal pow_work(const OpContext& context, const GpuTraits& traits, GpuWork& work) {

@@ -61,8 +61,10 @@ std::optional<uint32_t> cast_code(DataType type) {
 Refusal cast_work(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
   const auto from = cast_code(context.type(0)), to = cast_code(context.out(0).type);
   if (!from || !to)
-    return add_convert(work, context.type(0), context.out(0).type, context.out(0).shape.count(),
-                       context.attributes().get_int("saturate", 1) != 0, traits);
+    return add_convert(work,
+                       {context.type(0), context.out(0).type, context.out(0).shape.count(), GpuWork::output(0),
+                        GpuWork::input(0), context.attributes().get_int("saturate", 1) != 0},
+                       traits);
   GpuDispatch& dispatch = work.dispatch("cast");
   dispatch.constants = {0, 0, *from, *to};
   dispatch.operands = {GpuWork::output(0), GpuWork::input(0)};
