@@ -133,8 +133,7 @@ class QAttention final : public Kernel {
     }
     if (p.has_mask) tensors.mask = fill_mask(args);
     tensors.y = args.out<float>(0);
-    kernels::run_attention(p, tensors, threads_, args.workspace + attention_at_, args.parallel,
-                           [](int64_t, int64_t, int64_t, int64_t) {});
+    kernels::run_attention(p, tensors, threads_, args.workspace + attention_at_, args.parallel);
   }
 
  private:

@@ -1,6 +1,8 @@
 #include "kernels/attention/attention.h"
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -16,67 +18,102 @@ namespace {
 
 constexpr float kMasked = -std::numeric_limits<float>::infinity();
 
+// Rows of Q whose scores are computed at once, at most, and the work of a thread, at least, in multiply-adds.
+constexpr int64_t kMostRows = 36;
+constexpr int64_t kLeastWork = 100000;
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
 size_t floats(int64_t count) { return (static_cast<size_t>(count) * sizeof(float) + 63) / 64 * 64; }
 
-// How the work is cut: blocks of query rows whose scores stay in the second cache; pieces of them, each with scratch.
+// How the work is cut: heads of K and V, for each of them blocks of query rows of the heads that share it. A thread
+// packs a head when it comes to it.
 struct Cut {
-  int64_t rows, blocks, pieces;
-  size_t packed_k, packed_v, scores, bias, sums, queries, piece;
+  int64_t rows, blocks, units;  // rows of a block, blocks of a head of Q, blocks of all heads
+  int64_t stride;               // between rows of scores
+  size_t packed_k, packed_v, scores, bias, factors, queries, worker;
+  bool own_bias;  // of each row of a block, made from masks
 
-  Cut(const AttentionProblem& p, int threads) {
+  explicit Cut(const AttentionProblem& p) {
     const int64_t fitting = static_cast<int64_t>(cache_sizes().l2) / 3 / (4 * std::max<int64_t>(1, p.keys));
     const int64_t tile = sgemm_tile_rows();
-    rows = std::clamp(fitting / tile * tile, 2 * tile, 66 / tile * tile);
-    // Blocks of even height, so that no short one is left over.
-    const int64_t count = std::max<int64_t>(1, (p.queries + rows - 1) / rows);
-    rows = std::max<int64_t>(1, (p.queries + count - 1) / count);
-    blocks = p.batch * p.heads * ((p.queries + rows - 1) / rows);
-    pieces = std::min<int64_t>(blocks, threads == 1 ? 1 : 4LL * threads);
-    packed_k = (packed_b_bytes(p.size, p.keys) + 63) / 64 * 64;
-    packed_v = (packed_b_bytes(p.keys, p.value_size) + 63) / 64 * 64;
-    scores = floats(rows * p.keys);
-    bias = floats(p.keys);
-    sums = floats(rows);
+    rows = std::clamp(fitting / tile * tile, 2 * tile, kMostRows / tile * tile);
+    blocks = std::max<int64_t>(1, ceil_div(p.queries, rows));
+    units = p.batch * p.heads * blocks;
+    const int64_t panel = std::max(sgemm_panel_width(), kScoreStep);
+    stride = ceil_div(p.keys, panel) * panel;
+    // Rows that are a multiple of many lines apart share too few lines of the first cache.
+    if (stride % 128 == 0) stride += panel;
+    own_bias = p.has_mask && (p.mask.row != 0 || p.key_mask.row != 0) &&
+               (p.mask_is_bool || p.mask.item != 1 || p.has_key_mask);
+    packed_k = floats(static_cast<int64_t>(packed_b_bytes(p.size, p.keys) / sizeof(float)));
+    packed_v = floats(static_cast<int64_t>(packed_b_bytes(p.keys, p.value_size) / sizeof(float)));
+    scores = floats(rows * stride);
+    bias = floats(own_bias ? rows * stride : stride);
+    factors = floats(rows);
     queries = p.q.item == 1 ? 0 : floats(rows * p.size);  // copied where their items are not adjacent
-    piece = scores + bias + sums + queries;
-  }
-  size_t packed_bytes(const AttentionProblem& p) const {
-    return static_cast<size_t>(p.batch * p.kv_heads) * (packed_k + packed_v);
+    worker = packed_k + packed_v + scores + bias + factors + queries;
   }
 };
 
 class Run {
  public:
-  Run(const AttentionProblem& p, const AttentionTensors<float>& t, int threads, std::byte* workspace, ReadyRows ready)
-      : p_(p), t_(t), cut_(p, threads), packed_(workspace), scratch_(workspace + cut_.packed_bytes(p)), ready_(ready) {}
+  Run(const AttentionProblem& p, const AttentionTensors<float>& t, int threads, std::byte* workspace)
+      : p_(p), t_(t), cut_(p), threads_(threads), scratch_(workspace) {
+    simple_ = p.qk_output == QkOutput::None && p.softcap == 0 && p.left_window < 0;
+    one_range_ = !p.causal && p.right_window < 0 && p.left_window < 0;
+    one_bias_ = p.mask.row == 0 && p.key_mask.row == 0;
+  }
 
   void run(const Parallel& parallel) const {
-    const int64_t row_work = p_.keys * (p_.size + p_.value_size);
-    parallel.range(p_.batch * p_.kv_heads, 1 + 16384 / std::max<int64_t>(1, row_work), [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) pack(i);
-    });
-    const int64_t blocks = cut_.blocks;
-    const int64_t least = 1 + 100000 / std::max<int64_t>(1, row_work * cut_.rows);
-    const int64_t pieces = std::clamp<int64_t>(blocks / least, 1, cut_.pieces);
-    parallel.chunks(static_cast<int>(pieces), [&](int piece) {
-      for (int64_t i = blocks * piece / pieces; i < blocks * (piece + 1) / pieces; ++i) block(i, piece);
+    const int64_t unit_work = std::max<int64_t>(1, cut_.rows * p_.keys * (p_.size + p_.value_size));
+    const int64_t least = 1 + kLeastWork / unit_work, head = p_.heads / p_.kv_heads * cut_.blocks;
+    const int64_t workers = std::clamp<int64_t>(cut_.units / least, 1, threads_);
+    // Whole heads as long as each thread has one to do, then single blocks, so that all end together.
+    std::atomic<int64_t> taken{0};
+    parallel.chunks(static_cast<int>(workers), [&](int worker) {
+      const Scratch scratch(*this, worker);
+      int64_t packed = -1;
+      for (int64_t begin = taken.load(std::memory_order_relaxed); begin < cut_.units && !parallel.cancelled();) {
+        const int64_t left = cut_.units - begin;
+        int64_t end = begin + std::max(least, left > workers * head || workers == 1 ? head - begin % head : 1);
+        end = std::min(end, cut_.units);
+        if (!taken.compare_exchange_weak(begin, end, std::memory_order_relaxed)) continue;
+        for (; begin < end; ++begin) {
+          if (begin / head != packed) pack(packed = begin / head, scratch);
+          block(begin, scratch);
+        }
+        begin = taken.load(std::memory_order_relaxed);
+      }
     });
   }
 
  private:
-  const float* packed_k(int64_t b, int64_t kv) const {
-    return reinterpret_cast<const float*>(packed_ +
-                                          static_cast<size_t>(b * p_.kv_heads + kv) * (cut_.packed_k + cut_.packed_v));
-  }
-  const float* packed_v(int64_t b, int64_t kv) const { return packed_k(b, kv) + cut_.packed_k / sizeof(float); }
+  // What belongs to one thread.
+  struct Scratch {
+    float *k, *v, *scores, *bias, *factors, *queries;
 
-  void pack(int64_t item) const {
-    const int64_t b = item / p_.kv_heads, kv = item % p_.kv_heads;
-    ready_(b, kv, 0, p_.keys);
-    pack_b(t_.k + b * p_.k.batch + kv * p_.k.head, p_.k.item, p_.k.row, p_.size, used(b),
-           const_cast<float*>(packed_k(b, kv)));
-    pack_b(t_.v + b * p_.v.batch + kv * p_.v.head, p_.v.row, p_.v.item, used(b), p_.value_size,
-           const_cast<float*>(packed_v(b, kv)));
+    Scratch(const Run& run, int worker) {
+      std::byte* at = run.scratch_ + static_cast<size_t>(worker) * run.cut_.worker;
+      const auto take = [&](size_t bytes) {
+        float* const begin = reinterpret_cast<float*>(at);
+        at += bytes;
+        return begin;
+      };
+      k = take(run.cut_.packed_k);
+      v = take(run.cut_.packed_v);
+      scores = take(run.cut_.scores);
+      bias = take(run.cut_.bias);
+      factors = take(run.cut_.factors);
+      queries = take(run.cut_.queries);
+    }
+  };
+
+  void pack(int64_t item, const Scratch& scratch) const {
+    const int64_t b = item / p_.kv_heads, kv = item % p_.kv_heads, panel = sgemm_panel_width();
+    sgemm_pack_panels(t_.k + b * p_.k.batch + kv * p_.k.head, p_.k.item, p_.k.row, p_.size, used(b), 0,
+                      ceil_div(used(b), panel), scratch.k, static_cast<float>(p_.scale));
+    pack_b(t_.v + b * p_.v.batch + kv * p_.v.head, p_.v.row, p_.v.item, used(b), p_.value_size, scratch.v);
   }
 
   // The keys that any query may see.
@@ -85,58 +122,77 @@ class Run {
     return std::clamp<int64_t>(t_.lengths[b], 0, p_.keys);
   }
 
-  void block(int64_t index, int64_t piece) const {
-    const int64_t per_head = cut_.blocks / (p_.batch * p_.heads);
-    const int64_t b = index / per_head / p_.heads, h = index / per_head % p_.heads;
-    const int64_t first = index % per_head * cut_.rows, rows = std::min(cut_.rows, p_.queries - first);
-    const int64_t kv = h / (p_.heads / p_.kv_heads);
-    std::byte* const own = scratch_ + static_cast<size_t>(piece) * cut_.piece;
-    float* const scores = reinterpret_cast<float*>(own);
-    float* const bias = reinterpret_cast<float*>(own + cut_.scores);
-    float* const sums = reinterpret_cast<float*>(own + cut_.scores + cut_.bias);
+  void block(int64_t index, const Scratch& scratch) const {
+    const int64_t b = index / cut_.blocks / p_.heads, h = index / cut_.blocks % p_.heads;
+    const int64_t first = index % cut_.blocks * cut_.rows, rows = std::min(cut_.rows, p_.queries - first);
 
     // No query of the block sees the keys behind `seen`.
     int64_t seen = 0;
-    for (int64_t i = 0; i < rows; ++i)
+    for (int64_t i = 0; i < (one_range_ ? 1 : rows); ++i)
       seen = std::max(seen, visible_keys(p_, t_.lengths, t_.offsets, b, first + i).end);
     const int64_t limit = p_.qk_output == QkOutput::None ? seen : p_.keys;
+    const int64_t lanes = sgemm_panel_width() / 2;
     SgemmBlock product;
     product.rows = rows;
     product.b_stride = sgemm_panel_width();
-    product.b_padded = true;
-    product.cols = limit;
+    product.b_padded = product.b_near = true;
+    product.cols = ceil_div(limit, lanes) * lanes;
     product.depth = p_.size;
     product.a = t_.q + b * p_.q.batch + h * p_.q.head + first * p_.q.row;
     product.a_stride = p_.q.row;
     if (p_.q.item != 1) {
-      float* const copy = sums + cut_.sums / sizeof(float);
       for (int64_t i = 0; i < rows; ++i)
-        for (int64_t j = 0; j < p_.size; ++j) copy[i * p_.size + j] = product.a[i * p_.q.row + j * p_.q.item];
-      product.a = copy;
+        for (int64_t j = 0; j < p_.size; ++j)
+          scratch.queries[i * p_.size + j] = product.a[i * p_.q.row + j * p_.q.item];
+      product.a = scratch.queries;
       product.a_stride = p_.size;
     }
-    product.b = packed_k(b, kv);
+    product.b = scratch.k;
     product.b_panel_stride = product.b_stride * p_.size;
-    product.c = scores;
-    product.c_stride = p_.keys;
-    product.alpha = static_cast<float>(p_.scale);
+    product.c = scratch.scores;
+    product.c_stride = cut_.stride;
     if (limit > 0) sgemm_block(product);
 
-    for (int64_t i = 0; i < rows; ++i) sums[i] = softmax(b, h, first + i, scores + i * p_.keys, limit, bias);
+    if (simple_) {
+      simple_softmax(b, h, first, rows, seen, scratch);
+    } else {
+      for (int64_t i = 0; i < rows; ++i)
+        scratch.factors[i] = 1 / softmax(b, h, first + i, scratch.scores + i * cut_.stride, limit, scratch.bias);
+    }
 
-    float* const y = t_.y + b * p_.y.batch + h * p_.y.head + first * p_.y.row;
     product.cols = p_.value_size;
     product.depth = seen;
-    product.a = scores;
-    product.a_stride = p_.keys;
-    product.b = packed_v(b, kv);
+    product.a = scratch.scores;
+    product.a_stride = cut_.stride;
+    product.b = scratch.v;
     product.b_panel_stride = product.b_stride * used(b);
-    product.c = y;
+    product.c = t_.y + b * p_.y.batch + h * p_.y.head + first * p_.y.row;
     product.c_stride = p_.y.row;
-    product.alpha = 1;
+    product.row_factor = scratch.factors;
     if (p_.value_size > 0) sgemm_block(product);
-    for (int64_t i = 0; i < rows; ++i)
-      if (sums[i] != 1) scale_row(y + i * p_.y.row, p_.value_size, 1 / sums[i]);
+  }
+
+  // All rows of a block whose queries see keys from the first one on, and that gives no scores.
+  void simple_softmax(int64_t b, int64_t h, int64_t first, int64_t rows, int64_t seen, const Scratch& scratch) const {
+    std::array<ScoreRow, kMostRows> all;
+    KeyRange range{0, seen};
+    const float* bias = mask_row(p_, t_, b, h, first, range, scratch.bias);
+    for (int64_t i = 0; i < rows; ++i) {
+      if (!one_range_) range = visible_keys(p_, t_.lengths, t_.offsets, b, first + i);
+      if (!one_bias_ && i > 0)
+        bias = mask_row(p_, t_, b, h, first + i, range, cut_.own_bias ? scratch.bias + i * cut_.stride : nullptr);
+      all[static_cast<size_t>(i)] = {scratch.scores + i * cut_.stride, bias, range.end, 0, 0};
+    }
+    exp_rows(all.data(), rows, seen);
+    for (int64_t i = 0; i < rows; ++i) {
+      const ScoreRow& row = all[static_cast<size_t>(i)];
+      float sum = row.sum;
+      if (!(row.most > kMasked) || std::isnan(sum))
+        sum = finish_masked(b, h, first + i, row.scores, {0, row.count}, scratch.bias, row.most, sum);
+      else if (p_.has_sink)
+        sum += exp_beside(row.most, t_.sink[h]);
+      scratch.factors[i] = 1 / sum;
+    }
   }
 
   // Turns a row of scores into exponentials; returns their sum, by which the row of the output is to be divided.
@@ -178,15 +234,12 @@ class Run {
   // A row without any key, or with scores that are not finite.
   float finish_masked(int64_t b, int64_t h, int64_t i, float* row, KeyRange range, float* bias_scratch, float most,
                       float sum) const {
-    if (!p_.masked_rows_are_zero) {
-      if (range.begin == range.end) sum = std::numeric_limits<float>::quiet_NaN();
-      return sum;
-    }
     const float* const bias = mask_row(p_, t_, b, h, i, range, bias_scratch);
     bool masked = true;
     for (int64_t k = 0; masked && k < range.end - range.begin; ++k) masked = bias && bias[k] == kMasked;
     // All scores of -inf count as masked, as long as no NaN stands among them.
-    if (!masked && (most != kMasked || p_.keys == 0)) return sum;
+    if (!masked && (most != kMasked || std::isnan(sum))) return sum;
+    if (!p_.masked_rows_are_zero) return std::numeric_limits<float>::quiet_NaN();
     std::fill(row, row + p_.keys, 0.0f);
     return 1;
   }
@@ -194,9 +247,9 @@ class Run {
   const AttentionProblem& p_;
   const AttentionTensors<float>& t_;
   Cut cut_;
-  std::byte* packed_;
+  int threads_;
   std::byte* scratch_;
-  ReadyRows ready_;
+  bool simple_, one_range_, one_bias_;
 };
 
 }  // namespace
@@ -221,7 +274,10 @@ const float* mask_row(const AttentionProblem& p, const AttentionTensors<float>& 
     const int64_t at = b % p.mask_batches * p.mask.batch + h * p.mask.head + i * p.mask.row;
     if (p.mask_is_bool) {
       const bool* const taken = t.bool_mask + at;
-      for (int64_t k = 0; k < count; ++k) scratch[k] = taken[(range.begin + k) * p.mask.item] ? 0.0f : kMasked;
+      if (p.mask.item == 1)
+        mask_floats(taken + range.begin, count, scratch);
+      else
+        std::fill(scratch, scratch + count, *taken ? 0.0f : kMasked);
       first = scratch;
     } else if (p.mask.item == 1) {
       first = t.mask + at + range.begin;
@@ -239,14 +295,14 @@ const float* mask_row(const AttentionProblem& p, const AttentionTensors<float>& 
 }
 
 size_t attention_workspace_bytes(const AttentionProblem& problem, int threads) {
-  const Cut cut(problem, threads);
-  return cut.packed_bytes(problem) + static_cast<size_t>(cut.pieces) * cut.piece;
+  const Cut cut(problem);
+  return static_cast<size_t>(std::clamp<int64_t>(cut.units, 1, threads)) * cut.worker;
 }
 
 void run_attention(const AttentionProblem& problem, const AttentionTensors<float>& tensors, int threads,
-                   std::byte* workspace, const Parallel& parallel, ReadyRows ready) {
+                   std::byte* workspace, const Parallel& parallel) {
   if (problem.batch == 0 || problem.heads == 0 || problem.queries == 0) return;
-  Run(problem, tensors, threads, workspace, ready).run(parallel);
+  Run(problem, tensors, threads, workspace).run(parallel);
 }
 
 template <class T>

@@ -52,19 +52,19 @@ struct AttentionTensors {
   T* qk;  // [batch, heads, queries, keys]
 };
 
-// Called by the thread that reads rows [begin, end) of a head of K and V next, before it does.
-using ReadyRows = FnRef<void(int64_t batch, int64_t kv_head, int64_t begin, int64_t end)>;
-
 size_t attention_workspace_bytes(const AttentionProblem& problem, int threads);
 // `threads` as for the workspace.
 void run_attention(const AttentionProblem& problem, const AttentionTensors<float>& tensors, int threads,
-                   std::byte* workspace, const Parallel& parallel, ReadyRows ready);
+                   std::byte* workspace, const Parallel& parallel);
 
 // K and V where they are read once and no packing pays: for few queries, as in a decoder with a cache.
 struct TypedRows {
   DataType type;  // float, float16 or bfloat16
   const void *k, *v;
 };
+// Called by the thread that reads rows [begin, end) of a head of K and V next, before it does.
+using ReadyRows = FnRef<void(int64_t batch, int64_t kv_head, int64_t begin, int64_t end)>;
+
 bool is_decoding(const AttentionProblem& problem);
 size_t decoding_workspace_bytes(const AttentionProblem& problem, int threads);
 // K and V of the tensors are not read.

@@ -41,7 +41,8 @@ struct Tile {
   int64_t c_stride;
   int64_t cols;  // at most kPanel
   float alpha;
-  bool accumulate;  // C holds the sum over the depths before
+  bool accumulate;          // C holds the sum over the depths before
+  const float* row_factor;  // only for the last depths
   // What is read of B after these tiles: so many lines are brought nearer before each kChunk steps of the depth.
   const char* next;
   int64_t next_lines;
@@ -53,6 +54,11 @@ struct Tile {
   const float* row_bias;
   const float* residual;
   int64_t residual_stride;
+  bool plain;  // nothing is done to the sums
+
+  void look() {
+    plain = alpha == 1 && !accumulate && !row_factor && !bounded && !curve && !bias && !row_bias && !residual;
+  }
 };
 
 // An activation that is neither none nor bounds.
@@ -76,6 +82,7 @@ HWY_NOINLINE void finish_edge(const Tile& t, const float* sums, int64_t sum_stri
     for (int64_t j = 0; j < t.cols; ++j) {
       float x = sums[i * sum_stride + j] * t.alpha;
       if (t.accumulate) x += c[j];
+      if (t.row_factor) x *= t.row_factor[i];
       if (t.bias) x += t.bias[j];
       if (t.row_bias) x += t.row_bias[i];
       if (t.residual) x += t.residual[i * t.residual_stride + j];
@@ -92,6 +99,13 @@ HWY_NOINLINE void finish_edge(const Tile& t, const float* sums, int64_t sum_stri
 template <int kM, int kN>
 HWY_INLINE void finish(const Tile& t, V (&sum)[kM][kN]) {
   const D d;
+  // The compiler takes a store of a vector for one into anything, and would read the tile again.
+  float* const c = t.c;
+  const int64_t c_stride = t.c_stride;
+  if (t.plain && t.cols == kN * kLanes) {
+    FASTORT_FOR_TILE hn::StoreU(sum[i][j], d, c + i * c_stride + j * kLanes);
+    return;
+  }
   if (t.cols < kN * kLanes) {
     HWY_ALIGN float sums[kM * kN * kLanes];
     FASTORT_FOR_TILE hn::Store(sum[i][j], d, sums + (i * kN + j) * kLanes);
@@ -101,7 +115,8 @@ HWY_INLINE void finish(const Tile& t, V (&sum)[kM][kN]) {
     const V alpha = hn::Set(d, t.alpha);
     FASTORT_FOR_TILE sum[i][j] = hn::Mul(sum[i][j], alpha);
   }
-  if (t.accumulate) FASTORT_FOR_TILE sum[i][j] = hn::Add(sum[i][j], hn::LoadU(d, t.c + i * t.c_stride + j * kLanes));
+  if (t.accumulate) FASTORT_FOR_TILE sum[i][j] = hn::Add(sum[i][j], hn::LoadU(d, c + i * c_stride + j * kLanes));
+  if (t.row_factor) FASTORT_FOR_TILE sum[i][j] = hn::Mul(sum[i][j], hn::Set(d, t.row_factor[i]));
   if (t.bias) FASTORT_FOR_TILE sum[i][j] = hn::Add(sum[i][j], hn::LoadU(d, t.bias + j * kLanes));
   if (t.row_bias) FASTORT_FOR_TILE sum[i][j] = hn::Add(sum[i][j], hn::Set(d, t.row_bias[i]));
   if (t.residual)
@@ -117,7 +132,7 @@ HWY_INLINE void finish(const Tile& t, V (&sum)[kM][kN]) {
     apply_curve(*t.curve, sums, kM * kN * kLanes);
     FASTORT_FOR_TILE sum[i][j] = hn::Load(d, sums + (i * kN + j) * kLanes);
   }
-  FASTORT_FOR_TILE hn::StoreU(sum[i][j], d, t.c + i * t.c_stride + j * kLanes);
+  FASTORT_FOR_TILE hn::StoreU(sum[i][j], d, c + i * c_stride + j * kLanes);
 }
 
 // kDeep sums run side by side where the tile alone has too few to hide the latency of a multiply-add.
@@ -147,10 +162,11 @@ HWY_INLINE void compute_tile(const Tile& t) {
 #pragma GCC unroll 4
     for (int g = 0; g < kGroups; ++g) rows[g] = a + 3 * g * stride;
     const char* next = t.next;
+    const int64_t chunk = t.next_lines > 0 ? kChunk : depth;
     while (k < depth) {
       if constexpr (kPacked)
         for (int64_t line = 0; line < t.next_lines; ++line, next += kLine) bring_nearer(next);
-      const int64_t end = std::min(depth, k + kChunk);
+      const int64_t end = std::min(depth, k + chunk);
 #pragma GCC unroll 4
       for (; k < end; ++k) {
         V row[kN];
@@ -187,6 +203,7 @@ HWY_NOINLINE void compute_tiles(Tile& t, int64_t count) {
     compute_tile<kM, kN, kPacked>(t);
     t.a += kM * t.a_stride;
     t.c += kM * t.c_stride;
+    if (t.row_factor) t.row_factor += kM;
     if (t.row_bias) t.row_bias += kM;
     if (t.residual) t.residual += kM * t.residual_stride;
     t.next += (t.depth + kChunk - 1) / kChunk * t.next_lines * kLine;
@@ -254,6 +271,7 @@ HWY_NOINLINE void compute_streams(Tile t, int64_t panel_stride, int64_t cols) {
 #pragma GCC unroll 4
   for (int p = 0; p < kP; ++p) {
     t.cols = std::min<int64_t>(kPanel, cols - p * kPanel);
+    t.look();
     finish<kM, kVectors>(t, total[p]);
     t.c += kPanel;
     if (t.bias) t.bias += kPanel;
@@ -346,6 +364,7 @@ void block_of_one(const SgemmBlock& block) {
   t.depth = block.depth;
   t.bounded = common.bounded;
   t.curve = common.curve;
+  t.row_factor = block.row_factor;
   const size_t rows = static_cast<size_t>(block.rows - 1);
   const float* panel = block.b;
   if (block.rows <= kStreamRows && block.b_padded) {
@@ -370,9 +389,11 @@ void block_of_one(const SgemmBlock& block) {
     t.b = panel;
     t.next = reinterpret_cast<const char*>(panel);
     t.c = block.c + j;
+    t.row_factor = block.row_factor;
     t.bias = e.bias && !e.bias_per_row ? e.bias + j : nullptr;
     t.row_bias = e.bias_per_row ? e.bias : nullptr;
     t.residual = e.residual ? e.residual + j : nullptr;
+    t.look();
     table_of(t.cols, t.b_stride)[rows](t, 1);
   }
 }
@@ -409,6 +430,8 @@ void Block(const SgemmBlock& block) {
     const int64_t i1 = std::min(block.rows, i0 + steps.rows);
     for (int64_t k0 = 0; k0 == 0 || k0 < block.depth; k0 += steps.depth) {
       const int64_t k1 = std::min(block.depth, k0 + steps.depth);
+      const int64_t chunks = (i1 - i0 + kRows - 1) / kRows * std::max<int64_t>(1, (k1 - k0 + kChunk - 1) / kChunk);
+      const int64_t panel_lines = ((k1 - k0) * kPanel * 4 / kLine + chunks - 1) / chunks;
       for (int64_t j = 0; j < block.cols; j += kPanel) {
         t.cols = std::min<int64_t>(kPanel, block.cols - j);
         const bool copied = !block.b_padded && t.cols % kLanes != 0;
@@ -423,7 +446,7 @@ void Block(const SgemmBlock& block) {
           t.b = panel + k * block.b_stride;
           t.b_stride = block.b_stride;
           const float* next = t.b;
-          if (block.b_padded) {
+          if (block.b_padded && !block.b_near) {
             if (j + kPanel < block.cols)
               next = panel + block.b_panel_stride + k0 * t.b_stride;
             else if (k1 < block.depth)
@@ -434,9 +457,7 @@ void Block(const SgemmBlock& block) {
               next = block.next_b;
           }
           t.next = reinterpret_cast<const char*>(next);
-          const int64_t chunks = (i1 - i0 + kRows - 1) / kRows * ((t.depth + kChunk - 1) / kChunk);
-          const int64_t lines = step * kPanel * 4 / kLine;
-          t.next_lines = next == t.b ? 0 : (lines + chunks - 1) / chunks;
+          t.next_lines = next == t.b ? 0 : panel_lines;
           if (copied) {
             copy_edge(t.b, t.b_stride, t.depth, t.cols, edge);
             t.b = edge;
@@ -448,8 +469,10 @@ void Block(const SgemmBlock& block) {
             const Run run = next_run(i1 - i);
             t.a = block.a + i * block.a_stride + k;
             t.c = block.c + i * block.c_stride + j;
+            t.row_factor = last && block.row_factor ? block.row_factor + i : nullptr;
             t.row_bias = last && e.bias && e.bias_per_row ? e.bias + i : nullptr;
             t.residual = last && e.residual ? e.residual + i * e.residual_stride + j : nullptr;
+            t.look();
             table[static_cast<size_t>(run.rows - 1)](t, run.tiles);
             i += run.tiles * run.rows;
           }
@@ -462,47 +485,114 @@ void Block(const SgemmBlock& block) {
 int64_t RowStep(int64_t rows, int64_t depth) { return steps_of(rows, depth).rows; }
 
 // Four rows of four columns of `src`, written as rows of `dst`.
-HWY_INLINE void transpose_4x4(const float* src, int64_t src_stride, float* dst, int64_t dst_stride) {
+HWY_INLINE void transpose_4x4(const float* src, int64_t src_stride, float factor, float* dst, int64_t dst_stride) {
   const hn::FixedTag<float, 4> d;
+  const auto f = hn::Set(d, factor);
   const auto r0 = hn::LoadU(d, src), r1 = hn::LoadU(d, src + src_stride);
   const auto r2 = hn::LoadU(d, src + 2 * src_stride), r3 = hn::LoadU(d, src + 3 * src_stride);
   const auto t0 = hn::InterleaveLower(d, r0, r2), t1 = hn::InterleaveLower(d, r1, r3);
   const auto t2 = hn::InterleaveUpper(d, r0, r2), t3 = hn::InterleaveUpper(d, r1, r3);
-  hn::StoreU(hn::InterleaveLower(d, t0, t1), d, dst);
-  hn::StoreU(hn::InterleaveUpper(d, t0, t1), d, dst + dst_stride);
-  hn::StoreU(hn::InterleaveLower(d, t2, t3), d, dst + 2 * dst_stride);
-  hn::StoreU(hn::InterleaveUpper(d, t2, t3), d, dst + 3 * dst_stride);
+  hn::StoreU(hn::Mul(f, hn::InterleaveLower(d, t0, t1)), d, dst);
+  hn::StoreU(hn::Mul(f, hn::InterleaveUpper(d, t0, t1)), d, dst + dst_stride);
+  hn::StoreU(hn::Mul(f, hn::InterleaveLower(d, t2, t3)), d, dst + 2 * dst_stride);
+  hn::StoreU(hn::Mul(f, hn::InterleaveUpper(d, t2, t3)), d, dst + 3 * dst_stride);
 }
 
-void Transpose(const float* src, int64_t src_stride, int64_t rows, int64_t cols, float* dst, int64_t dst_stride) {
+#if HWY_MAX_BYTES >= 32
+// Eight rows of four columns.
+HWY_INLINE void transpose_8x4(const float* src, int64_t src_stride, float factor, float* dst, int64_t dst_stride) {
+  const hn::FixedTag<float, 8> d;
+  const hn::Half<decltype(d)> half;
+  const auto f = hn::Set(d, factor);
+  const auto rows = [&](int64_t i) HWY_ATTR {
+    return hn::Combine(d, hn::LoadU(half, src + (i + 4) * src_stride), hn::LoadU(half, src + i * src_stride));
+  };
+  const auto r0 = rows(0), r1 = rows(1), r2 = rows(2), r3 = rows(3);
+  const auto t0 = hn::InterleaveLower(d, r0, r2), t1 = hn::InterleaveLower(d, r1, r3);
+  const auto t2 = hn::InterleaveUpper(d, r0, r2), t3 = hn::InterleaveUpper(d, r1, r3);
+  hn::StoreU(hn::Mul(f, hn::InterleaveLower(d, t0, t1)), d, dst);
+  hn::StoreU(hn::Mul(f, hn::InterleaveUpper(d, t0, t1)), d, dst + dst_stride);
+  hn::StoreU(hn::Mul(f, hn::InterleaveLower(d, t2, t3)), d, dst + 2 * dst_stride);
+  hn::StoreU(hn::Mul(f, hn::InterleaveUpper(d, t2, t3)), d, dst + 3 * dst_stride);
+}
+#endif
+
+void scaled_transpose(const float* src, int64_t src_stride, int64_t rows, int64_t cols, float factor, float* dst,
+                      int64_t dst_stride) {
   int64_t i = 0;
   for (; i + 4 <= rows; i += 4) {
     int64_t j = 0;
+#if HWY_MAX_BYTES >= 32
+    for (; j + 8 <= cols; j += 8)
+      transpose_8x4(src + j * src_stride + i, src_stride, factor, dst + i * dst_stride + j, dst_stride);
+#endif
     for (; j + 4 <= cols; j += 4)
-      transpose_4x4(src + j * src_stride + i, src_stride, dst + i * dst_stride + j, dst_stride);
+      transpose_4x4(src + j * src_stride + i, src_stride, factor, dst + i * dst_stride + j, dst_stride);
     for (; j < cols; ++j)
-      for (int64_t r = i; r < i + 4; ++r) dst[r * dst_stride + j] = src[j * src_stride + r];
+      for (int64_t r = i; r < i + 4; ++r) dst[r * dst_stride + j] = src[j * src_stride + r] * factor;
   }
   for (; i < rows; ++i)
-    for (int64_t j = 0; j < cols; ++j) dst[i * dst_stride + j] = src[j * src_stride + i];
+    for (int64_t j = 0; j < cols; ++j) dst[i * dst_stride + j] = src[j * src_stride + i] * factor;
+}
+
+void Transpose(const float* src, int64_t src_stride, int64_t rows, int64_t cols, float* dst, int64_t dst_stride) {
+  scaled_transpose(src, src_stride, rows, cols, 1, dst, dst_stride);
+}
+
+// Rows far apart are nothing that the processor fetches ahead by itself.
+constexpr int64_t kRowsAhead = 8;
+HWY_INLINE void fetch_row(const float* row, int64_t count) {
+#if defined(__GNUC__)
+  for (int64_t i = 0; i < count; i += kLine / 4) __builtin_prefetch(row + i);
+#else
+  (void)row, (void)count;
+#endif
+}
+
+// kP whole panels side by side, whose rows lie in as many adjacent lines.
+template <int kP>
+HWY_INLINE void pack_rows(const float* src, int64_t stride, int64_t depth, float factor, float* dst) {
+  const D d;
+  const V f = hn::Set(d, factor);
+  for (int64_t k = 0; k < depth; ++k, src += stride, dst += kPanel) {
+    if (k + kRowsAhead < depth) fetch_row(src + kRowsAhead * stride, kP * kPanel);
+#pragma GCC unroll 8
+    for (int j = 0; j < kP * kVectors; ++j)
+      hn::StoreU(hn::Mul(f, hn::LoadU(d, src + j * kLanes)), d,
+                 dst + j / kVectors * kPanel * depth + j % kVectors * kLanes);
+  }
 }
 
 void PackPanels(const float* b, int64_t row_stride, int64_t col_stride, int64_t depth, int64_t cols, int64_t first,
-                int64_t last, float* dst) {
+                int64_t last, float* dst, float factor) {
+  constexpr int kWide = 4;
   if (depth == 0) return;
-  const D d;
-  for (int64_t p = first; p < last; ++p) {
+  for (int64_t p = first; p < last;) {
     const int64_t width = std::min<int64_t>(kPanel, cols - p * kPanel);
     const float* src = b + p * kPanel * col_stride;
     float* panel = dst + p * kPanel * depth;
+    if (col_stride == 1 && p + kWide <= last && cols >= (p + kWide) * kPanel) {
+      pack_rows<kWide>(src, row_stride, depth, factor, panel);
+      p += kWide;
+      continue;
+    }
+    ++p;
     if (col_stride != 1) {
       if (width < kPanel) std::memset(panel, 0, static_cast<size_t>(depth * kPanel) * sizeof(float));
-      Transpose(src, col_stride, depth, width, panel, kPanel);
+      for (int64_t k = 0; k < depth; k += kChunk) {
+        const bool last = k + kChunk >= depth;
+        const float* const next = last ? src + kPanel * col_stride : src + k + kChunk;
+        const int64_t rows = last ? std::min<int64_t>(kPanel, cols - p * kPanel) : width;
+        for (int64_t j = 0; j < rows; ++j)
+          fetch_row(next + j * col_stride, last ? std::min(kChunk, depth) : std::min(kChunk, depth - k - kChunk));
+        scaled_transpose(src + k, col_stride, std::min(kChunk, depth - k), width, factor, panel + k * kPanel, kPanel);
+      }
     } else if (width < kPanel) {
       copy_edge(src, row_stride, depth, width, panel);
+      if (factor != 1)
+        for (int64_t i = 0; i < depth * kPanel; ++i) panel[i] *= factor;
     } else {
-      for (int64_t k = 0; k < depth; ++k, src += row_stride, panel += kPanel)
-        for (int j = 0; j < kVectors; ++j) hn::StoreU(hn::LoadU(d, src + j * kLanes), d, panel + j * kLanes);
+      pack_rows<1>(src, row_stride, depth, factor, panel);
     }
   }
 }
@@ -539,8 +629,8 @@ void transpose_floats(const float* src, int64_t src_stride, int64_t rows, int64_
 }
 
 void sgemm_pack_panels(const float* b, int64_t row_stride, int64_t col_stride, int64_t depth, int64_t cols,
-                       int64_t first, int64_t last, float* dst) {
-  HWY_DYNAMIC_DISPATCH(PackPanels)(b, row_stride, col_stride, depth, cols, first, last, dst);
+                       int64_t first, int64_t last, float* dst, float factor) {
+  HWY_DYNAMIC_DISPATCH(PackPanels)(b, row_stride, col_stride, depth, cols, first, last, dst, factor);
 }
 
 int64_t sgemm_row_step(int64_t rows, int64_t depth) { return HWY_DYNAMIC_DISPATCH(RowStep)(rows, depth); }

@@ -119,7 +119,8 @@ class AttentionKernel final : public Kernel {
       const kernels::TypedRows rows{kDataTypeOf<E>, rows_of(args, k_), rows_of(args, v_)};
       kernels::run_decoding(p_, t, rows, threads_, core, args.parallel, ready);
     } else {
-      kernels::run_attention(p_, t, threads_, core, args.parallel, ready);
+      if (is_made(k_) || is_made(v_)) all_ready(args, ready);
+      kernels::run_attention(p_, t, threads_, core, args.parallel);
     }
     if constexpr (kHalf) {
       kernels::narrow(at<C>(args, y_at_), args.out<E>(0), y_count_);
@@ -297,6 +298,8 @@ class AttentionKernel final : public Kernel {
   }
 
   // ---- rows of K and V ---------------------------------------------------------------------------------------------
+
+  static bool is_made(const Side& side) { return side.cache.present >= 0 || side.own || side.wide; }
 
   // Where present rows or rows of the workspace are written, if they are.
   E* made_rows(const KernelArgs& args, const Side& side) const {

@@ -27,11 +27,12 @@ def attention(
     outputs: int = 1,
     dtype: str = "float32",
     name: str = "",
+    factor: float = 1,
     **attributes: Any,
 ) -> None:
     inputs: list[Any] = [
-        _random(*q, dtype=dtype, seed=1),
-        _random(*k, dtype=dtype, seed=2),
+        _random(*q, dtype=dtype, seed=1) * np.dtype(dtype).type(factor),
+        _random(*k, dtype=dtype, seed=2) * np.dtype(dtype).type(factor),
         _random(*(v or k), dtype=dtype, seed=3),
     ]
     inputs += [mask, None, None, None]
@@ -85,6 +86,15 @@ attention((2, 3, 7, 8), (2, 3, 9, 8), mask=_boolean, is_causal=1)
 attention((2, 3, 7, 8), (2, 3, 9, 8), mask=_random(7, 9, seed=11), is_causal=1, scale=0.5)
 attention((2, 3, 1, 8), (2, 3, 1, 8), past=12, outputs=3, is_causal=1)
 attention((2, 4, 16), (2, 4, 16), past=3, outputs=3, q_num_heads=2, kv_num_heads=2)
+# More queries than a block has, masks of every kind, scores so large that one of them takes all.
+_rows = np.random.default_rng(19).random((2, 1, 79, 37)) > 0.3
+_rows[:, :, 40] = False
+attention((2, 3, 79, 16), (2, 3, 37, 16), mask=_rows)
+attention((2, 3, 79, 16), (2, 3, 37, 16), mask=_rows[:1, :, :1].copy())
+attention((2, 3, 79, 16), (2, 3, 37, 16), mask=_random(3, 79, 37, seed=20), is_causal=1)
+attention((2, 3, 79, 16), (2, 3, 37, 16), lengths=[0, 23])
+attention((2, 4, 41, 16), (2, 2, 50, 16), mask=_random(1, 50, seed=21))
+attention((1, 2, 40, 8), (1, 2, 33, 8), factor=1000, name="large")
 attention((2, 3, 4, 8), (2, 3, 9, 8), lengths=[5, 9])
 attention((2, 3, 4, 8), (2, 3, 9, 8), lengths=[3, 8], is_causal=1)
 attention((2, 3, 4, 8), (2, 3, 9, 8), lengths=[4, 7], mask=_random(4, 8, seed=12))

@@ -135,6 +135,7 @@ for _a, _b in [
     ((3, 40, 33), (3, 33, 18)),
     ((0, 5), (5, 3)),
     ((3, 0), (0, 4)),
+    ((7, 0), (0, 20)),
     ((3, 5), (5, 0)),
     ((0, 3, 5), (5, 4)),
     ((2, 3, 0), (2, 0, 4)),
@@ -161,6 +162,8 @@ for _a, _b in [
 # Few rows: panels side by side, all of them and a rest, depths around the steps that are summed up.
 for _m in (1, 2, 3):
     for _k, _n in [(1, 64), (255, 63), (256, 65), (257, 100), (600, 33), (513, 16), (300, 15), (70, 1), (40, 260)]:
+        matmul((_m, _k), (_k, _n))
+    for _k, _n in [(64, 24), (40, 136)]:
         matmul((_m, _k), (_k, _n))
 for _dtype in ["float64", "float16", "bfloat16", "int32", "int64", "uint32", "uint64"]:
     matmul((7, 13), (13, 19), _dtype)
