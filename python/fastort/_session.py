@@ -516,6 +516,29 @@ class InferenceSession:
         self.__dict__.update(state)
         self._open(self._source(), self._sess_options, self._provider_options)
 
+    # Names of ONNX Runtime's own that packages read although they are not public: insightface the providers, others
+    # the inputs and outputs.
+
+    @property
+    def _providers(self) -> list[str]:
+        return self.get_providers()
+
+    @property
+    def _inputs_meta(self) -> list[NodeArg]:
+        return self.get_inputs()
+
+    @property
+    def _outputs_meta(self) -> list[NodeArg]:
+        return self.get_outputs()
+
+    @property
+    def _overridable_initializers(self) -> list[NodeArg]:
+        return self.get_overridable_initializers()
+
+    @property
+    def _model_meta(self) -> ModelMetadata:
+        return self.get_modelmeta()
+
     def _source(self) -> str | bytes:
         source = self._model_path if self._model_path is not None else self._model_bytes
         if source is None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import fastort
+from tests.api import models
 
 SURFACE = json.loads((Path(__file__).parent / "onnxruntime_surface.json").read_text())
 
@@ -172,3 +173,16 @@ def test_types_by_the_helper_of_transformers() -> None:
     assert TypeHelper.get_io_numpy_type_map(session) == {"x": np.float32, "i": np.int64, "y": np.float64}
     assert TypeHelper.get_io_onnx_type_map(session) == {"x": 1, "i": 7, "y": 11}
     assert TypeHelper.get_io_torch_type_map(session)["y"] is torch.float64
+
+
+def test_names_that_are_not_public_but_read() -> None:
+    """insightface makes a session like another one by ``session._providers`` and ``session._provider_options``."""
+    session = fastort.InferenceSession(models.add())
+    assert session._providers == session.get_providers()
+    assert session._provider_options == session.get_provider_options()
+    assert [entry.name for entry in session._inputs_meta] == ["a", "b"]
+    assert [entry.name for entry in session._outputs_meta] == ["sum", "difference"]
+    assert session._overridable_initializers == []
+    assert session._model_meta.graph_name == session.get_modelmeta().graph_name
+    other = fastort.InferenceSession(models.add(), None, session._providers, None)
+    assert other.get_providers() == session._providers
