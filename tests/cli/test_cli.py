@@ -189,6 +189,48 @@ def test_compare_with_a_peer_that_answers_otherwise(model: Path, peer: Path, cal
     assert "expected 5\n" in out
 
 
+OPENCV = """
+import numpy
+__version__ = "9.9"
+class Net:
+    inputs = {}
+    def getUnconnectedOutLayersNames(self): return ("scores",)
+    def setInput(self, value, name): self.inputs[name] = value
+    def forward(self, names):
+        assert names == ["scores"], names
+        return (numpy.full((len(self.inputs["ids"]), 3), 5, numpy.float32),)
+class dnn:
+    readNetFromONNX = staticmethod(lambda path: Net())
+def setNumThreads(number): pass
+"""
+
+
+def test_opencv_is_a_peer(model: Path, peer: Path, call: Any, tmp_path: Path) -> None:
+    (tmp_path / "packages" / "cv2.py").write_text(OPENCV)
+    arguments = ("--peer-python", peer, "--peer", "opencv", "--threads", "1")
+    code, out, err = call("bench", model, "--seconds", "0.05", "--clients", "2", *arguments)
+    assert (code, err) == (0, "")
+    assert cells(out, "opencv")[1] == "9.9"
+    code, out, _ = call("compare", model, "opencv", "--peer-python", peer, "--no-intermediates")
+    assert code == 1
+    assert "expected 5\n" in out
+    (tmp_path / "packages" / "cv2.py").write_text(OPENCV.replace('("scores",)', '("a", "b")'))
+    code, _, err = call("compare", model, "opencv", "--peer-python", peer, "--no-intermediates")
+    assert code == 2
+    assert "OpenCV names the outputs ['a', 'b'], the model ['scores']" in err
+
+
+def test_compare_runs_on_the_provider_that_is_named(model: Path, call: Any, tmp_path: Path) -> None:
+    code, out, err = call("compare", model, "cpu", "--provider", "cpu")
+    assert (code, err) == (0, "")
+    assert "cpu and cpu: the outputs agree" in out
+    onnx.save(models.classifier(), tmp_path / "other.onnx")
+    assert call("compare", model, tmp_path / "other.onnx", "-p", "cpu")[0] == 0
+    code, _, err = call("compare", model, "cpu", "--provider", "NoExecutionProvider")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "there is no provider 'NoExecutionProvider'" in err
+
+
 def test_a_peer_that_fails_is_left_out(model: Path, peer: Path, call: Any, tmp_path: Path) -> None:
     (tmp_path / "packages" / "onnxruntime.py").write_text("raise RuntimeError('broken beyond repair')")
     arguments = ("--seconds", "0.05", "--clients", "1", "--peer-python", peer, "--peer", "onnxruntime")

@@ -248,6 +248,11 @@ def test_providers_with_options(model: Path, call: Any) -> None:
     code, out, _ = call("compare", model, LAVAPIPE)
     assert code == 0
     assert f"cpu and {LAVAPIPE}: the outputs agree" in out
+    assert f"\n{LAVAPIPE}: " in out
+    assert " nodes on VulkanExecutionProvider" in out
+    code, out, _ = call("compare", model, "cpu", "-p", LAVAPIPE)
+    assert code == 0
+    assert f"{LAVAPIPE} and cpu: the outputs agree" in out
 
 
 @vulkan.needs_vulkan

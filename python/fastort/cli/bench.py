@@ -38,7 +38,8 @@ Peers = Annotated[
     list[str] | None,
     typer.Option(
         "--peer",
-        help="Compare with onnxruntime, openvino, all that are installed (the default), or none.",
+        help="Compare with onnxruntime, openvino, opencv, all of these that are installed (the default), or none. "
+        "Engines that want the model converted first are no peers: they would run another model.",
         metavar="NAME",
         show_default=False,
     ),

@@ -18,9 +18,14 @@ import numpy as np
 from ..analysis._files import external_locations
 from .engine_process import EngineProcess, environment_of, made_interpreter, named_interpreter
 
-ENGINES = ("onnxruntime", "openvino")
+# Engines that read an .onnx file themselves, by the modules that are imported; those that want it converted first would
+# be measured on another model.
+_MODULES = {"onnxruntime": "onnxruntime", "openvino": "openvino", "opencv": "cv2"}
+ENGINES = tuple(_MODULES)
 _WORKER = Path(__file__).parent / "worker" / "run_engine.py"
-_FIND = "import importlib.util, json; print(json.dumps([n for n in {names} if importlib.util.find_spec(n)]))"
+_FIND = (
+    "import importlib.util, json; print(json.dumps([n for n, m in {modules}.items() if importlib.util.find_spec(m)]))"
+)
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,7 @@ def _engines_of(python: str, names: Sequence[str]) -> list[str]:
     Raises:
         ValueError: If it does not run.
     """
-    command = [python, "-c", _FIND.format(names=tuple(names))]
+    command = [python, "-c", _FIND.format(modules={name: _MODULES[name] for name in names})]
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, check=True, timeout=60, env=environment_of(python)
@@ -62,7 +67,7 @@ def find_peers(pythons: Sequence[str] = ()) -> list[Peer]:
     for python, names in (*named, (sys.executable, ENGINES)):
         engines = _engines_of(python, names)
         if not engines and python in pythons:
-            raise ValueError(f"'{python}' has neither {' nor '.join(ENGINES)}")
+            raise ValueError(f"'{python}' has none of {', '.join(ENGINES)}")
         for engine in engines:
             found.setdefault(engine, Peer(engine, python))
     for name in ENGINES:
@@ -94,7 +99,14 @@ def choose_peers(wanted: Sequence[str], pythons: Sequence[str]) -> list[Peer]:
 class PeerProcess(EngineProcess):
     """A model that a peer has made ready in a process of its own."""
 
-    def __init__(self, peer: Peer, model: str | os.PathLike[str], feeds: Mapping[str, Any], threads: int = 0) -> None:
+    def __init__(
+        self,
+        peer: Peer,
+        model: str | os.PathLike[str],
+        feeds: Mapping[str, Any],
+        threads: int = 0,
+        outputs: Sequence[str] = (),
+    ) -> None:
         """Starts the process and waits until the model has run once.
 
         Raises:
@@ -105,6 +117,8 @@ class PeerProcess(EngineProcess):
         stored = Path(self._folder.name) / "feeds.npz"
         _save_feeds(stored, feeds)
         arguments = [str(_WORKER), peer.engine, os.fspath(model), str(stored), "--threads", str(threads)]
+        if outputs:
+            arguments += ["--outputs", *outputs]
         super().__init__(peer.engine, peer.python, arguments)
 
     def run(self, count: int) -> list[float]:
@@ -159,7 +173,7 @@ def run_on(peer: Peer) -> Any:
                 link = path.parent / location
                 link.parent.mkdir(parents=True, exist_ok=True)
                 link.symlink_to(Path(getattr(model, "folder", "")) / location)
-            with PeerProcess(peer, path, feeds) as process:
+            with PeerProcess(peer, path, feeds, outputs=names) as process:
                 return process.outputs()
 
     return run

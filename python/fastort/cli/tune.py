@@ -67,6 +67,9 @@ def tune(
     """Try threads, providers, precision, kernels and rewrites on this machine, and write the best options for a model.
 
     Use them with `fastort.SessionOptions.from_file("MODEL.tuned.json")`, or --config of the other commands.
+
+    Precision is float32 or float16 on a GPU. The CPU computes in the types of the model; what rounds otherwise there
+    are Winograd's convolutions, without which convolutions are tried too.
     """
     output = output or model.with_name(f"{model.stem}.tuned.json")
     report = report or output.with_suffix(".html")

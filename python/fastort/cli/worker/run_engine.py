@@ -54,7 +54,34 @@ def openvino_call(options: argparse.Namespace, feeds: Feeds) -> Tuple[str, Call]
     return openvino.__version__, call
 
 
-ENGINES = {"onnxruntime": onnxruntime_call, "openvino": openvino_call}
+def opencv_call(options: argparse.Namespace, feeds: Feeds) -> Tuple[str, Call]:
+    """Makes a model ready on OpenCV's dnn module; returns its version and a function that runs the model."""
+    import cv2
+
+    if options.threads:
+        cv2.setNumThreads(options.threads)
+    idle = [cv2.dnn.readNetFromONNX(options.model)]
+    found = list(idle[0].getUnconnectedOutLayersNames())
+    names = options.outputs or found
+    if set(names) != set(found):
+        raise ValueError(f"OpenCV names the outputs {found}, the model {names}")
+
+    def call() -> List[Any]:
+        # A net serves one thread at a time.
+        try:
+            net = idle.pop()
+        except IndexError:
+            net = cv2.dnn.readNetFromONNX(options.model)
+        for name, value in feeds.items():
+            net.setInput(value, name)
+        outputs = list(net.forward(names))
+        idle.append(net)
+        return outputs
+
+    return cv2.__version__, call
+
+
+ENGINES = {"onnxruntime": onnxruntime_call, "openvino": openvino_call, "opencv": opencv_call}
 
 
 def at_once(call: Call, clients: int, seconds: float) -> float:
@@ -93,6 +120,7 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("feeds", help="an .npz file")
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--outputs", nargs="*", help="the outputs' names in the order of the model")
     options = parser.parse_args()
     # Whatever an engine prints must not be taken for an answer.
     answers, sys.stdout = sys.stdout, sys.stderr
@@ -123,6 +151,7 @@ def main() -> None:
             answer(times=timed(call, int(words[1])))
         elif words[0] == "clients":
             clients, seconds = words[1].split()
+            at_once(call, int(clients), 0)  # makes what each of them needs for itself
             answer(rate=at_once(call, int(clients), float(seconds)))
         elif words[0] == "save":
             values = [value.astype(str) if value.dtype == object else value for value in map(np.asarray, call())]
