@@ -92,12 +92,16 @@ struct DeviceMemory {
   size_t copied = 0;  // between host and device, since it was opened
 };
 
+class DeviceTuner;
+
 // A provider beside the CPU.
 class DeviceProvider {
  public:
   virtual ~DeviceProvider() = default;
   virtual std::string_view name() const = 0;
   virtual const GpuTraits& traits() const = 0;
+  // Chooses among ways to run nodes by measured times; nullptr where the rule decides.
+  virtual DeviceTuner* tuner() const { return nullptr; }
   // Whether float32 models keep their weights and intermediates as float16.
   virtual bool half_storage() const = 0;
   virtual bool has_shader(std::string_view name) const = 0;

@@ -68,6 +68,7 @@ void DeviceEmitter::segment(std::span<const int> nodes) {
     const bool half = !placed.form.outputs.empty() && placed.form.outputs.front().type == DataType::Float16;
     decision.candidate = shaders + (half ? ", float16" : "");
     decision.provider = draft_.services->device->name();
+    decision.notes = placed.notes;
     if (draft_.services->keep_types) {
       decision.inputs = placed.inputs;
       decision.outputs = placed.outputs;

@@ -79,35 +79,35 @@ bool halve(const DeviceProvider& provider, const DeviceForm& form, GpuWork& work
 
 }  // namespace
 
-Refusal place_on_device(const DeviceProvider& provider, const OpDef& op, const OpContext& context, DeviceForm& form,
-                        std::vector<std::shared_ptr<Tensor>>& constants) {
+Refusal place_on_device(const DeviceProvider& provider, const GpuTraits& device, const OpDef& op,
+                        const OpContext& context, DeviceForm& form, std::vector<std::shared_ptr<Tensor>>& constants) {
   if (!op.gpu) return "the operator has no shader";
   form =
       DeviceForm{{context.inputs.begin(), context.inputs.end()}, {context.outputs.begin(), context.outputs.end()}, {}};
   if (has_type(context, DataType::BFloat16)) {
     // As it stands (what only moves elements), or in float32 with conversions around it.
-    const Refusal refusal = ask(provider.traits(), op, context, form, form.work);
+    const Refusal refusal = ask(device, op, context, form, form.work);
     if (!refusal) return std::nullopt;
-    if (Refusal cannot = refuse_bfloat16(provider.traits())) return cannot;
+    if (Refusal cannot = refuse_bfloat16(device)) return cannot;
     form = with_floats_as(op, context, DataType::Float, &constants);
-    return ask(provider.traits(), op, context, form, form.work);
+    return ask(device, op, context, form, form.work);
   }
   const bool wanted = provider.half_storage() && has_type(context, DataType::Float);
   const bool given = has_type(context, DataType::Float16);
-  if (!wanted && !given) return ask(provider.traits(), op, context, form, form.work);
-  if (!provider.traits().storage16) {
+  if (!wanted && !given) return ask(device, op, context, form, form.work);
+  if (!device.storage16) {
     if (given) return "16-bit numbers, which the device's shaders cannot store";
-    return ask(provider.traits(), op, context, form, form.work);
+    return ask(device, op, context, form, form.work);
   }
   // As it stands, where the recipe knows float16.
-  if (given && !wanted && !ask(provider.traits(), op, context, form, form.work)) return std::nullopt;
+  if (given && !wanted && !ask(device, op, context, form, form.work)) return std::nullopt;
   const bool mixed = given && has_type(context, DataType::Float);
   if (!mixed) {
     const DeviceForm native = with_floats_as(op, context, DataType::Float16, &constants);
     form = native;
-    if (!given && !ask(provider.traits(), op, context, form, form.work)) return std::nullopt;
+    if (!given && !ask(device, op, context, form, form.work)) return std::nullopt;
     DeviceForm plain = with_floats_as(op, context, DataType::Float, &constants);
-    GpuTraits traits = provider.traits();
+    GpuTraits traits = device;
     traits.halves = true;
     GpuWork work;
     if (!ask(traits, op, context, plain, work) && halve(provider, native, work)) {
@@ -118,7 +118,7 @@ Refusal place_on_device(const DeviceProvider& provider, const OpDef& op, const O
   }
   // In float32, with conversions around it.
   form = with_floats_as(op, context, DataType::Float, &constants);
-  return ask(provider.traits(), op, context, form, form.work);
+  return ask(device, op, context, form, form.work);
 }
 
 std::vector<int> order_by_place(std::span<const PlacedNode> nodes) {

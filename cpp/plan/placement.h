@@ -14,10 +14,11 @@ struct DeviceForm {
   GpuWork work;
 };
 
-// The provider's form of a node with concrete, plain inputs and outputs, or why the node stays on the CPU.
-// Converted constants that the form's descriptions point to are added to `constants`.
-Refusal place_on_device(const DeviceProvider& provider, const OpDef& op, const OpContext& context, DeviceForm& form,
-                        std::vector<std::shared_ptr<Tensor>>& constants);
+// The provider's form of a node with concrete, plain inputs and outputs, or why the node stays on the CPU. `device` are
+// the provider's traits, or others that make recipes choose otherwise. Converted constants that the form's descriptions
+// point to are added to `constants`.
+Refusal place_on_device(const DeviceProvider& provider, const GpuTraits& device, const OpDef& op,
+                        const OpContext& context, DeviceForm& form, std::vector<std::shared_ptr<Tensor>>& constants);
 
 // A node to be put in order.
 struct PlacedNode {

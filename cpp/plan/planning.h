@@ -64,6 +64,7 @@ struct DeviceNode {
   std::vector<TensorDesc> inputs, outputs;
   DeviceForm form;
   std::vector<std::shared_ptr<Tensor>> holders;  // of the constants that these point to
+  std::vector<std::string> notes;                // how its kernels were chosen, where not by the rule
 };
 
 // What is noted of values, found by their small numbers.

@@ -6,7 +6,7 @@
 #include "ops/core/evaluate.h"
 #include "ops/core/infer.h"
 #include "ops/core/name_error.h"
-#include "plan/placement.h"
+#include "plan/device_tuner.h"
 #include "tensor/deferred.h"
 
 namespace fastort {
@@ -243,8 +243,9 @@ class Walk {
     }
     DeviceNode placed;
     try {
-      refusal = place_on_device(*draft_.services->device, *planned.op,
-                                draft_.context(node, planned.inputs, planned.outputs), placed.form, planned.holders);
+      refusal =
+          place_tuned(*draft_.services->device, *planned.op, draft_.context(node, planned.inputs, planned.outputs),
+                      placed.form, planned.holders, placed.notes);
     } catch (const Error& error) {
       throw name_error(error, draft_.graph, node);
     }

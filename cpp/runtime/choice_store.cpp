@@ -7,7 +7,7 @@
 
 #include "base/digest.h"
 #include "base/fork.h"
-#include "runtime/whole_file.h"
+#include "base/whole_file.h"
 
 namespace fastort {
 namespace {

@@ -4,8 +4,8 @@
 #include <memory>
 #include <string>
 
+#include "base/record_file.h"
 #include "plan/choices.h"
-#include "runtime/record_file.h"
 
 namespace fastort {
 

@@ -16,8 +16,8 @@
 #include "base/digest.h"
 #include "base/fork.h"
 #include "base/log.h"
-#include "runtime/record_file.h"
-#include "runtime/whole_file.h"
+#include "base/record_file.h"
+#include "base/whole_file.h"
 
 namespace fastort {
 namespace {

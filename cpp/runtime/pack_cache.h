@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "base/file_ranges.h"
-#include "runtime/record_file.h"
+#include "base/record_file.h"
 #include "tensor/buffer.h"
 
 namespace fastort {

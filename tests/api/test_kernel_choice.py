@@ -94,7 +94,7 @@ def digest(data: bytes) -> bytes:
 
 
 def records_of(path: Path) -> Iterator[tuple[bytes, str]]:
-    """The records of a file (cpp/runtime/record_file.cpp)."""
+    """The records of a file (cpp/base/record_file.cpp)."""
     data = path.read_bytes()
     magic, count, total = struct.unpack_from("<8sQ16s", data)
     rest = data[32:]

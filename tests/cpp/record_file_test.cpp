@@ -1,4 +1,4 @@
-#include "runtime/record_file.h"
+#include "base/record_file.h"
 
 #include <doctest/doctest.h>
 

@@ -60,7 +60,6 @@ CompiledPlan::CompiledPlan(std::shared_ptr<Device> device, DevicePlan plan, cons
     }
     copies(from.downloads, segment.downloads, segment.download_bytes);
   }
-  pipelines.save();
 }
 
 double CompiledPlan::work_of(const DeviceCall& call) const {

@@ -31,6 +31,21 @@ int read_number(const std::string& key, const std::string& value) {
   return static_cast<int>(number);
 }
 
+Tune read_tune(const std::string& value) {
+  if (value == "off") return Tune::Off;
+  if (value == "stored") return Tune::Stored;
+  if (value == "measure") return Tune::Measure;
+  invalid_argument("VulkanExecutionProvider: tune is 'off', 'stored' or 'measure', not '" + value + "'");
+}
+
+double read_seconds(const std::string& key, const std::string& value) {
+  char* end = nullptr;
+  const double seconds = std::strtod(value.c_str(), &end);
+  if (value.empty() || *end || !(seconds >= 0 && seconds <= 86400))
+    invalid_argument("VulkanExecutionProvider: the option '" + key + "' is a number of seconds, not '" + value + "'");
+  return seconds;
+}
+
 // Larger is better.
 int rank_of(const DeviceInfo& device) {
   switch (device.properties.deviceType) {
@@ -85,10 +100,14 @@ Options Options::parse(const std::map<std::string, std::string>& entries) {
       options.cache_dir = value;
     } else if (key == "enable_fp16") {
       options.half = read_half(value);
+    } else if (key == "tune") {
+      options.tune = read_tune(value);
+    } else if (key == "tune_seconds") {
+      options.tune_seconds = read_seconds(key, value);
     } else {
       invalid_argument("VulkanExecutionProvider has no option '" + key +
                        "'; it has device_id, device_name, allow_cpu, strict_placement, always_stage, tiles, kernels, "
-                       "profile, cache_dir and enable_fp16");
+                       "profile, cache_dir, enable_fp16, tune and tune_seconds");
     }
   }
   if (const char* name = std::getenv("FASTORT_VULKAN_DEVICE"); name && options.device_name.empty())

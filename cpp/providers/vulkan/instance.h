@@ -13,6 +13,9 @@ namespace fastort::vulkan {
 // What is done in float16: nothing, the weights and intermediates of float32 models, or their products too.
 enum class Half : uint8_t { Off, Storage, Arithmetic };
 
+// Whether nodes run by measured times: never, by those that are kept, or also by new ones.
+enum class Tune : uint8_t { Off, Stored, Measure };
+
 // Options of the provider, as the user gives them.
 struct Options {
   int device_id = -1;       // a number among the devices with that name; -1 for the best one
@@ -24,7 +27,9 @@ struct Options {
   std::string kernels;        // see apply_kernels()
   bool profile = false;       // measure every run, so that a profile records nothing anew
   Half half = Half::Off;
-  std::string cache_dir;  // of compiled pipelines; empty for the user's cache folder, "off" for none
+  std::string cache_dir;  // of compiled pipelines and measured times; empty for the user's cache folder, "off" for none
+  std::optional<Tune> tune;  // left away: Stored on a GPU, Off on an implementation on the CPU
+  double tune_seconds = 20;  // that a session may spend on measuring
 
   // Throws Error(InvalidArgument) for an option that there is not, and for a value that makes no sense.
   static Options parse(const std::map<std::string, std::string>& entries);

@@ -35,7 +35,7 @@ std::string user_cache() {
 }
 
 // Names the device, its driver and the shaders: a file of others is never read.
-std::string file_name(const VkPhysicalDeviceProperties& properties) {
+std::string key_of(const VkPhysicalDeviceProperties& properties) {
   uint64_t device = hash_bytes(properties.pipelineCacheUUID, VK_UUID_SIZE);
   device = hash_bytes(&properties.driverVersion, sizeof(properties.driverVersion), device);
   device = hash_bytes(&properties.deviceID, sizeof(properties.deviceID), device);
@@ -43,14 +43,28 @@ std::string file_name(const VkPhysicalDeviceProperties& properties) {
   device = hash_bytes(properties.deviceName, std::strlen(properties.deviceName), device);
   uint64_t code = hash_bytes("", 0);
   for (const Shader& shader : shaders()) code = hash_bytes(shader.code.data(), shader.code.size_bytes(), code);
-  return "vulkan-" + hex(device) + "-" + hex(code) + ".bin";
+  return hex(device) + "-" + hex(code);
 }
+
+// A file of the cache without its suffix; empty for none.
+std::string file_of(const std::string& cache_dir, const std::string& key) {
+  const std::string folder = cache_dir.empty() ? user_cache() : cache_dir;
+  return folder.empty() || folder == "off" ? std::string() : folder + "/vulkan-" + key;
+}
+
+std::string with_suffix(const std::string& path, std::string_view suffix) {
+  return path.empty() ? path : path + std::string(suffix);
+}
+
+constexpr size_t kMostChoiceBytes = size_t{4} << 20;
 
 }  // namespace
 
-Pipelines::Pipelines(const Device& device, const std::string& cache_dir) : device_(device) {
-  const std::string folder = cache_dir.empty() ? user_cache() : cache_dir;
-  if (!folder.empty() && folder != "off") path_ = folder + "/" + file_name(device.info().properties);
+Pipelines::Pipelines(const Device& device, const std::string& cache_dir)
+    : device_(device),
+      device_key_(key_of(device.info().properties)),
+      path_(with_suffix(file_of(cache_dir, device_key_), ".bin")),
+      choices_(with_suffix(file_of(cache_dir, device_key_), RecordFile::kSuffix), kMostChoiceBytes) {
   const DeviceApi& vk = device.api();
   VkPushConstantRange range{VK_SHADER_STAGE_COMPUTE_BIT, 0, kPushBytes};
   VkPipelineLayoutCreateInfo layout{VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO};

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/record_file.h"
 #include "providers/vulkan/api.h"
 #include "providers/vulkan/shaders.h"
 
@@ -31,6 +32,10 @@ class Pipelines {
 
   VkPipeline get(std::string_view shader, const std::vector<uint32_t>& constants);
   VkPipelineLayout layout() const { return layout_; }
+  // The ways to compute that were measured on the device, kept beside the cache file.
+  RecordFile& choices() { return choices_; }
+  // Names the device, its driver and the shaders.
+  const std::string& device_key() const { return device_key_; }
   // Writes the cache file where pipelines were added since the last time.
   void save() noexcept;
 
@@ -39,7 +44,9 @@ class Pipelines {
   std::vector<char> load() const;
 
   const Device& device_;
-  std::string path_;  // of the cache file; empty for none
+  const std::string device_key_;
+  const std::string path_;  // of the cache file; empty for none
+  RecordFile choices_;
   VkPipelineLayout layout_ = VK_NULL_HANDLE;
   VkPipelineCache cache_ = VK_NULL_HANDLE;
   std::mutex mutex_;

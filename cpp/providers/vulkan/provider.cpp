@@ -3,8 +3,10 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "providers/vulkan/pipelines.h"
 #include "providers/vulkan/segment.h"
 #include "providers/vulkan/shaders.h"
+#include "providers/vulkan/tuner.h"
 #include "providers/vulkan/values.h"
 
 namespace fastort::vulkan {
@@ -24,6 +26,15 @@ class VulkanProvider final : public DeviceProvider {
     // A compiler that did not know them left their shaders out.
     if (!VulkanProvider::has_shader("gemm_matrix.f16")) traits_.matrices.clear();
     apply_kernels(options_.kernels, traits_);
+    const Tune usual = device_->info().is_cpu ? Tune::Off : Tune::Stored;
+    if (!options_.tune && !device_->info().has_timestamps) options_.tune = Tune::Off;
+    options_.tune = options_.tune.value_or(usual);
+    if (options_.tune == Tune::Measure && !device_->info().has_timestamps)
+      fail(ErrorCode::Fail,
+           "tune is 'measure', and " + device + " cannot tell what its work takes (timestamps): leave it away");
+    // Who names kernels has chosen.
+    if (options_.tune != Tune::Off && options_.kernels.empty())
+      tuner_ = std::make_unique<Tuner>(device_, options_, traits_);
   }
 
   std::string_view name() const override { return "VulkanExecutionProvider"; }
@@ -32,10 +43,14 @@ class VulkanProvider final : public DeviceProvider {
   bool has_shader(std::string_view name) const override {
     return std::any_of(shaders().begin(), shaders().end(), [&](const Shader& shader) { return shader.name == name; });
   }
+  DeviceTuner* tuner() const override { return tuner_.get(); }
   bool strict() const override { return options_.strict_placement; }
 
   std::vector<std::unique_ptr<Kernel>> compile(DevicePlan plan) const override {
-    return segment_kernels(std::make_shared<CompiledPlan>(device_, std::move(plan), options_));
+    auto kernels = segment_kernels(std::make_shared<CompiledPlan>(device_, std::move(plan), options_));
+    device_->pipelines(options_.cache_dir).save();
+    if (tuner_) tuner_->settle();
+    return kernels;
   }
 
   ~VulkanProvider() override { VulkanProvider::trim(); }
@@ -52,6 +67,7 @@ class VulkanProvider final : public DeviceProvider {
   Options options_;
   std::shared_ptr<Device> device_;
   GpuTraits traits_;
+  std::unique_ptr<Tuner> tuner_;
 };
 
 const char* kind_of(VkPhysicalDeviceType type) {

@@ -1,4 +1,4 @@
-#include "runtime/whole_file.h"
+#include "base/whole_file.h"
 
 #include <dlfcn.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "runtime/record_file.h"
+#include "base/record_file.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -15,7 +15,7 @@
 #include "base/digest.h"
 #include "base/fork.h"
 #include "base/log.h"
-#include "runtime/whole_file.h"
+#include "base/whole_file.h"
 
 namespace fastort {
 namespace {
