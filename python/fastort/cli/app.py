@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 import warnings
 from typing import Annotated
@@ -28,7 +29,8 @@ app = typer.Typer(
     name="fastort",
     help="Look into ONNX models, run, measure, compare and tune them.",
     epilog="Exit codes: 0 for success, 1 where models differ, 2 for an error, 130 after Ctrl-C.",
-    rich_markup_mode="rich" if sys.stdout.isatty() else None,
+    # On narrow terminals the frames leave no room for the text.
+    rich_markup_mode="rich" if sys.stdout.isatty() and shutil.get_terminal_size().columns >= 100 else None,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -73,7 +73,10 @@ def bench(
     config: Config = None,
     json_file: JsonFile = None,
 ) -> None:
-    """Measure latency, throughput and what each operator takes, beside the other engines on this machine."""
+    """Measure latency and throughput, beside the other engines.
+
+    What each operator takes is told, too. Engines take turns in short slices, each in a process of its own.
+    """
     check_writable(json_file)
     peers = choose_peers(peer or (), peer_python or ())
     options = make_options(config, threads)
@@ -121,9 +124,9 @@ def bench(
     summaries = {name: summary(values) for name, values in times.items()}
 
     say(f"{Path(model).name} on {describe_feeds(feeds)}; {_threads(options.intra_op_num_threads)}")
-    heading("latency in ms")
+    heading("latency in ms" + (", and as a ratio to fastort's median" if len(summaries) > 1 else ""))
     ours = summaries[OURS].median
-    columns = ("engine", "median", "p90", "p99", "fastest", "mean", "runs", "create", "first run", "of fastort's time")
+    columns = ("engine", "median", "p90", "p99", "fastest", "mean", "runs", "create", "first run", "ratio")
     rows = []
     for name, told in summaries.items():
         numbers = (told.median, told.p90, told.p99, told.fastest, told.mean)

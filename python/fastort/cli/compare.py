@@ -56,10 +56,10 @@ def compare(
     ] = None,
     peer_python: PeerPythons = None,
 ) -> None:
-    """Compare the outputs of MODEL with those of OTHER on the same inputs; exit with 1 where they differ.
+    """Compare the outputs of MODEL with those of OTHER.
 
-    Where outputs differ, the first intermediate tensor is named at which the two part. Nodes that a provider does not
-    take run on the CPU; how many do is told.
+    Both get the same inputs. Where outputs differ, the exit code is 1, and the first intermediate tensor is named at
+    which the two part. Nodes that a provider does not take run on the CPU; how many do is told.
     """
     run_own = _RunWith(provider_of(provider)) if provider else None
     with InferenceSession(model) as session:

@@ -23,7 +23,7 @@ def explain(
     threads: Threads = None,
     config: Config = None,
 ) -> None:
-    """Tell for each node where it runs, with which kernel, and why not with another.
+    """Tell where each node runs, with which kernel, and why.
 
     Kernels depend on shapes: the model is run once, on given or random inputs.
     """

@@ -28,7 +28,7 @@ def info(
     seed: Seed = 0,
     json_file: JsonFile = None,
 ) -> None:
-    """Show a model's inputs, outputs, operators, parameters, FLOPs and memory.
+    """Show a model's inputs, outputs, operators, FLOPs and memory.
 
     Operations and memory are those of one run on random inputs; --dim and --shape say how large these are.
     """

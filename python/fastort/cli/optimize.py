@@ -32,7 +32,7 @@ def optimize(
     shape: Shapes = None,
     seed: Seed = 0,
 ) -> None:
-    """Write the rewritten model to a file, and check that it computes the same."""
+    """Write the rewritten model, and check that it computes the same."""
     if output.exists() and output.samefile(model):
         raise ValueError(f"'{output}' is the model itself")
     check_writable(output)

@@ -39,7 +39,10 @@ def run(
     threads: Threads = None,
     config: Config = None,
 ) -> None:
-    """Run a model once, on given or random inputs, and show or save its outputs."""
+    """Run a model once and show or save its outputs.
+
+    Inputs that no file gives are random.
+    """
     check_writable(output)
     if output and output.suffix not in OUTPUT_KINDS:
         raise ValueError(f"'{output}': outputs are written to .npz, .npy and .pb files")

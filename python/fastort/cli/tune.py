@@ -64,9 +64,10 @@ def tune(
     shape: Shapes = None,
     seed: Seed = 0,
 ) -> None:
-    """Try threads, providers, precision, kernels and rewrites on this machine, and write the best options for a model.
+    """Find the options with which a model runs fastest here.
 
-    Use them with `fastort.SessionOptions.from_file("MODEL.tuned.json")`, or --config of the other commands.
+    Threads, providers, precision, kernels and rewrites are tried, and the best written as JSON, with a report. Use them
+    with `fastort.SessionOptions.from_file("MODEL.tuned.json")`, or --config of the other commands.
 
     Precision is float32 or float16 on a GPU. The CPU computes in the types of the model; what rounds otherwise there
     are Winograd's convolutions, without which convolutions are tried too.
