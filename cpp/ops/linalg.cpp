@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "ops/op.h"
+#include "ops/gpu/fill.h"
 #include "tensor/dispatch.h"
 
 namespace fastort {
@@ -140,11 +140,31 @@ std::unique_ptr<Kernel> prepare_inverse(const OpContext& context) {
   });
 }
 
+// The determinant of nothing.
+constexpr float kOne = 1;
+
+Refusal gpu_det(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  const Shape& shape = context.shape(0);
+  const int64_t n = shape[shape.size() - 1], matrices = context.out(0).shape.count();
+  if (n == 0) return gpu::add_fill(work, GpuWork::output(0), matrices, std::as_bytes(std::span(&kOne, 1)), traits);
+  // In double where the device has it, as the CPU does.
+  const size_t wide = traits.float64 ? sizeof(double) : sizeof(float);
+  const GpuOperand room = work.scratch(static_cast<size_t>(shape.count()) * wide);
+  GpuDispatch& dispatch = work.dispatch(traits.float64 ? "determinant.double" : "determinant.float");
+  dispatch.operands = {GpuWork::output(0), GpuWork::input(0), GpuWork::written(room)};
+  dispatch.push.u32(matrices).u32(n);
+  dispatch.groups = groups_for(matrices, 1, traits);
+  dispatch.flops = static_cast<double>(shape.count()) * static_cast<double>(n);
+  return std::nullopt;
+}
+
+constexpr GpuRecipe kGpuDet{kFloat32, gpu_det, /*takes_empty=*/true};
+
 constexpr Candidate kDet[] = {{"elimination", nullptr, prepare_det}};
 constexpr Candidate kInverse[] = {{"elimination", nullptr, prepare_inverse}};
 
 constexpr OpDef kOps[] = {
-    {"", "Det", infer_det, kDet, kFloatTypes},
+    {"", "Det", infer_det, kDet, kFloatTypes, kNone, 0, &kGpuDet},
     {"com.microsoft", "Inverse", infer_inverse, kInverse, kFloatTypes},
 };
 

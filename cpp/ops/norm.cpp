@@ -420,14 +420,34 @@ Refusal refuse_other_types(const OpContext& context) {
   return std::nullopt;
 }
 
+// By the mean and variance of the batch.
+Refusal gpu_training(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  for (int i = 1; i < 5; ++i)
+    if (context.type(i) != context.type(0)) return "parameters of another type than the input";
+  const Shape& shape = context.shape(0);
+  const int64_t channels = shape[1], pixels = shape.count(2, shape.rank());
+  uint32_t outputs = 0;
+  for (int i = 0; i < 2; ++i)
+    if (context.has_output(i + 1)) outputs |= 1u << i;
+  const auto output = [&](int i) { return context.has_output(i) ? GpuWork::output(i) : GpuWork::none(); };
+  GpuDispatch& dispatch = work.dispatch("batch_norm_training");
+  dispatch.constants = {outputs, context.attributes().get_string("activation", "").empty() ? 0u : 1u};
+  dispatch.operands = {GpuWork::output(0), output(1),         output(2),         GpuWork::input(0),
+                       GpuWork::input(1),  GpuWork::input(2), GpuWork::input(3), GpuWork::input(4)};
+  dispatch.push.u32(channels).u32(shape[0]).u32(pixels).f32(context.attributes().get_float("epsilon", 1e-5f));
+  dispatch.push.f32(context.attributes().get_float("momentum", 0.9f));
+  dispatch.groups = groups_for(channels, 1, traits);
+  return std::nullopt;
+}
+
 // (x - mean) / sqrt(variance + epsilon) * scale + bias as one pass over the elements.
 Refusal gpu_batch_norm(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
-  if (context.attributes().get_int("training_mode", 0) != 0) return "training_mode";
   const std::string activation = context.attributes().get_string("activation", "");
   if (!activation.empty() && activation != "Relu") return "the activation '" + activation + "'";
   const Shape& shape = context.shape(0);
   if (shape.rank() < 2) return "no dimension of channels";
   check_channels(context, 1, 5, shape[1]);
+  if (context.attributes().get_int("training_mode", 0) != 0) return gpu_training(context, traits, work);
   using gpu::Step;
   using kernels::BinaryOp;
   using kernels::UnaryOp;

@@ -1,9 +1,12 @@
 // DFT, STFT and MelWeightMatrix.
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <numbers>
 
 #include "kernels/fft.h"
 #include "ops/core/move.h"
+#include "ops/gpu.h"
 #include "tensor/dispatch.h"
 
 namespace fastort {
@@ -129,7 +132,12 @@ void complete(Complex* data, int64_t n) {
   for (int64_t k = 1; 2 * k < n; ++k) data[n - k] = {data[k].re, -data[k].im};
 }
 
-std::unique_ptr<Kernel> prepare_dft(const OpContext& context) {
+struct Dft {
+  bool inverse, onesided;
+  int64_t outer, inner, src_size, dst_size, n, used, parts, parts_out;
+};
+
+Dft read_dft(const OpContext& context) {
   const bool inverse = flag(context.attributes(), "inverse", 0), onesided = flag(context.attributes(), "onesided", 0);
   const Shape &src_shape = context.shape(0), &dst_shape = context.out(0).shape;
   const int rank = src_shape.rank();
@@ -146,6 +154,11 @@ std::unique_ptr<Kernel> prepare_dft(const OpContext& context) {
                  "transforms are from real numbers, or back to them");
   const int64_t outer = src_shape.count(0, axis), inner = src_shape.count(axis + 1, rank - 1);
   const int64_t used = std::min(src_size, inverse && onesided ? n / 2 + 1 : n);
+  return {inverse, onesided, outer, inner, src_size, dst_size, n, used, parts, parts_out};
+}
+
+std::unique_ptr<Kernel> prepare_dft(const OpContext& context) {
+  const auto [inverse, onesided, outer, inner, src_size, dst_size, n, used, parts, parts_out] = read_dft(context);
   auto fft = std::make_shared<const Fft>(n);
   const Lines lines(context, outer * inner, *fft);
   return with_real(context.type(0), [&]<class T>(std::type_identity<T>) {
@@ -208,7 +221,12 @@ void infer_stft(InferContext& context) {
   context.out(0, context.type(0), {signal[0], frames, bins, 2});
 }
 
-std::unique_ptr<Kernel> prepare_stft(const OpContext& context) {
+struct Stft {
+  int64_t batch, size, parts, step, n, frames, bins;
+  bool windowed;
+};
+
+Stft read_stft(const OpContext& context) {
   const Shape& signal = context.shape(0);
   const int64_t size = signal[1], parts = signal[2], step = scalar_input(context, 1);
   const bool windowed = context.has_input(2);
@@ -222,9 +240,13 @@ std::unique_ptr<Kernel> prepare_stft(const OpContext& context) {
                  std::to_string(n));
   if ((parts != 1 && parts != 2) || (parts == 2 && flag(context.attributes(), "onesided", 1)))
     context.fail("the signal's last dimension must be 1, or 2 where onesided is 0, got " + std::to_string(parts));
-  const int64_t frames = context.out(0).shape[1], bins = context.out(0).shape[2];
+  return {signal[0], size, parts, step, n, context.out(0).shape[1], context.out(0).shape[2], windowed};
+}
+
+std::unique_ptr<Kernel> prepare_stft(const OpContext& context) {
+  const auto [batch, size, parts, step, n, frames, bins, windowed] = read_stft(context);
   auto fft = std::make_shared<const Fft>(n);
-  const Lines lines(context, signal[0] * frames, *fft);
+  const Lines lines(context, batch * frames, *fft);
   return with_real(context.type(0), [&]<class T>(std::type_identity<T>) {
     return make_kernel(
         [=](const KernelArgs& args) {
@@ -334,14 +356,86 @@ std::unique_ptr<Kernel> prepare_mel(const OpContext& context) {
   });
 }
 
+// ---- the GPU ------------------------------------------------------------------------------------------------------
+
+// Sums of products that one transform may cost, and points whose turns are held as a table.
+constexpr double kMostProducts = 1e11;
+constexpr int64_t kMostGpuPoints = 1 << 16;
+
+// Lines of a tensor, in items of one or two numbers: line i begins at i / per * outer + i % per * line.
+struct Side {
+  int64_t outer, line, step, parts;
+};
+
+struct Transform {
+  int64_t lines, per, n, used, bins;
+  Side src, dst;
+  bool inverse = false, hermitian = false;
+  int window = -1;
+};
+
+Refusal add_transform(const Transform& t, const GpuTraits& traits, GpuWork& work) {
+  if (t.n > kMostGpuPoints) return "a transform of more than 65536 points";
+  const int64_t count = t.lines * t.bins;
+  const double products = static_cast<double>(count) * static_cast<double>(t.used);
+  if (products > kMostProducts) return "transforms too long to be made of plain sums";
+  std::vector<uint32_t> turns;
+  turns.reserve(static_cast<size_t>(2 * t.n));
+  for (int64_t i = 0; i < t.n; ++i) {
+    const double angle = 2 * std::numbers::pi * static_cast<double>(i) / static_cast<double>(t.n);
+    turns.push_back(std::bit_cast<uint32_t>(static_cast<float>(std::cos(angle))));
+    turns.push_back(std::bit_cast<uint32_t>(static_cast<float>(std::sin(angle))));
+  }
+  const GpuOperand table = work.table(std::move(turns));
+  GpuDispatch& dispatch = work.dispatch("dft");
+  dispatch.constants = {t.inverse ? 1u : 0u, t.hermitian ? 1u : 0u, t.window >= 0 ? 1u : 0u};
+  dispatch.operands = {GpuWork::output(0), GpuWork::input(0), table,
+                       t.window >= 0 ? GpuWork::input(t.window) : GpuWork::none()};
+  dispatch.push.u32(count).u32(t.bins).u32(t.n).u32(t.used).u32(t.per);
+  for (const Side* side : {&t.src, &t.dst}) dispatch.push.u32(side->outer).u32(side->line).u32(side->step);
+  dispatch.push.u32(t.src.parts).u32(t.dst.parts);
+  dispatch.push.f32(t.inverse ? static_cast<float>(1 / static_cast<double>(t.n)) : 1.0f);
+  dispatch.groups = groups_for(count, 64, traits);
+  dispatch.flops = 4 * products;
+  return std::nullopt;
+}
+
+Refusal gpu_dft(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  const Dft d = read_dft(context);
+  Transform t{d.outer * d.inner,
+              d.inner,
+              d.n,
+              d.used,
+              d.dst_size,
+              {d.src_size * d.inner, 1, d.inner, d.parts},
+              {d.dst_size * d.inner, 1, d.inner, d.parts_out}};
+  t.inverse = d.inverse;
+  t.hermitian = d.inverse && d.onesided;
+  return add_transform(t, traits, work);
+}
+
+Refusal gpu_stft(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
+  const Stft s = read_stft(context);
+  Transform t{
+      s.batch * s.frames, s.frames, s.n, s.n, s.bins, {s.size, s.step, 1, s.parts}, {s.frames * s.bins, s.bins, 1, 2}};
+  if (s.windowed) {
+    if (context.type(2) != context.type(0)) return "a window of another type than the signal";
+    t.window = 2;
+  }
+  return add_transform(t, traits, work);
+}
+
+constexpr GpuRecipe kGpuDft{kFloat32, gpu_dft};
+constexpr GpuRecipe kGpuStft{kFloat32, gpu_stft};
+
 constexpr Candidate kDft[] = {{"mixed_radix", nullptr, prepare_dft}};
 constexpr Candidate kStft[] = {{"mixed_radix", nullptr, prepare_stft}};
 constexpr Candidate kMel[] = {{"reference", nullptr, prepare_mel}};
 constexpr TypeMask kCounts{DataType::Int32, DataType::Int64};
 
 constexpr OpDef kOps[] = {
-    {"", "DFT", infer_dft, kDft, kFloatTypes, kNone, 0b110},
-    {"", "STFT", infer_stft, kStft, kFloatTypes, kNone, 0b1010},
+    {"", "DFT", infer_dft, kDft, kFloatTypes, kNone, 0b110, &kGpuDft},
+    {"", "STFT", infer_stft, kStft, kFloatTypes, kNone, 0b1010, &kGpuStft},
     {"", "MelWeightMatrix", infer_mel, kMel, kCounts, kNone, 0b11},
 };
 

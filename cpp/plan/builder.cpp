@@ -120,6 +120,21 @@ class Builder {
   Draft& draft_;
 };
 
+// Operations that pay for a way to the device and back: about as many as a CPU makes in the meantime.
+constexpr double kOperationsOfWay = 2e7, kOperationsOfElement = 10;
+
+// Whether a body's nodes do enough on the device for the ways that those beside it cost in each turn.
+bool pays(const Draft& draft) {
+  double operations = 0;
+  for (const DeviceNode& node : draft.device_nodes) {
+    for (const GpuDispatch& dispatch : node.form.work.dispatches) operations += dispatch.flops;
+    for (const TensorDesc& desc : node.outputs)
+      if (desc.type != DataType::Undefined)
+        operations += kOperationsOfElement * static_cast<double>(desc.shape.count());
+  }
+  return operations >= kOperationsOfWay * static_cast<double>(1 + draft.refused.size());
+}
+
 }  // namespace
 
 size_t Instance::footprint() const {
@@ -151,10 +166,13 @@ std::shared_ptr<const Instance> Planner::plan(std::span<const PlanInput> inputs,
     walk(*draft);
   }
   PlanServices host = services;
-  if (services.device && services.is_body && draft->refused) {
-    // Few nodes of a body are worth the way there and back in each turn.
-    host.off_device = std::string(services.device->name()) + ": another node of the subgraph does not run there (" +
-                      *draft->refused + ")";
+  if (services.device && services.is_body && !draft->refused.empty() && !pays(*draft)) {
+    const std::string device = std::string(services.device->name()) + ": ";
+    for (const auto& [node, reason] : draft->refused) host.off_device_nodes[node] = device + reason;
+    const auto& [node, reason] = draft->refused.front();
+    host.off_device = device + "another node of the subgraph does not run there (" +
+                      describe(draft->graph, draft->graph.nodes[static_cast<size_t>(node)]) + ": " + reason +
+                      "), and the others do too little for the ways there and back";
     host.device = nullptr;
     draft = std::make_unique<Draft>(program_, begin_);
     draft->services = &host;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -122,9 +123,12 @@ struct PlanServices {
   bool keep_types = false;                 // for profiles
   const DeviceProvider* device = nullptr;  // runs what it can; nullptr for the CPU alone
   KernelChoice choice = {};
-  // A subgraph, which runs on the device where all of its nodes can, and then leaves its large results there.
+  // A subgraph, which runs on the device where all of its nodes can, or where they do enough to pay for the ways there
+  // and back in each turn. Its large results stay there then.
   bool is_body = false;
-  std::string off_device = {};  // why the device is not asked, for `explain()`
+  // Why the device is not asked, for `explain()`: of some nodes, and of the others.
+  std::map<int, std::string> off_device_nodes = {};
+  std::string off_device = {};
 };
 
 struct Draft;

@@ -122,7 +122,8 @@ struct Draft {
   std::unordered_map<int, DynamicNode> dynamic;  // by node
   std::vector<std::shared_ptr<Buffer>> folded;   // deferred contents that were read, which the next plan reads again
   std::vector<DeviceNode> device_nodes;
-  Refusal refused;  // the first node that the device does not take, though no shape depends on it
+  // Nodes that the device does not take, though no shape depends on them, with the reasons; in the order of the graph.
+  std::vector<std::pair<int, std::string>> refused;
 
   // By the look at who reads what.
   std::vector<ValueId> leaving;            // made here, and read by the caller or a later plan

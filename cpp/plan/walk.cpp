@@ -31,7 +31,7 @@ class Walk {
                             !draft_.graph.value(node.inputs[0]).type.is_tensor();
       if (((op.flags & kDynamic) && !has_known_shapes(node, op)) || hands_on) {
         draft_.order.push_back({Item::Kind::Dynamic, index});
-        if (!runs_bodies(node)) note_refusal(node, "shapes or values that only the run shows");
+        if (!runs_bodies(node)) note_refusal(index, "shapes or values that only the run shows");
         draft_.fates[static_cast<size_t>(index)] = Fate::Dynamic;
         for (ValueId id : node.outputs) {
           if (id == kNoValue) continue;
@@ -214,7 +214,7 @@ class Walk {
         planned.inputs.back().constant = keep(entry.value, planned.holders);
     }
     if (draft_.services->device && take_to_device(planned)) return Fate::Device;
-    if (!draft_.services->off_device.empty()) planned.refusals.push_back(draft_.services->off_device);
+    explain_absence(planned);
     {
       const ReadScope scope;  // neither `accepts` nor `cost` keeps an address
       list_options(draft_.graph, planned, draft_.services->options, draft_.services->packs,
@@ -227,8 +227,16 @@ class Walk {
     return node.domain.empty() && (node.op_type == "If" || node.op_type == "Loop" || node.op_type == "Scan");
   }
 
-  void note_refusal(const Node& node, const std::string& reason) {
-    if (draft_.services->device && !draft_.refused) draft_.refused = describe(draft_.graph, node) + ": " + reason;
+  void note_refusal(int node, const std::string& reason) {
+    if (draft_.services->device) draft_.refused.emplace_back(node, reason);
+  }
+
+  // Why a body's node is left to the CPU with the others.
+  void explain_absence(PlannedNode& planned) {
+    const PlanServices& services = *draft_.services;
+    if (services.off_device.empty()) return;
+    const auto own = services.off_device_nodes.find(planned.node);
+    planned.refusals.push_back(own != services.off_device_nodes.end() ? own->second : services.off_device);
   }
 
   // Hands the node to the device, or notes why not.
@@ -255,7 +263,7 @@ class Walk {
         fail(ErrorCode::EPFail, describe(draft_.graph, node) +
                                     ": strict_placement is set, and it does not run on the " + reason +
                                     ". Leave strict_placement away to have it run on the CPU");
-      note_refusal(node, *refusal);
+      note_refusal(planned.node, *refusal);
       planned.refusals.push_back(reason);
       return false;
     }

@@ -1,4 +1,4 @@
-"""Subgraphs of If, Loop and Scan on a Vulkan device: wholly there, or wholly on the CPU."""
+"""Subgraphs of If, Loop and Scan on a Vulkan device: wholly there, in parts, or on the CPU where that does not pay."""
 
 from __future__ import annotations
 
@@ -94,6 +94,24 @@ def test_a_body_with_a_node_for_the_cpu_is_left_to_the_cpu() -> None:
     lines = lines_of(session, "turn")
     assert not any(f"{NAME}, shader" in line for line in lines), "\n".join(lines)
     assert any("another node of the subgraph does not run there" in line for line in lines), "\n".join(lines)
+    own = next(i for i, line in enumerate(lines) if line.strip().startswith("ai.onnx.ml.Normalizer node"))
+    assert "not VulkanExecutionProvider: the operator has no shader" in lines[own + 1], "\n".join(lines)
+
+
+@pytest.mark.parametrize("options", STAGED)
+def test_a_body_is_parted_where_its_nodes_do_enough(options: dict[str, str]) -> None:
+    extra = (helper.make_node("Normalizer", ["m"], ["t"], domain="ai.onnx.ml", norm="L2"),)
+    session = fastort.InferenceSession(loop_model(*extra, last="t"), providers=[(NAME, {**OPTIONS, **options})])
+    host = fastort.InferenceSession(loop_model(*extra, last="t"), providers=[CPU])
+    for rows in (20000, 5, 20000):
+        feeds = {"turns": np.array(3, np.int64), "x": some(rows, 40)}
+        for got, want in zip(session.run(None, feeds), host.run(None, feeds), strict=True):
+            np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
+    lines = lines_of(session, "turn")
+    assert any(f"{NAME}, shader gemm" in line for line in lines), "\n".join(lines)
+    assert any(line.strip().startswith("ai.onnx.ml.Normalizer node") and CPU in line for line in lines), "\n".join(
+        lines
+    )
 
 
 @pytest.mark.parametrize("options", STAGED)

@@ -1,5 +1,8 @@
 #include "ops/gpu/order.h"
 
+#include <algorithm>
+#include <bit>
+
 #include "ops/gpu/rows.h"
 #include "ops/gpu/typed.h"
 
@@ -7,8 +10,41 @@ namespace fastort::gpu {
 namespace {
 
 constexpr uint32_t kGroup = 64;
-// Comparisons that one TopK may cost: each element is compared with its row.
-constexpr double kMostComparisons = 1e11;
+// Rows up to which TopK compares each element with each of its row; longer ones are sorted.
+constexpr int64_t kComparedRow = 1024;
+// Places that one TopK may sort, and what a group of shaders/sort.comp sorts by itself.
+constexpr int64_t kMostPlaces = int64_t{1} << 28, kSortBlock = 2 * kGroup;
+
+// The places of each row in order, by a network.
+Refusal add_sort(const OpContext& context, GpuWork& work, const kernels::AxisView& view, int64_t k, bool largest,
+                 const GpuTraits& traits) {
+  std::string_view shader;
+  if (Refusal refusal = choose_by_type("sort", context.type(0), traits, shader)) return refusal;
+  const int64_t rows = view.outer * view.inner;
+  const auto padded = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(std::max(view.n, kSortBlock))));
+  if (padded > kMostPlaces / rows) return "rows of " + std::to_string(view.n) + " elements, too many to sort";
+  uint32_t outputs = 0;
+  for (int i = 0; i < 2; ++i)
+    if (context.has_output(i)) outputs |= 1u << i;
+  const GpuOperand places = work.scratch(static_cast<size_t>(rows * padded) * sizeof(uint32_t));
+  const auto add = [&](uint32_t phase, int64_t count, uint32_t size, int64_t run, int64_t apart) -> GpuDispatch& {
+    GpuDispatch& dispatch = work.dispatch(shader);
+    dispatch.constants = {largest ? 1u : 0u, outputs, phase};
+    dispatch.operands = {GpuWork::written(places), GpuWork::input(0)};
+    dispatch.push.u32(count).u32(view.n).u32(view.inner).u32(k).u32(padded).u32(run).u32(apart);
+    dispatch.groups = groups_for(count, size, traits);
+    return dispatch;
+  };
+  const int64_t blocks = rows * (padded / kSortBlock), pairs = rows * (padded / 2);
+  add(0, blocks, 1, 0, 0);
+  for (int64_t run = 2 * kSortBlock; run <= padded; run *= 2) {
+    for (int64_t apart = run / 2; apart >= kSortBlock; apart /= 2) add(1, pairs, kGroup, run, apart);
+    add(2, blocks, 1, run, 0);
+  }
+  const auto output = [&](int i) { return context.has_output(i) ? GpuWork::output(i) : GpuWork::none(); };
+  add(3, rows * k, kGroup, 0, 0).operands = {output(0), output(1), GpuWork::input(0), places};
+  return std::nullopt;
+}
 
 }  // namespace
 
@@ -26,9 +62,8 @@ Refusal add_top_k(const OpContext& context, GpuWork& work, const kernels::AxisVi
                   const GpuTraits& traits) {
   std::string_view shader;
   if (Refusal refusal = choose_by_type("top_k", context.type(0), traits, shader)) return refusal;
+  if (view.n > kComparedRow) return add_sort(context, work, view, k, largest, traits);
   const int64_t count = view.outer * view.n * view.inner;
-  if (static_cast<double>(count) * static_cast<double>(view.n) > kMostComparisons)
-    return "rows of " + std::to_string(view.n) + " elements, too many to compare each with each";
   GpuDispatch& dispatch = work.dispatch(shader);
   uint32_t outputs = 0;
   for (int i = 0; i < 2; ++i) {

@@ -94,6 +94,31 @@ CASES.append(
     )
 )
 
+# Rows that are too long to compare each element with each.
+long_rng = np.random.default_rng(23)
+for dtype in (np.float32, np.int8, np.int64, np.uint32):
+    for shape, axis, k in (((2, 5003), 1, 17), ((1300, 3), 0, 1300), ((1, 2, 1025), -1, 1), ((70000,), 0, 300)):
+        x = long_rng.integers(0, 100, shape).astype(dtype)
+        if dtype is np.float32:
+            x = x + long_rng.integers(0, 9, shape).astype(dtype) / 16
+        for largest in (0, 1):
+            name = f"long-{np.dtype(dtype).name}-{shape}-{k}-{largest}"
+            attributes = {"axis": axis, "largest": largest}
+            CASES.append(exact("TopK", [x, np.array([k])], attributes, top_k(x, k, axis, bool(largest)), name))
+nan = np.float32([[1, np.nan, 3, np.nan, -np.inf] * 300])
+CASES.append(
+    exact("TopK", [nan, np.array([2])], {}, [np.float32([[np.nan, np.nan]]), np.array([[1, 3]])], "long-nan-largest")
+)
+CASES.append(
+    exact(
+        "TopK",
+        [nan, np.array([2])],
+        {"largest": 0},
+        [np.float32([[-np.inf] * 2]), np.array([[4, 9]])],
+        "long-nan-smallest",
+    )
+)
+
 for dtype in [*FLOATS, np.int32, np.int64, np.uint32, np.uint64]:
     name = np.dtype(dtype).name
     for shape, axis in SHAPES if dtype in (np.float32, np.int64) else SHAPES[2:4]:
