@@ -176,7 +176,9 @@ Tensor tensor_from_dlpack(const py::object& capsule, bool is_bool) {
   if (PyCapsule_IsValid(capsule.ptr(), kName<DlManagedTensorVersioned>))
     return import_tensor<DlManagedTensorVersioned>(capsule, is_bool);
   if (PyCapsule_IsValid(capsule.ptr(), kName<DlManagedTensor>)) return import_tensor<DlManagedTensor>(capsule, is_bool);
-  raise(PyExc_TypeError, "from_dlpack expected a valid DLPack capsule named 'dltensor', which nobody has used yet");
+  raise(PyExc_TypeError,
+        "from_dlpack expected a valid DLPack capsule named 'dltensor', which nobody has used yet, not " +
+            std::string(Py_TYPE(capsule.ptr())->tp_name));
 }
 
 }  // namespace fastort::bindings

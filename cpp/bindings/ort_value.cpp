@@ -169,7 +169,8 @@ void update(const OrtValue& self, const py::object& from) {
                                   "; convert it with .astype");
   if (source.count() != target.count())
     raise(PyExc_RuntimeError, "The input size of numpy array does not match the size of the OrtValue. The array is " +
-                                  describe(source) + ", the OrtValue " + describe(target));
+                                  describe(source) + ", the OrtValue " + describe(target) +
+                                  "; ortvalue_from_numpy makes a value of another shape");
   DeviceBuffer *to_device = device_buffer(target), *from_device = device_buffer(source);
   if (source.bytes() == 0) return;
   if (to_device || from_device) {

@@ -90,7 +90,8 @@ void write_bound(const Value& result, const Tensor& target, const NodeArgInfo& i
                      ")): bind memory of the output's type");
   if (tensor.shape() != target.shape())
     invalid_argument("Got invalid dimensions for output: " + info.name + " : the bound memory is " + describe(target) +
-                     ", the result is " + describe(tensor));
+                     ", the result is " + describe(tensor) +
+                     ". Bind memory of that shape, or bind_output without memory, which takes any shape");
   if (tensor.identity() == target.identity() || tensor.count() == 0) return;
   if (tensor.type() == DataType::String)
     std::copy_n(tensor.data<std::string>(), tensor.count(), target.data<std::string>());
@@ -174,7 +175,7 @@ std::shared_ptr<Session> PySession::session() const {
     const std::lock_guard lock(mutex_);
     session = session_;
   }
-  if (!session) raise(PyExc_RuntimeError, "the session is closed");
+  if (!session) raise(PyExc_RuntimeError, "the session is closed: make another InferenceSession of the model");
   return session;
 }
 

@@ -125,7 +125,10 @@ void Importer::refuse_operator(const onnx::NodeProto& proto, int version, std::s
                   " with inputs (" + types + ")" +
                   (optimised ? ". ONNX Runtime optimised this model for one kind of machine; save it with the graph "
                                "optimisation level ORT_ENABLE_EXTENDED or below, or take the original model"
-                             : ""));
+                   : domain.empty() || domain.starts_with("ai.onnx")
+                       ? ""
+                       : ". An operator of your own is added with SessionOptions.register_operator or "
+                         "register_custom_ops_library"));
 }
 
 onnx::FunctionProto Importer::schema_function(const onnx::NodeProto& proto, std::span<const ValueId> inputs,

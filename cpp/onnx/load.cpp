@@ -75,6 +75,10 @@ void parse(const std::string& bytes, onnx::ModelProto& proto) {
 Model load(std::span<const std::byte> bytes, const std::shared_ptr<Buffer>& keep_alive, const LoadOptions& options,
            const std::string& folder) {
   const ReadScope scope;
+  constexpr std::string_view kPointer = "version https://git-lfs";
+  if (std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()).starts_with(kPointer))
+    fail(ErrorCode::InvalidProtobuf,
+         "Protobuf parsing failed. This is Git LFS's pointer to a model; `git lfs pull` fetches the model itself.");
   StrippedModel stripped = strip_payloads(bytes);
   onnx::ModelProto proto;
   parse(stripped.proto, proto);
@@ -100,8 +104,13 @@ Model guarded(const std::string& prefix, Work work) {
   try {
     return work();
   } catch (const Error& error) {
+    const std::string_view what = error.what();
     if (error.code() == ErrorCode::InvalidProtobuf && prefix.empty())
-      fail(error.code(), "Failed to load model because protobuf parsing failed.");
+      fail(error.code(),
+           "Failed to load model because protobuf parsing failed. These bytes are no ONNX model, or only "
+           "a part of one.");
+    if (error.code() == ErrorCode::InvalidProtobuf && what == "Protobuf parsing failed.")
+      fail(error.code(), clean_utf8(prefix + error.what()) + " It holds no ONNX model, or only a part of one.");
     fail(error.code(), clean_utf8(prefix + error.what()));
   } catch (const std::bad_alloc&) {
     fail(ErrorCode::Fail, clean_utf8(prefix) + "Out of memory.");

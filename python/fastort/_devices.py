@@ -144,7 +144,7 @@ class OrtDevice:
         """
         if ort_device_name not in _DEVICE_TYPES:
             # ONNX Runtime raises this class, of which everything is.
-            raise Exception(f"Unsupported device type: {ort_device_name}")
+            raise Exception(f"Unsupported device type: {ort_device_name}; there are {', '.join(_DEVICE_TYPES)}")
         vendor = _VENDORS.get(ort_device_name, 0) if vendor_id < 0 else vendor_id
         return OrtDevice(CDevice(_DEVICE_TYPES[ort_device_name], CDevice.default_memory(), vendor, device_id))
 
@@ -272,7 +272,7 @@ class OrtArenaCfg:
         if len(arguments) == 1 and isinstance(arguments[0], Mapping):
             for name, value in arguments[0].items():
                 if name not in self.__slots__:
-                    raise ValueError(f"Invalid OrtArenaCfg option: {name}")
+                    raise ValueError(f"Invalid OrtArenaCfg option: {name}; there are {', '.join(self.__slots__)}")
                 setattr(self, name, int(value))
             return
         if len(arguments) != 4:

@@ -171,7 +171,9 @@ class IOBinding:
 
     def _run(self, session: _engine.Session, run_options: _engine.RunOptions | None) -> None:
         if session is not self._session:
-            raise ValueError("IOBinding must be used with the session that created it.")
+            raise ValueError(
+                "IOBinding must be used with the session that created it. Make one with io_binding() of this session."
+            )
         if not self._outputs:
             raise ValueError("At least one output should be requested. Call bind_output or bind_ortvalue_output first.")
         bound = list(self._outputs.values())

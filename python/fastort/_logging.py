@@ -20,7 +20,9 @@ def set_default_logger_severity(severity: int) -> None:
     """
     global _severity
     if not 0 <= severity <= _FATAL:
-        raise RuntimeError("Invalid logging severity. 0:Verbose, 1:Info, 2:Warning, 3:Error, 4:Fatal")
+        raise RuntimeError(
+            f"Invalid logging severity. 0:Verbose, 1:Info, 2:Warning, 3:Error, 4:Fatal; not {severity!r}"
+        )
     _severity = severity
 
 

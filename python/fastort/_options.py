@@ -192,7 +192,13 @@ class SessionOptions:
             value = bool(value)  # a number, a NumPy boolean or None, as ONNX Runtime takes them
         elif name in _DEFAULTS and not isinstance(value, expected):
             raise TypeError(f"SessionOptions.{name} takes a {expected.__name__}, not {value!r}")
-        object.__setattr__(self, name, value)
+        try:
+            object.__setattr__(self, name, value)
+        except AttributeError as error:
+            near = [option for option in sorted((*_DEFAULTS, "disabled_passes")) if _alike(name, option)]
+            if near:
+                raise AttributeError(f"{error}; there is {', '.join(near)}", name=name, obj=self) from None
+            raise
 
     def add_session_config_entry(self, key: str, value: str) -> None:
         """Sets a configuration entry; keys that the engine does not know are kept and ignored.
@@ -520,6 +526,14 @@ def restore_run_options(
 
 
 _STATE = tuple(name for name in SessionOptions.__slots__ if name not in ("__weakref__", "_load_cancelled"))
+
+
+def _alike(name: str, option: str) -> bool:
+    # A word in common, or about the same letters.
+    import difflib
+
+    words = set(name.lower().split("_")) & set(option.split("_"))
+    return bool(words - {"enable", "use", "num"}) or difflib.SequenceMatcher(None, name, option).ratio() > 0.75
 
 
 def _checked_int(name: str, value: Any) -> int:

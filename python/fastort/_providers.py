@@ -89,7 +89,10 @@ def choose_providers(
         providers = [providers]
     providers = list(providers or [])
     if provider_options is not None and len(provider_options) != len(providers):
-        raise ValueError("'providers' and 'provider_options' should be the same length if both are given.")
+        raise ValueError(
+            "'providers' and 'provider_options' should be the same length if both are given; "
+            f"there are {len(providers)} and {len(provider_options)}."
+        )
     chosen: ProviderOptions = {}
     for index, entry in enumerate(providers):
         name, options = _split(entry)

@@ -155,7 +155,9 @@ class InferenceSession:
             ValueError: If the binding is another session's.
         """
         if iobinding._session is not self._sess:
-            raise ValueError("IOBinding must be used with the session that created it.")
+            raise ValueError(
+                "IOBinding must be used with the session that created it. Make one with io_binding() of this session."
+            )
         try:
             iobinding._run(self._sess, run_options)
         except (_engine.InvalidArgument, ValueError) as error:
@@ -217,7 +219,11 @@ class InferenceSession:
             raise TypeError(f"run_async(): callback is called with results, user_data and error, not {callback!r}")
         missing = [name for name, kind, _ in self._sess.inputs() if name not in input_feed and "optional" not in kind]
         if missing:
-            raise ValueError(f"Required inputs ({missing}) are missing from input feed ({list(input_feed)}).")
+            declared = ", ".join(f"'{arg.name}': {arg.type}{arg.shape}" for arg in self.get_inputs())
+            raise ValueError(
+                f"Required inputs ({missing}) are missing from input feed ({list(input_feed)}). "
+                f"The model's inputs are {declared}."
+            )
 
         def work() -> None:
             results: list[Any] = []
@@ -542,7 +548,7 @@ class InferenceSession:
     def _source(self) -> str | bytes:
         source = self._model_path if self._model_path is not None else self._model_bytes
         if source is None:
-            raise RuntimeError("the session is closed")
+            raise RuntimeError("the session is closed: make another InferenceSession of the model")
         return source
 
 
@@ -584,4 +590,7 @@ def _model_source(model: object) -> str | bytes:
         return bytes(contents)
     if callable(read):
         raise TypeError("Unable to load from a file opened as text; open it in binary mode, with 'rb'")
-    raise TypeError(f"Unable to load from type '{type(model)}'")
+    raise TypeError(
+        f"Unable to load from type '{type(model)}'; pass a path, the contents of a file as bytes, "
+        "or a file opened with 'rb'"
+    )

@@ -209,8 +209,12 @@ void CpuContext::fail_step(const Step& step, ErrorCode code, const char* what) c
   if (code == ErrorCode::Cancelled || step.node < 0) fail(code, what);
   const Node& node = graph_.nodes[static_cast<size_t>(step.node)];
   const std::string& shown = node.origin.op_type.empty() ? node.op_type : node.origin.op_type;
+  // A node without a name is found by what it computes.
+  const bool by_output = node.name.empty() && node.has_output(0);
+  const std::string output =
+      by_output ? " (output '" + graph_.values[static_cast<size_t>(node.outputs[0])].name + "')" : "";
   fail(code, "Non-zero status code returned while running " + shown + " node. Name:'" + node.name +
-                 "' Status Message: " + what);
+                 "' Status Message: " + what + output);
 }
 
 }  // namespace fastort

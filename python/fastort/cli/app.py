@@ -97,7 +97,7 @@ def _reason(error: Exception) -> str:
     format_message = getattr(error, "format_message", None)
     if format_message is None:
         text = _JOINED.sub(" ", _CODE.sub("", " ".join(str(error).split())))
-        text = text.replace("Protobuf parsing failed.", "it holds no ONNX model, or only a part of one")
+        text = text.replace("Protobuf parsing failed. It", "it").replace("Protobuf parsing failed. This", "this")
         return text or type(error).__name__
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "fastort"

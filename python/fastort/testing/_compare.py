@@ -121,7 +121,7 @@ def _source(model: Any) -> Any:
         return model
     source = model._model_path if model._model_path is not None else model._model_bytes
     if source is None:
-        raise ValueError("the session is closed")
+        raise ValueError("the session is closed: make another InferenceSession of the model")
     return source
 
 
