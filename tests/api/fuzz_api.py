@@ -266,8 +266,10 @@ class Fuzzer:
         target: Any = owner
         if inspect.isclass(owner) and self.dice.random() < 0.7:
             target = self.instance(owner)
-        if target is owner and name in MAGIC:
-            return  # those are object's own, called with an object of another class
+        if target is owner and name in MAGIC:  # a class's own is not the only way
+            name = self.dice.choice(("__reduce__", "__reduce_ex__", "__init__", "__getstate__"))
+            self.call(getattr(owner, "__name__", "?"), getattr(object, name), name)
+            return
         member = getattr(owner, name, None)
         found = self.attempt(f"get {name}", lambda: getattr(target, name)) if target is not None else None
         if callable(found):

@@ -120,11 +120,11 @@ CASES: dict[str, tuple[Callable[..., Any], type[Exception], str, list[str]]] = {
         ["No graph was found in the protobuf."],
     ),
     "a number for a model": (
-        lambda: session(3),
+        lambda: session(3),  # type: ignore[arg-type]
         TypeError,
         "Unable to load from type '<class 'int'>'",
         ["bytes", "'rb'"],
-    ),  # type: ignore[arg-type]
+    ),
     "a file opened as text": (
         lambda: fastort.InferenceSession(open(__file__)),  # type: ignore[arg-type]  # noqa: SIM115
         TypeError,
