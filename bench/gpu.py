@@ -33,6 +33,8 @@ from tests.models import export, zoo
 VULKAN = "VulkanExecutionProvider"
 # The largest batch whose results are compared with PyTorch's.
 MOST_COMPARED = 8
+# That a session may measure kernels, most of which its driver compiles first.
+TUNE_SECONDS = 120
 MODES = {"float32": "off", "float16": "storage", "float16 products": "arithmetic"}
 
 
@@ -203,15 +205,18 @@ def error_of(path: Path, feeds: dict[str, Any], want: np.ndarray, device: dict[s
 def fastort_times(
     path: Path, feeds: dict[str, Any], want: np.ndarray | None, device: dict[str, str], seconds: float
 ) -> dict[str, float | str]:
-    """Seconds of a run in each mode."""
+    """Seconds of a run in each mode, with kernels chosen by rule and by times that the device measures."""
     found: dict[str, float | str] = {}
     for mode, option in MODES.items():
-        options = {**device, "enable_fp16": option}
+        options = {**device, "enable_fp16": option, "tune": "off"}
         try:
             if want is not None:
                 found[f"fastort {mode}, error"] = f"{error_of(path, feeds, want, options):.1e} of the largest number"
             found[f"fastort {mode}, on the device"] = on_device(path, feeds, options, mode)
             found[f"fastort {mode}"] = timed(bound_run(path, feeds, options), seconds)
+            options |= {"tune": "measure", "tune_seconds": str(TUNE_SECONDS)}
+            found[f"fastort {mode}, tuned, on the device"] = on_device(path, feeds, options, f"{mode}, tuned")
+            found[f"fastort {mode}, tuned"] = timed(bound_run(path, feeds, options), seconds)
         except Exception as reason:  # a device without float16, say
             found[f"fastort {mode}"] = f"{type(reason).__name__}: {str(reason).splitlines()[0]}"
     return found

@@ -2,17 +2,18 @@
 #   // variant <name>: -D<macro>=<value> ...
 # into the shader "<file>.<name>", or once, into "<file>", where there is no such line. Lines of the form
 #   // needs <feature>
-# name what the compiler must know; a shader is left out where it does not. With a line
+# name what the compiler must know; a shader is left out where it does not. cooperative_matrix2 takes SPIR-V 1.6, which
+# is for devices with Vulkan 1.3. With a line
 #   // float16
 # each of them is compiled a second time with -DFLOAT16, into the shader of that name with ".f16" behind it; with a line
 #   // float16 arithmetic
 # a third time, with -DARITHMETIC16 too and ".f16a" behind its name.
 
 # Whether the compiler takes an extension.
-function(fastort_shader_feature glslang name extension)
+function(fastort_shader_feature glslang name extension target)
   set(probe ${PROJECT_BINARY_DIR}/shaders/probe_${name}.comp)
   file(WRITE ${probe} "#version 460\n#extension ${extension} : require\nvoid main() {}\n")
-  execute_process(COMMAND ${glslang} --target-env vulkan1.2 -o ${probe}.spv ${probe}
+  execute_process(COMMAND ${glslang} --target-env ${target} -o ${probe}.spv ${probe}
     RESULT_VARIABLE result OUTPUT_QUIET ERROR_QUIET)
   if(result EQUAL 0)
     set_property(GLOBAL APPEND PROPERTY fastort_shader_features ${name})
@@ -61,8 +62,8 @@ function(fastort_compile_shaders out)
   fastort_recipe_prefix(glslang prefix)
   set(glslang ${prefix}/bin/glslang)
   set(folder ${PROJECT_BINARY_DIR}/shaders)
-  fastort_shader_feature(${glslang} cooperative_matrix GL_KHR_cooperative_matrix)
-  fastort_shader_feature(${glslang} cooperative_matrix2 GL_NV_cooperative_matrix2)
+  fastort_shader_feature(${glslang} cooperative_matrix GL_KHR_cooperative_matrix vulkan1.2)
+  fastort_shader_feature(${glslang} cooperative_matrix2 GL_NV_cooperative_matrix2 vulkan1.3)
   get_property(features GLOBAL PROPERTY fastort_shader_features)
   fastort_generate_functions(${folder}/functions.glsl)
   file(GLOB common CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/shaders/common/*.glsl)
@@ -78,6 +79,10 @@ function(fastort_compile_shaders out)
     string(REGEX REPLACE "// needs " "" needs "${needs}")
     if(needs AND NOT needs IN_LIST features)
       continue()
+    endif()
+    set(target vulkan1.2)
+    if(needs STREQUAL cooperative_matrix2)
+      set(target vulkan1.3)
     endif()
     file(STRINGS ${file} variants REGEX "^// variant ")
     if(NOT variants)
@@ -105,7 +110,7 @@ function(fastort_compile_shaders out)
       string(REPLACE "." "_" symbol "${name}")
       set(header ${folder}/${name}.h)
       add_custom_command(OUTPUT ${header}
-        COMMAND ${glslang} --quiet --target-env vulkan1.2 -I${PROJECT_SOURCE_DIR}/shaders -I${folder} ${defines}
+        COMMAND ${glslang} --quiet --target-env ${target} -I${PROJECT_SOURCE_DIR}/shaders -I${folder} ${defines}
                 --vn kCode_${symbol} -o ${header} ${file}
         DEPENDS ${file} ${common} ${folder}/functions.glsl VERBATIM)
       list(APPEND headers ${header})

@@ -30,6 +30,7 @@ struct GpuTraits {
   bool float64 = false;               // and with double
   bool subgroup_sums = false;         // a subgroup adds up
   std::vector<GpuMatrices> matrices;  // that it multiplies, the largest first
+  bool matrix_elements = false;       // an invocation may look at the elements of a matrix that it holds
   uint32_t cores = 0;                 // that work on groups side by side; 0 where the driver does not tell
   enum class Choice : uint8_t { ByRule, Never, Always };
   Choice winograd = Choice::ByRule;

@@ -1,4 +1,5 @@
-// A tile of C = A B out of work-group memory by cooperative matrices: factors of float16, sums of float32. The shapes of
+// A tile of C = A B out of work-group memory by cooperative matrices: factors of float16, sums of float32. With PER_ELEMENT
+// (VK_NV_cooperative_matrix2) an invocation finishes the elements of a matrix that it holds. The shapes of
 // the matrices, of a subgroup's part and of the tile are specialization constants (cpp/ops/gpu/tiles.h).
 //
 // The shader defines B_VALUES, how many elements of B are a chunk (8 or 2; of A it is always 8), and the functions of
@@ -11,6 +12,9 @@
 #extension GL_KHR_memory_scope_semantics : require
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#ifdef PER_ELEMENT
+#extension GL_NV_cooperative_matrix2 : require
+#endif
 #include "common/base.glsl"
 
 layout(local_size_x_id = 3) in;
@@ -53,7 +57,15 @@ const uint kCountB = kLinesB * kChunksB;
 // Two of each: while one is computed with, the other is filled.
 shared uvec4 a_tile[2 * kLinesA * kStrideA];
 shared B_CHUNK b_tile[2 * kLinesB * kStrideB];
+#ifdef PER_ELEMENT
+float finish_element(const in uint row, const in uint column, const in float sum, const in uint row0,
+                     const in uint column0) {
+  finish(row0 + row, column0 + column, sum);
+  return sum;
+}
+#else
 shared float stage[kDown * kAcross * kM * kN];
+#endif
 
 uint pack(float16_t low, float16_t high) { return packFloat2x16(f16vec2(low, high)); }
 
@@ -115,6 +127,15 @@ void multiply(uint begin, uint end) {
     a0 = kLinesA * kStrideA - a0;
     b0 = kLinesB * kStrideB - b0;
   }
+#ifdef PER_ELEMENT
+  [[unroll]] for (uint i = 0; i < kRows; ++i) {
+    [[unroll]] for (uint j = 0; j < kColumns; ++j) {
+      coopmat<float, gl_ScopeSubgroup, kM, kN, gl_MatrixUseAccumulator> done;
+      coopMatPerElementNV(done, sums[i * kColumns + j], finish_element, (down * kRows + i) * kM,
+                          (across * kColumns + j) * kN);
+    }
+  }
+#else
   // Which invocation holds which element of a matrix is the driver's own affair: they go through memory.
   const uint own = gl_SubgroupID * kM * kN;
   [[unroll]] for (uint i = 0; i < kRows; ++i) {
@@ -126,6 +147,7 @@ void multiply(uint begin, uint end) {
       subgroupBarrier();
     }
   }
+#endif
 }
 
 #endif

@@ -193,11 +193,13 @@ def test_widths_of_subgroups(width: int, tmp_path: Path) -> None:
 @test_vulkan_matrices.pytestmark
 def test_cooperative_matrices_in_parts(tmp_path: Path) -> None:
     cases = [*LONG, conv(*LONG_CONVOLUTIONS[0][:2], **LONG_CONVOLUTIONS[0][2])]
-    options = [{**test_vulkan_matrices.MATRICES, "kernels": f"matrices+{size}+split3"} for size in ("medium", "small")]
+    options = [
+        {**test_vulkan_matrices.MATRICES, "kernels": f"matrices+{words}+split3"} for words in ("medium", "khr+small")
+    ]
     results, _ = test_vulkan_device.run_elsewhere(
         cases, options, test_vulkan_matrices.ENVIRONMENT, tmp_path, test_vulkan_matrices.LAUNCHER
     )
     for number, ((got,), explanation) in enumerate(results):
         case = cases[number // len(options)]
-        assert re.search(r"(conv|gemm)_matrix \+ sum_parts, float16", explanation), explanation
+        assert re.search(r"(conv|gemm)_matrix2? \+ sum_parts, float16", explanation), explanation
         test_cases.assert_close(got, case.expected[0], test_vulkan_device.half_bounds(case, case.expected), case.op)

@@ -114,7 +114,8 @@ bool tiled(const Problem& problem, const GpuTraits& traits, GpuWork& work) {
   const bool in_parts = sums.parts > 1;
   if (in_parts) sums.sums = work.scratch(sums.bytes());
   sums.epilogue = {problem.epilogue.bias ? 3u : 0u, problem.epilogue.residual ? 1u : 0u, activation.code};
-  GpuDispatch& dispatch = work.dispatch(tile.matrices ? "conv_matrix" : "conv_tile");
+  const char* matrices = traits.matrix_elements ? "conv_matrix2" : "conv_matrix";
+  GpuDispatch& dispatch = work.dispatch(tile.matrices ? matrices : "conv_tile");
   dispatch.constants = sums.epilogue;
   dispatch.constants.insert(dispatch.constants.end(), tile.constants.begin(), tile.constants.end());
   const int64_t chunk = tile.matrices ? 8 : 4;

@@ -46,7 +46,8 @@ std::optional<Form> tiled(const Gemm& gemm, const std::vector<uint32_t>& epilogu
   const auto groups = tile_groups(product, tile, traits);
   if (!groups) return std::nullopt;
   const int64_t width = tile.matrices ? 8 : 4;  // elements that are fetched at once
-  Form form{tile.matrices ? "gemm_matrix" : "gemm_tile", epilogue, *groups, tile.parts};
+  const char* matrices = traits.matrix_elements ? "gemm_matrix2" : "gemm_matrix";
+  Form form{tile.matrices ? matrices : "gemm_tile", epilogue, *groups, tile.parts};
   form.constants.insert(form.constants.end(), tile.constants.begin(), tile.constants.end());
   form.constants.push_back(product.swap_a ? in_words(gemm.m, gemm.a_row, gemm.a_step, gemm.a_offsets, width)
                                           : in_words(gemm.k, gemm.a_step, gemm.a_row, gemm.a_offsets, width));

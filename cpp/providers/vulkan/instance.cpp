@@ -130,6 +130,8 @@ void apply_kernels(const std::string& kernels, GpuTraits& traits) {
     } else if (word == "matrices") {
       traits.slow_shared = false;
       traits.few_rows = GpuTraits::Choice::Never;
+    } else if (word == "khr") {
+      traits.matrix_elements = false;
     } else if (word == "rows") {
       traits.few_rows = GpuTraits::Choice::Always;
     } else if (word.starts_with("split") && word.size() > 5 &&
@@ -141,7 +143,8 @@ void apply_kernels(const std::string& kernels, GpuTraits& traits) {
       traits.tile = word == "large" ? 0 : word == "medium" ? 1 : 2;
     } else {
       invalid_argument(
-          "VulkanExecutionProvider: the option 'kernels' is words joined by '+' out of direct, tiles, matrices, rows, "
+          "VulkanExecutionProvider: the option 'kernels' is words joined by '+' out of direct, tiles, matrices, khr, "
+          "rows, "
           "winograd, no-winograd, large, medium, small and split1 to split99, not '" +
           word + "'");
     }
@@ -167,7 +170,7 @@ Instance::Instance(const GlobalApi& api) {
   if (version < VK_API_VERSION_1_2) fail(ErrorCode::Fail, "Vulkan is not available: libvulkan is older than 1.2");
   VkApplicationInfo application{VK_STRUCTURE_TYPE_APPLICATION_INFO};
   application.pApplicationName = "fastort";
-  application.apiVersion = VK_API_VERSION_1_2;
+  application.apiVersion = version_ = version < VK_API_VERSION_1_3 ? VK_API_VERSION_1_2 : VK_API_VERSION_1_3;
   VkInstanceCreateInfo info{VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO};
   info.pApplicationInfo = &application;
   if (const VkResult result = api.vkCreateInstance(&info, nullptr, &handle_); result != VK_SUCCESS)
@@ -251,6 +254,7 @@ DeviceInfo Instance::describe(VkPhysicalDevice handle) const {
   info.traits.subgroup_sums = (subgroup.supportedOperations & VK_SUBGROUP_FEATURE_ARITHMETIC_BIT) != 0 &&
                               (subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0;
   info.traits.slow_shared = info.is_cpu;
+  info.has_vulkan13 = std::min(version_, info.properties.apiVersion) >= VK_API_VERSION_1_3;
   describe_matrices(api_, has_extension, info);
   return info;
 }

@@ -48,15 +48,17 @@ struct DeviceInfo {
   bool has_timestamps = false;
   bool shares_memory_fds = false;     // VK_KHR_external_memory_fd
   bool holds_subgroup_width = false;  // VK_EXT_subgroup_size_control
+  bool has_vulkan13 = false;          // and so has the library
   size_t import_alignment = 0;        // of the host's memory that shaders may read in place; 0: none is
   bool unified = false;               // host and device share the memory
   Refusal refusal;                    // why it does not serve, whatever the options
 };
 
 // Takes the choice of kernels out of the rules' hands: `kernels` is words joined by "+", "direct" (memory is read where
-// it lies), "tiles" (tiles in work-group memory, no matrices), "matrices" (cooperative ones where tensors are float16),
-// "rows" (the kernel for up to four rows where there are no more), "winograd" or "no-winograd", "large", "medium" or
-// "small" tiles, and "split4", say, for 4 parts of K. Throws Error(InvalidArgument) for other words.
+// it lies), "tiles" (tiles in work-group memory, no matrices), "matrices" (cooperative ones where tensors are float16;
+// with "khr" never NVIDIA's second version), "rows" (the kernel for up to four rows where there are no more),
+// "winograd" or "no-winograd", "large", "medium" or "small" tiles, and "split4", say, for 4 parts of K. Throws
+// Error(InvalidArgument) for other words.
 void apply_kernels(const std::string& kernels, GpuTraits& traits);
 
 // libvulkan and the machine's devices, for as long as somebody uses them.
@@ -78,6 +80,7 @@ class Instance {
   DeviceInfo describe(VkPhysicalDevice handle) const;
 
   InstanceApi api_;
+  uint32_t version_ = 0;  // that the library and fastort both know
   VkInstance handle_ = VK_NULL_HANDLE;
   std::vector<DeviceInfo> devices_;
 };

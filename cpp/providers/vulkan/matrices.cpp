@@ -68,11 +68,23 @@ void describe_matrices(const InstanceApi& api, const std::function<bool(std::str
       !info.traits.storage16 || !(stages.cooperativeMatrixSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT))
     return;
   info.traits.matrices = shapes_of(api, info.handle);
+  if (!has(VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME) || !info.has_vulkan13) return;
+  VkPhysicalDeviceCooperativeMatrix2FeaturesNV second{
+      VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV};
+  // SPIR-V 1.6 has sizes of work groups that are specialization constants only with it.
+  VkPhysicalDeviceMaintenance4Features maintenance{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_FEATURES, &second};
+  VkPhysicalDeviceFeatures2 more{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, &maintenance};
+  api.vkGetPhysicalDeviceFeatures2(info.handle, &more);
+  info.traits.matrix_elements =
+      !info.traits.matrices.empty() && second.cooperativeMatrixPerElementOperations && maintenance.maintenance4;
 }
 
 MatrixFeatures::MatrixFeatures(const DeviceInfo& info, std::vector<const char*>& extensions)
-    : matrices_(!info.traits.matrices.empty()), widths_(info.holds_subgroup_width) {
+    : matrices_(!info.traits.matrices.empty()),
+      widths_(info.holds_subgroup_width),
+      elements_(info.traits.matrix_elements) {
   if (matrices_) extensions.push_back(VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME);
+  if (elements_) extensions.push_back(VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME);
   if (widths_) extensions.push_back(VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
 }
 
@@ -81,6 +93,13 @@ void* MatrixFeatures::before(void* next) {
     matrix_.cooperativeMatrix = VK_TRUE;
     matrix_.pNext = next;
     next = &matrix_;
+  }
+  if (elements_) {
+    element_.cooperativeMatrixPerElementOperations = VK_TRUE;
+    element_.pNext = next;
+    maintenance_.maintenance4 = VK_TRUE;
+    maintenance_.pNext = &element_;
+    next = &maintenance_;
   }
   if (widths_) {
     width_.subgroupSizeControl = VK_TRUE;

@@ -7,8 +7,8 @@
 
 #include "providers/vulkan/instance.h"
 
-// Cooperative matrices (VK_KHR_cooperative_matrix), the width of subgroups, which they want held, and how many
-// processors a device has.
+// Cooperative matrices (VK_KHR_cooperative_matrix, and of VK_NV_cooperative_matrix2 operations on elements), the width
+// of subgroups, which they want held, and how many processors a device has.
 namespace fastort::vulkan {
 
 // Fills in what a device offers of these. `has` tells whether it has an extension.
@@ -25,9 +25,12 @@ class MatrixFeatures {
   void* before(void* next);
 
  private:
-  bool matrices_, widths_;
+  bool matrices_, widths_, elements_;
   VkPhysicalDeviceCooperativeMatrixFeaturesKHR matrix_{
       VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR};
+  VkPhysicalDeviceCooperativeMatrix2FeaturesNV element_{
+      VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV};
+  VkPhysicalDeviceMaintenance4Features maintenance_{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_FEATURES};
   VkPhysicalDeviceSubgroupSizeControlFeaturesEXT width_{
       VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES_EXT};
 };

@@ -25,6 +25,7 @@ class VulkanProvider final : public DeviceProvider {
     traits_.slow_shared &= !options_.tiles;
     // A compiler that did not know them left their shaders out.
     if (!VulkanProvider::has_shader("gemm_matrix.f16")) traits_.matrices.clear();
+    traits_.matrix_elements &= VulkanProvider::has_shader("gemm_matrix2.f16");
     apply_kernels(options_.kernels, traits_);
     const Tune usual = device_->info().is_cpu ? Tune::Off : Tune::Stored;
     if (!options_.tune && !device_->info().has_timestamps) options_.tune = Tune::Off;
