@@ -1,5 +1,5 @@
 // Maximum and average of quantized bytes over windows of up to three spatial dimensions, N C D H W or N D H W C.
-// operands: Y, X, scale of X, zero of X, scale of Y, zero of Y
+// operands: Y, X, scale of X, zero of X, scale of Y, zero of Y, indices (int64: where the maxima lie in X, or -1)
 // variant : -DT_U8
 #version 460
 #extension GL_GOOGLE_include_directive : require
@@ -10,6 +10,8 @@ layout(local_size_x = GROUP) in;
 layout(constant_id = 3) const uint kKind = 0;
 // Bits of the zeros that are there: X, Y.
 layout(constant_id = 4) const uint kZeros = 0;
+// 0 none, 1 as the elements lie, 2 with the first spatial dimension as the fastest.
+layout(constant_id = 5) const uint kIndices = 0;
 // `channels` are the last dimension, or 1.
 PUSH(uint count; uint in_d; uint in_h; uint in_w; uint out_d; uint out_h; uint out_w; uint kernel_d; uint kernel_h;
      uint kernel_w; uint stride_d; uint stride_h; uint stride_w; uint dilation_d; uint dilation_h; uint dilation_w;
@@ -26,6 +28,7 @@ void main() {
             w0 = int(w * push.stride_w) - push.pad_w;
   const int x_zero = (kZeros & 1) == 1 ? byte_at(Elements(ADDRESS(3)), 0, kSignedA) : 0;
   int best = kSignedA == 1 ? -128 : 0, sum = 0, inside = 0, padded = 0;
+  uint best_at = 0xffffffffu;
   for (uint i = 0; i < push.kernel_d; ++i) {
     const int z = d0 + int(i * push.dilation_d);
     if (z >= push.padded_d) break;
@@ -41,12 +44,20 @@ void main() {
         ++inside;
         const uint at = base + (uint(z) * push.in_h + uint(y)) * push.in_w + uint(column);
         const int value = byte_at(Elements(ADDRESS(1)), at * push.channels + channel, kSignedA);
-        best = max(best, value);
+        if (best_at == 0xffffffffu || value > best) {
+          best = value;
+          best_at = at;
+        }
         sum += value - x_zero;
       }
     }
   }
   if (kKind == 0) {
+    if (kIndices == 2 && best_at != 0xffffffffu) {
+      const uint own = best_at - base, own_w = own % push.in_w, own_h = own / push.in_w % push.in_h;
+      best_at = base + own / (push.in_w * push.in_h) + push.in_d * (own_h + push.in_h * own_w);
+    }
+    if (kIndices != 0) Pairs(ADDRESS(6)).at[item] = uvec2(best_at, best_at == 0xffffffffu ? best_at : 0);
     Elements(ADDRESS(0)).at[item] = ELEMENT(uint(best) & 255u);
     return;
   }

@@ -38,6 +38,6 @@ void main() {
     if (index < 0)
       REPORT();
     else
-      scatter(Elements(ADDRESS(0)), to + uint(index) * push.stride, Elements(ADDRESS(1)).at[from]);
+      scatter(ADDRESS(0), to + uint(index) * push.stride, Elements(ADDRESS(1)).at[from]);
   }
 }

@@ -1,5 +1,5 @@
 // ScatterND over a copy of the data: an invocation makes `steps` updates of one element of a slice, one after the
-// other, so that reductions need no atomic operations and have one order.
+// other, so that reductions have one order; or one, where they are atomic.
 // operands: result, updates, indices, table (the sizes of the dimensions that a tuple indexes, then their strides)
 // variant i8: -DT_I8
 // variant u8: -DT_U8
@@ -38,6 +38,6 @@ void main() {
     if (!inside)
       REPORT();
     else
-      scatter(Elements(ADDRESS(0)), to, Elements(ADDRESS(1)).at[tuple * push.inner + column]);
+      scatter(ADDRESS(0), to, Elements(ADDRESS(1)).at[tuple * push.inner + column]);
   }
 }

@@ -2,6 +2,7 @@
 
 #include "kernels/reduce.h"
 #include "ops/core/window.h"
+#include "ops/gpu/bytes.h"
 #include "ops/gpu/rows.h"
 #include "ops/pool/roi.h"
 #include "tensor/dispatch.h"
@@ -167,6 +168,14 @@ Refusal gpu_work(const OpContext& context, const GpuTraits& traits, GpuWork& wor
   const PoolShape shape = read_shape(context);
   const bool indices = context.has_output(1);
   const bool column_major = context.attributes().get_int("storage_order", 0) != 0;
+  if (context.type(0) == DataType::Int8 || context.type(0) == DataType::UInt8) {
+    gpu::BytePool pool;
+    pool.shape = shape;
+    pool.is_signed = context.type(0) == DataType::Int8;
+    if (indices) pool.indices = GpuWork::output(1);
+    pool.column_major = column_major;
+    return gpu::add_byte_pool(pool, context.out(0).shape.count(), traits, work);
+  }
   if (is_global(context.node) && shape.kind != PoolKind::Lp) {
     // Reductions of planes: a maximum or a mean.
     const gpu::Rows rows{shape.batch * shape.channels, shape.in_pixels(), 1};
@@ -188,6 +197,7 @@ Refusal gpu_work(const OpContext& context, const GpuTraits& traits, GpuWork& wor
 }
 
 constexpr GpuRecipe kGpu{kFloat32, gpu_work};
+constexpr GpuRecipe kGpuMax{kFloat32 | TypeMask{DataType::Int8, DataType::UInt8}, gpu_work};
 
 constexpr Variant kVectorVariants[] = {
     {Layout::C8, Layout::C8}, {Layout::C16, Layout::C16}, {Layout::Nhwc, Layout::Nhwc}};
@@ -204,7 +214,7 @@ constexpr Candidate kUnpool[] = {{"reference", nullptr, prepare_max_unpool}};
 constexpr TypeMask kMaxTypes = kFloatTypes | TypeMask(DataType::Int8, DataType::UInt8);
 
 constexpr OpDef kOps[] = {
-    {.domain = "", .name = "MaxPool", .infer = infer_pool, .cpu = kCandidates, .types = kMaxTypes, .gpu = &kGpu},
+    {.domain = "", .name = "MaxPool", .infer = infer_pool, .cpu = kCandidates, .types = kMaxTypes, .gpu = &kGpuMax},
     {.domain = "", .name = "AveragePool", .infer = infer_pool, .cpu = kCandidates, .types = kFloatTypes, .gpu = &kGpu},
     {.domain = "", .name = "LpPool", .infer = infer_pool, .cpu = kCandidates, .types = kFloatTypes, .gpu = &kGpu},
     {.domain = "",

@@ -1,5 +1,5 @@
 #include "ops/core/window.h"
-#include "ops/gpu/window.h"
+#include "ops/gpu/bytes.h"
 #include "ops/quantized/params.h"
 
 namespace fastort {
@@ -116,31 +116,20 @@ std::unique_ptr<Kernel> prepare_pool(const OpContext& context) {
 }
 
 Refusal gpu_pool(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
-  if (!traits.storage8) return "single bytes, which the device's shaders cannot store";
   const BytePool pool = read_pool(context);
-  const kernels::PoolShape& shape = pool.shape;
-  const bool is_max = shape.kind == PoolKind::Max;
-  const bool x_zero = !is_max && context.has_input(2), y_zero = !is_max && context.has_input(4);
-  if (!is_max) {
+  gpu::BytePool on_device;
+  on_device.shape = pool.shape;
+  on_device.is_signed = pool.src_signed;
+  if (pool.channels_last) on_device.last_channels = pool.shape.channels;
+  if (pool.shape.kind != PoolKind::Max) {
     // The inputs are checked as for the CPU.
     const Affine x(context, 1, 2, context.type(0)), y(context, 3, 4, context.type(0));
+    on_device.x_scale = GpuWork::input(1);
+    on_device.y_scale = GpuWork::input(3);
+    if (context.has_input(2)) on_device.x_zero = GpuWork::input(2);
+    if (context.has_input(4)) on_device.y_zero = GpuWork::input(4);
   }
-  const uint32_t is_signed = pool.src_signed ? 1 : 0;
-  GpuDispatch& dispatch = work.dispatch("bytes_pool");
-  dispatch.constants = {is_signed, 0, is_signed,
-                        is_max                            ? 0u
-                        : shape.kind == PoolKind::Average ? 1u
-                                                          : 2u,
-                        (x_zero ? 1u : 0u) | (y_zero ? 2u : 0u)};
-  const auto input = [](bool given, int i) { return given ? GpuWork::input(i) : GpuWork::none(); };
-  dispatch.operands = {GpuWork::output(0), GpuWork::input(0), input(!is_max, 1),
-                       input(x_zero, 2),   input(!is_max, 3), input(y_zero, 4)};
-  const int64_t count = context.out(0).shape.count();
-  gpu::push_window(dispatch.push, count, shape);
-  for (size_t i = 0; i < 3; ++i) dispatch.push.i32(shape.in[i] + shape.pad_end[i]);
-  dispatch.push.u32(pool.channels_last ? shape.channels : 1);
-  dispatch.groups = groups_for(count, 64, traits);
-  return std::nullopt;
+  return gpu::add_byte_pool(on_device, context.out(0).shape.count(), traits, work);
 }
 
 constexpr GpuRecipe kGpu{quantized::kBytes, gpu_pool};

@@ -90,6 +90,29 @@ Refusal add_byte_conv(const ByteConv& conv, const GpuTraits& traits, GpuWork& wo
   return std::nullopt;
 }
 
+Refusal add_byte_pool(const BytePool& pool, int64_t count, const GpuTraits& traits, GpuWork& work) {
+  if (Refusal refusal = refuse_bytes(traits)) return refusal;
+  const kernels::PoolShape& shape = pool.shape;
+  GpuDispatch& dispatch = work.dispatch("bytes_pool");
+  dispatch.constants = {flag(pool.is_signed),
+                        0,
+                        flag(pool.is_signed),
+                        shape.kind == kernels::PoolKind::Max       ? 0u
+                        : shape.kind == kernels::PoolKind::Average ? 1u
+                                                                   : 2u,
+                        flag(has(pool.x_zero)) | flag(has(pool.y_zero)) << 1,
+                        !has(pool.indices)  ? 0u
+                        : pool.column_major ? 2u
+                                            : 1u};
+  dispatch.operands = {GpuWork::output(0), GpuWork::input(0), pool.x_scale, pool.x_zero,
+                       pool.y_scale,       pool.y_zero,       pool.indices};
+  push_window(dispatch.push, count, shape);
+  for (size_t i = 0; i < 3; ++i) dispatch.push.i32(shape.in[i] + shape.pad_end[i]);
+  dispatch.push.u32(pool.last_channels);
+  dispatch.groups = groups_for(count, kGroup, traits);
+  return std::nullopt;
+}
+
 Refusal add_dynamic_quantize(const DynamicBytes& bytes, const GpuTraits& traits, GpuWork& work) {
   if (Refusal refusal = refuse_bytes(traits)) return refusal;
   const int64_t count = bytes.count;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "kernels/conv/conv_shape.h"
+#include "kernels/pool.h"
 #include "ops/gpu.h"
 #include "ops/matmul/matmul.h"
 
@@ -32,6 +33,18 @@ struct ByteConv {
   ActivationSpec activation;
 };
 Refusal add_byte_conv(const ByteConv& conv, const GpuTraits& traits, GpuWork& work);
+
+// Maximum or average of bytes; the average has scales, and zero points where there are some. `last_channels` are the
+// last dimension of the tensors, or 1.
+struct BytePool {
+  kernels::PoolShape shape;
+  bool is_signed = false;
+  int64_t last_channels = 1;
+  GpuOperand x_scale, x_zero, y_scale, y_zero;
+  GpuOperand indices;  // int64 places of the maxima, or none
+  bool column_major = false;
+};
+Refusal add_byte_pool(const BytePool& pool, int64_t count, const GpuTraits& traits, GpuWork& work);
 
 // DynamicQuantizeLinear of `count` numbers; the scale and the zero point (a byte) may be left out.
 struct DynamicBytes {

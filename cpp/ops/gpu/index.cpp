@@ -36,9 +36,20 @@ Refusal choose_scatter(std::string_view file, const OpContext& context, const Gp
   return choose_by_type(file, context.type(0), traits, shader);
 }
 
-// Whether the updates of one place are made one after the other.
-bool in_order(const OpContext& context, kernels::Reduction reduction) {
-  return reduction != kernels::Reduction::None || context.options.deterministic;
+// Steps one after the other that are worth atomic operations.
+constexpr int64_t kManySteps = 64;
+
+// How updates that may meet in one place are made: side by side, one after the other along a line, or side by side by
+// atomic operations, whose order is no order.
+enum class Meeting : uint8_t { Apart, InOrder, Atomic };
+Meeting meeting(const OpContext& context, kernels::Reduction reduction, int64_t steps) {
+  using kernels::Reduction;
+  const DataType type = context.type(0);
+  if (reduction == Reduction::None) return context.options.deterministic ? Meeting::InOrder : Meeting::Apart;
+  const bool rounds = type == DataType::Float && (reduction == Reduction::Add || reduction == Reduction::Mul);
+  const bool words = type == DataType::Float || type == DataType::Int32 || type == DataType::UInt32;
+  const bool atomic = words && steps >= kManySteps && !(rounds && context.options.deterministic);
+  return atomic ? Meeting::Atomic : Meeting::InOrder;
 }
 
 }  // namespace
@@ -88,7 +99,8 @@ Refusal add_scatter_elements(const OpContext& context, const GpuTraits& traits, 
   // An invocation for each update, or for each line of them along the axis.
   Shape items = updates;
   int64_t steps = 1;
-  if (in_order(context, reduction)) std::swap(items[at], steps);
+  const Meeting how = meeting(context, reduction, items[at]);
+  if (how == Meeting::InOrder) std::swap(items[at], steps);
   const std::vector<int64_t> from = dense_strides(updates);
   std::vector<int64_t> to = dense_strides(data);
   const int64_t stride = to[at];
@@ -100,7 +112,7 @@ Refusal add_scatter_elements(const OpContext& context, const GpuTraits& traits, 
   const GpuOperand table = work.table(std::move(words));
   GpuDispatch& dispatch = work.dispatch(shader);
   dispatch.constants = {index_words(context.type(1)), static_cast<uint32_t>(data.rank()),
-                        static_cast<uint32_t>(reduction)};
+                        static_cast<uint32_t>(reduction), how == Meeting::Atomic ? 1u : 0u};
   dispatch.operands = {GpuWork::output(0), GpuWork::input(2), GpuWork::input(1), table};
   dispatch.push.u32(items.count()).u32(steps).u32(data[at]).u32(from[at]).u32(stride);
   dispatch.groups = groups_for(items.count(), kGroup, traits);
@@ -113,12 +125,13 @@ Refusal add_scatter_nd(const OpContext& context, const GpuTraits& traits, GpuWor
   if (Refusal refusal = choose_scatter("scatter_nd", context, traits, reduction, shader)) return refusal;
   if (Refusal refusal = copy_data(context, traits, work)) return refusal;
   if (context.shape(2).count() == 0) return std::nullopt;
-  const int64_t steps = in_order(context, reduction) ? slices.tuples : 1;
+  const Meeting how = meeting(context, reduction, slices.tuples);
+  const int64_t steps = how == Meeting::InOrder ? slices.tuples : 1;
   const int64_t count = slices.tuples / steps * slices.inner;
   const GpuOperand table = tuple_table(work, slices);
   GpuDispatch& dispatch = work.dispatch(shader);
   dispatch.constants = {index_words(context.type(1)), static_cast<uint32_t>(slices.sizes.size()),
-                        static_cast<uint32_t>(reduction)};
+                        static_cast<uint32_t>(reduction), how == Meeting::Atomic ? 1u : 0u};
   dispatch.operands = {GpuWork::output(0), GpuWork::input(2), GpuWork::input(1), table};
   dispatch.push.u32(count).u32(steps).u32(slices.inner);
   dispatch.groups = groups_for(count, kGroup, traits);

@@ -3,6 +3,7 @@
 #include <bit>
 
 #include "ops/core/move.h"
+#include "ops/gpu/convert.h"
 #include "ops/gpu/move.h"
 #include "ops/gpu/nest.h"
 #include "ops/gpu/typed.h"
@@ -96,11 +97,19 @@ Refusal add_resize(const OpContext& context, const GpuTraits& traits, GpuWork& w
   }
   if (options.mode == kernels::ResizeMode::Nearest)
     return add_nearest(context, traits, work, axes, options.extrapolation);
-  if (context.type(0) != DataType::Float) return "weighted sums of another type than float32";
+  const DataType type = context.type(0);
+  const bool narrow = kIntTypes.has(type) && element_size(type) <= 2;
+  if (type != DataType::Float && !narrow) return "weighted sums of " + std::string(name(type));
   // What shrinks most comes first.
   std::stable_sort(axes.begin(), axes.end(), [](const auto& a, const auto& b) { return a.out * b.in < b.out * a.in; });
   Shape shape = context.shape(0);
   GpuOperand from = GpuWork::input(0);
+  if (narrow) {
+    const GpuOperand floats = work.scratch(static_cast<size_t>(shape.count()) * sizeof(float));
+    const Converted all{type, DataType::Float, shape.count(), GpuWork::written(floats), from, false};
+    if (Refusal refusal = add_convert(work, all, traits)) return refusal;
+    from = floats;
+  }
   for (size_t i = 0; i < axes.size(); ++i) {
     const kernels::ResizeAxis& axis = axes[i];
     const auto at = static_cast<size_t>(axis.axis);
@@ -110,7 +119,7 @@ Refusal add_resize(const OpContext& context, const GpuTraits& traits, GpuWork& w
     shape[at] = axis.out;
     const int64_t count = shape.count();
     GpuOperand to = GpuWork::output(0);
-    if (i + 1 < axes.size()) to = GpuWork::written(work.scratch(static_cast<size_t>(count) * sizeof(float)));
+    if (i + 1 < axes.size() || narrow) to = GpuWork::written(work.scratch(static_cast<size_t>(count) * sizeof(float)));
     const GpuOperand index_table = work.table(std::move(indices)), weight_table = work.table(std::move(weights));
     GpuDispatch& dispatch = work.dispatch("resize");
     dispatch.operands = {to, from, index_table, weight_table};
@@ -120,6 +129,16 @@ Refusal add_resize(const OpContext& context, const GpuTraits& traits, GpuWork& w
     from = to;
     from.written = false;
   }
+  if (!narrow) return std::nullopt;
+  // Rounded to the nearest even and kept inside the range, as a quantization by 1 does it.
+  std::string_view shader;
+  if (Refusal refusal = choose_by_type("quantize", type, traits, shader)) return refusal;
+  const GpuOperand one = work.table({std::bit_cast<uint32_t>(1.0f)});
+  GpuDispatch& dispatch = work.dispatch(shader_name("quantize", "quantize_" + std::string(shader.substr(9))));
+  dispatch.constants = {0, 0, 0, 0};
+  dispatch.operands = {GpuWork::output(0), from, one, GpuWork::none()};
+  dispatch.push.u32(shape.count()).u32(1).u32(1).u32(1).u32(1);
+  dispatch.groups = groups_for(shape.count(), kGroup, traits);
   return std::nullopt;
 }
 

@@ -10,6 +10,8 @@ namespace fastort::gpu {
 namespace {
 
 constexpr uint32_t kGroup = 64;
+// What is cut into parts by CumSum and CumProd, and how.
+constexpr int64_t kLongScan = 2048, kManyRows = 4096, kLeastPart = 128, kMostParts = 1024;
 // Rows up to which TopK compares each element with each of its row; longer ones are sorted.
 constexpr int64_t kComparedRow = 1024;
 // Places that one TopK may sort, and what a group of shaders/sort.comp sorts by itself.
@@ -83,11 +85,26 @@ Refusal add_scan(GpuWork& work, DataType type, const kernels::AxisView& view, co
   std::string_view shader;
   if (Refusal refusal = choose_by_type("scan", type, traits, shader)) return refusal;
   const int64_t rows = view.outer * view.inner;
-  GpuDispatch& dispatch = work.dispatch(shader);
-  dispatch.constants = {scan.product ? 1u : 0u, scan.exclusive ? 1u : 0u, scan.reverse ? 1u : 0u};
-  dispatch.operands = {GpuWork::output(0), GpuWork::input(0)};
-  dispatch.push.u32(rows).u32(view.n).u32(view.inner);
-  dispatch.groups = groups_for(rows, kGroup, traits);
+  // Long rows are cut where there are too few of them to keep a GPU busy.
+  int64_t parts = 1;
+  if (view.n >= kLongScan && rows < kManyRows) parts = std::min<int64_t>(kMostParts, view.n / kLeastPart);
+  const int64_t part = (view.n + parts - 1) / parts;
+  GpuOperand sums;
+  if (parts > 1) sums = work.scratch(static_cast<size_t>(rows * parts) * 2 * std::max<size_t>(4, element_size(type)));
+  const auto add = [&](uint32_t phase, int64_t count, GpuOperand result, GpuOperand held) {
+    GpuDispatch& dispatch = work.dispatch(shader);
+    dispatch.constants = {scan.product ? 1u : 0u, scan.exclusive ? 1u : 0u, scan.reverse ? 1u : 0u, phase};
+    dispatch.operands = {result, GpuWork::input(0), held};
+    dispatch.push.u32(count).u32(view.n).u32(view.inner).u32(parts).u32(part);
+    dispatch.groups = groups_for(count, kGroup, traits);
+  };
+  if (parts == 1) {
+    add(0, rows, GpuWork::output(0), {});
+    return std::nullopt;
+  }
+  add(1, rows * parts, {}, GpuWork::written(sums));
+  add(2, rows, {}, GpuWork::written(sums));
+  add(3, rows * parts, GpuWork::output(0), sums);
   return std::nullopt;
 }
 

@@ -105,6 +105,19 @@ for dtype in (np.float32, np.int8, np.int64, np.uint32):
             name = f"long-{np.dtype(dtype).name}-{shape}-{k}-{largest}"
             attributes = {"axis": axis, "largest": largest}
             CASES.append(exact("TopK", [x, np.array([k])], attributes, top_k(x, k, axis, bool(largest)), name))
+# Rows that are walked in parts.
+for dtype in (np.float32, np.int32, np.int64, np.float64):
+    for shape, axis in (((2, 5003), 1), ((2050, 3), 0)):
+        x = long_rng.integers(-3, 4, shape).astype(dtype)
+        for exclusive in (0, 1):
+            for reverse in (0, 1):
+                total = np.cumsum(np.flip(x, axis) if reverse else x, axis, dtype=np.int64)
+                if exclusive:
+                    total = total - (np.flip(x, axis) if reverse else x).astype(np.int64)
+                total = (np.flip(total, axis) if reverse else total).astype(dtype)
+                attributes = {"exclusive": exclusive, "reverse": reverse}
+                name = f"long-{np.dtype(dtype).name}-{shape}-{exclusive}{reverse}"
+                CASES.append(exact("CumSum", [x, np.array(axis)], attributes, [total], name))
 nan = np.float32([[1, np.nan, 3, np.nan, -np.inf] * 300])
 CASES.append(
     exact("TopK", [nan, np.array([2])], {}, [np.float32([[np.nan, np.nan]]), np.array([[1, 3]])], "long-nan-largest")

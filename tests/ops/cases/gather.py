@@ -45,6 +45,22 @@ _fewer = _indices((2, 6, 3), 4)
 _nd_updates = _f(4, 5)
 _nd_indices = _i([[0, 1], [2, -1], [0, 1], [1, 0]])
 
+
+def _meeting(reduction: str, dtype: str) -> list[tuple]:
+    """Updates of a few places by ScatterElements and ScatterND."""
+    rng = np.random.default_rng(31)
+    places = rng.integers(0, 7, 1013)
+    updates, data = rng.integers(-2, 3, (1013, 3)).astype(dtype), rng.integers(-2, 3, (7, 3)).astype(dtype)
+    at = {"add": np.add.at, "max": np.maximum.at, "min": np.minimum.at}[reduction]
+    rows, column = data.copy(), data[:, 0].copy()
+    at(rows, places, updates)
+    at(column, places, updates[:, 0])
+    return [
+        ("ScatterND", data, places[:, None], updates, rows),
+        ("ScatterElements", data[:, 0].copy(), places, updates[:, 0].copy(), column),
+    ]
+
+
 CASES = [
     *[
         Case("Gather", [_x, _indices((2, 3), _x.shape[axis])], {"axis": axis}, id=f"axis{axis}")
@@ -113,6 +129,19 @@ CASES = [
         id="int32",
         expected=[np.array([0, 30, 2, 3, 4, 5], np.int32)],
     ),
+    # Many updates that meet: whole numbers, whose sums are the same in any order.
+    *[
+        Case(
+            op,
+            [data, indices, updates],
+            {"reduction": reduction},
+            id=f"meeting-{reduction}-{dtype}",
+            expected=[expected],
+        )
+        for dtype in ("float32", "int32", "int8", "float64")
+        for reduction in ("add", "max", "min")
+        for op, data, indices, updates, expected in _meeting(reduction, dtype)
+    ],
     Case("TensorScatter", [_f(2, 3, 6, 4), _f(2, 3, 2, 4), _i([1, 4])], id="linear"),
     Case("TensorScatter", [_f(2, 6, 4), _f(2, 3, 4)], id="start"),
     Case("TensorScatter", [_f(2, 3, 6, 4), _f(2, 3, 3, 4), _i([5, 8])], {"mode": "circular"}, id="circular"),
