@@ -167,6 +167,8 @@ class Worker:
 
 def measure(workers: list[Worker], rounds: int, slice_s: float, roof: roofline.Roof | None) -> None:
     """Lets the workers take turns, each for about ``slice_s`` seconds a turn."""
+    if not workers:
+        return
     counts = {}
     for worker in workers:
         once = worker.run(1)
