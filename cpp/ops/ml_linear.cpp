@@ -14,6 +14,8 @@ namespace {
 
 // Scores that make a piece of work worth a thread.
 constexpr int64_t kScoresOfPiece = 4096;
+// Scores of a row up to which softmax goes through several rows at once.
+constexpr int64_t kShortRow = 24;
 
 // One row of coefficients and one intercept for each output.
 struct Linear {
@@ -89,12 +91,31 @@ Refusal takes_product(const OpContext& context) {
   return {};
 }
 
+// Softmax of short rows: the exponentials of all of them in one piece.
+void softmax_short_rows(float* scores, int64_t rows, int64_t width) {
+  for (int64_t row = 0; row < rows; ++row) {
+    float* const x = scores + row * width;
+    float largest = x[0];
+    for (int64_t i = 1; i < width; ++i) largest = std::max(largest, x[i]);
+    for (int64_t i = 0; i < width; ++i) x[i] -= largest;
+  }
+  kernels::unary_f32(kernels::UnaryOp::Exp)(scores, scores, rows * width, {});
+  for (int64_t row = 0; row < rows; ++row) {
+    float* const x = scores + row * width;
+    float sum = 0;
+    for (int64_t i = 0; i < width; ++i) sum += x[i];
+    const float factor = 1 / sum;
+    for (int64_t i = 0; i < width; ++i) x[i] *= factor;
+  }
+}
+
 // `post_transform` of each of some rows, one behind the other.
 void transform_rows(kernels::PostTransform post, float* scores, int64_t rows, int64_t width) {
   switch (post) {
     case kernels::PostTransform::None:
       return;
     case kernels::PostTransform::Softmax:
+      if (width <= kShortRow) return softmax_short_rows(scores, rows, width);
       return kernels::softmax(scores, scores, rows, width, 1, false, Parallel(ThreadPool::instance(), 1));
     case kernels::PostTransform::Logistic:
       return kernels::unary_f32(kernels::UnaryOp::Sigmoid)(scores, scores, rows * width, {});
