@@ -140,6 +140,13 @@ def test_convolutions_in_parts(number: int, kernels: str, mode: str) -> None:
     check(conv(x, w, **attributes), {**MODES[mode], "kernels": kernels}, r"(conv|gemm)_tile \+ sum_parts")
 
 
+@pytest.mark.parametrize("batch", [1, 3, 9])
+def test_convolutions_of_single_pixels(batch: int) -> None:
+    """As squeeze-and-excitation has them: products of the batch with the weights."""
+    for kernels in ("", "tiles"):
+        check(conv((batch, 72, 1, 1), (24, 72, 1, 1)), {"kernels": kernels}, "shader gemm")
+
+
 def test_what_follows_a_product_in_parts() -> None:
     """An addend, a residual and an activation come once, behind the sum of the parts."""
     x, w, bias, other = random(2, 600), random(600, 24), random(24), random(2, 24)

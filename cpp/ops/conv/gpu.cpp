@@ -41,6 +41,7 @@ Refusal single_pixels(const Problem& problem, const GpuTraits& traits, GpuWork& 
   gemm.n = shape.out_channels;
   gemm.k = shape.in_channels;
   gemm.a_row = gemm.k;
+  gemm.b_step = 1;
   gemm.b_column = gemm.k;
   gemm.a_offsets = {0};
   gemm.b_offsets = {0};
