@@ -15,6 +15,9 @@ constexpr double kMinOperations = 400e3;
 // columns give fewer. The cut does not depend on the number of threads, so that results do not.
 constexpr double kMinPiece = 1e6;
 constexpr int64_t kMinParts = 32;
+// Parts of many tiles cost nothing, and let threads end together: there may be so many of them.
+constexpr int64_t kEvenParts = 128;
+constexpr int64_t kEvenTiles = 6;
 // What is done between two looks at whether the run was cancelled: some milliseconds.
 constexpr double kMaxPiece = 200e6;
 // Rows from which on copying B into panels is cheaper than reading it with its own stride.
@@ -59,11 +62,13 @@ Sgemm::Sgemm(const SgemmSizes& sizes) : sizes_(sizes) {
   if (sizes.m == 0 || sizes.n == 0 || sizes.batch == 0) return;
   row_step_ = sgemm_row_step(sizes.m, sizes.k);
   const int64_t tile = sgemm_tile_rows();
-  const int64_t wanted = ceil_div(kMinParts, panels_ * sizes.batch);
+  const int64_t panels = panels_ * sizes.batch, wanted = ceil_div(kMinParts, panels);
   const int64_t least =
       static_cast<int64_t>(kMinPiece / (2.0 * static_cast<double>(panel_ * std::max<int64_t>(1, sizes.k))));
   const int64_t finer = ceil_div(std::max(ceil_div(sizes.m, wanted), least), tile) * tile;
-  row_step_ = std::min(row_step_, finer);
+  const int64_t even = std::min(ceil_div(kEvenParts, panels), sizes.m / std::max(least, kEvenTiles * tile));
+  row_parts_ = std::max(ceil_div(sizes.m, std::min(row_step_, finer)), even);
+  row_step_ = ceil_div(ceil_div(sizes.m, row_parts_), tile) * tile;
   row_parts_ = ceil_div(sizes.m, row_step_);
 }
 
