@@ -129,6 +129,20 @@ def test_validation_layers_say_nothing(tmp_path: Path) -> None:
             compare(case, outputs, str(mode))
 
 
+@pytest.mark.skipif(not has_validation_layer(), reason="no validation layers (Debian: vulkan-validationlayers)")
+def test_validation_layers_say_nothing_of_any_operator(tmp_path: Path) -> None:
+    rows: dict[str, list[Case]] = {}
+    for row in test_vulkan.rows():
+        if row.id not in test_vulkan.gaps():
+            rows.setdefault(row.values[0].op, []).append(row.values[0])
+    cases = [case for of_one in rows.values() for case in of_one[:: max(1, len(of_one) // 2)][:2]]
+    environment = {"VK_INSTANCE_LAYERS": "VK_LAYER_KHRONOS_validation", "VK_LOADER_DEBUG": "layer"}
+    _, printed = run_elsewhere(cases, [{}], environment, tmp_path)
+    assert re.search(r"VK_LAYER_KHRONOS_validation", printed), "the layer was not loaded"
+    messages = validation_messages(printed)
+    assert not messages, "\n".join(messages[:20])
+
+
 # ---- float16 ---------------------------------------------------------------------------------------------------------
 
 # Numbers with 11 significant bits; a sum of them errs by the largest of its terms.
