@@ -122,22 +122,23 @@ def test_options_that_make_no_sense() -> None:
             fastort.InferenceSession(step_model(), providers=[(NAME, {**OPTIONS, **options})])
 
 
-def det_model() -> bytes:
-    """An operator without a shader between two that have one."""
+def mixed_model() -> bytes:
+    """An operator without a shader between two that have one: the smallest number of each map of 2 x 2."""
     return model(
         helper.make_node("Neg", ["x"], ["a"], name="first"),
-        helper.make_node("Det", ["a"], ["b"], name="middle"),
+        helper.make_node("MaxRoiPool", ["a", "corners"], ["b"], name="middle", pooled_shape=[1, 1]),
         helper.make_node("Neg", ["b"], ["y"], name="last"),
-        inputs={"x": (TensorProto.FLOAT, ["n", 2, 2])},
-        outputs={"y": (TensorProto.FLOAT, ["n"])},
+        inputs={"x": (TensorProto.FLOAT, [1, "c", 2, 2])},
+        outputs={"y": (TensorProto.FLOAT, [1, "c", 1, 1])},
+        corners=np.array([[0, 0, 0, 1, 1]], np.float32),
     )
 
 
 @needs_vulkan
 def test_explain_tells_where_and_why() -> None:
-    session = fastort.InferenceSession(det_model(), providers=[(NAME, OPTIONS)])
-    x = some(9, 2, 2)
-    np.testing.assert_allclose(session.run(None, {"x": x})[0], -np.linalg.det(-x), rtol=1e-4, atol=1e-5)
+    session = fastort.InferenceSession(mixed_model(), providers=[(NAME, OPTIONS)])
+    x = some(1, 9, 2, 2)
+    np.testing.assert_array_equal(session.run(None, {"x": x})[0], x.min((2, 3), keepdims=True))
     lines = session.explain().splitlines()
     for name, place in (("first", f"{NAME}, shader"), ("middle", CPU), ("last", f"{NAME}, shader")):
         (at,) = [i for i, line in enumerate(lines) if f"'{name}'" in line]
@@ -147,10 +148,10 @@ def test_explain_tells_where_and_why() -> None:
 
 @needs_vulkan
 def test_strict_placement_names_the_node_and_the_remedy() -> None:
-    session = session_of(det_model())
-    wanted = r"Det.*'middle'.*strict_placement is set.*the operator has no shader. Leave strict_placement away"
+    session = session_of(mixed_model())
+    wanted = r"MaxRoiPool.*'middle'.*strict_placement is set.*the operator has no shader. Leave strict_placement away"
     with pytest.raises(_engine.EPFail, match=wanted):
-        session.run(None, {"x": some(9, 2, 2)})
+        session.run(None, {"x": some(1, 9, 2, 2)})
 
 
 # ---- compiled pipelines on disk --------------------------------------------------------------------------------------

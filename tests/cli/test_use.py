@@ -145,6 +145,7 @@ def test_ctrl_c_ends_with_one_word(command: str, model: Path) -> None:
     code = (
         "import os, signal, sys, threading\n"
         "from fastort.cli.app import run_app\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it\n"
         "threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
         f"sys.argv = ['fastort', {command!r}, {str(model)!r}, '--seconds', '60']\n"
         "sys.exit(run_app())"
