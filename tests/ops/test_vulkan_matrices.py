@@ -63,7 +63,7 @@ def cases(full: bool) -> list[Case]:
 
 def matrix_shader(explanation: str, second: bool) -> bool:
     """Whether the cooperative kernel served, by NVIDIA's second version of the extension where that is asked for."""
-    return re.search(rf"(gemm|conv)_matrix{'2' * second}, float16", explanation) is not None
+    return re.search(rf"(gemm|conv)_matrix{'2' * second}( \+ sum_parts)?, float16", explanation) is not None
 
 
 def takes_matrices(case: Case) -> bool:

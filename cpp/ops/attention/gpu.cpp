@@ -110,7 +110,9 @@ Refusal gpu_attention(const OpContext& context, const Spec& spec, const GpuTrait
                          (spec.key_mask == KeyMask::None || KeyMaskShape(spec).keys == p.keys);
   // Cooperative matrices make up for a tensor of scores, unless queries are few.
   const bool by_matrices = traits.halves && !traits.matrices.empty() && p.queries > kFewQueries;
-  const bool in_parts = parts_fit && (traits.slow_shared || by_matrices || p.value_size > kMostValues);
+  // A tensor of scores would round them to float16.
+  const bool slow_fused = traits.slow_shared && !traits.halves;
+  const bool in_parts = parts_fit && (slow_fused || by_matrices || p.value_size > kMostValues);
   if (!in_parts && p.value_size > kMostValues) return "heads of more than 256 items";
   const Side q = make_queries(spec, traits, work);
   Side k, v;
