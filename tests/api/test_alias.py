@@ -139,9 +139,9 @@ def test_tools_of_an_installed_onnxruntime(tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.usefixtures("alias")
 def test_types_by_the_helper_of_transformers() -> None:
     """optimum asks it for the types of what it binds."""
-    torch = pytest.importorskip("torch")
     import numpy as np
     import onnx.parser
+    import torch
     from onnxruntime.transformers.io_binding_helper import TypeHelper
 
     assert TypeHelper.ort_type_to_numpy_type("tensor(float16)") is np.float16

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
+import onnx
 
 import fastort
 from tests.api import models
@@ -77,6 +77,5 @@ def test_classes_of_ones_own_are_whole() -> None:
 
 def test_other_modules_objects_are_made_as_before() -> None:
     """pybind11 shares its common base among modules that were built with the same version of it."""
-    onnx = pytest.importorskip("onnx")
     schema = onnx.defs.OpSchema("Name", "domain", 1)
     assert schema.name == "Name"

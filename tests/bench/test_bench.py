@@ -20,9 +20,13 @@ from fastort.analysis import count_flops
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
+needs_roof = pytest.mark.skipif(
+    roofline.program() is None, reason="bench/roof is not built; tools/test.sh builds it, or tools/build.sh release"
+)
+
+
+@needs_roof
 def test_roof() -> None:
-    if roofline.program() is None:
-        pytest.skip("bench/roof is not built; tools/test.sh builds it, or tools/build.sh release")
     roof = roofline.measure(threads=2, quick=True)
     assert roof is not None
     assert 0.3 < roof["clock_ghz"] < 10
@@ -31,10 +35,10 @@ def test_roof() -> None:
     assert all(speed > 0.1 for level in roof["read_gbps"].values() for speed in level.values())
 
 
+@needs_roof
 def test_the_roof_of_the_moment() -> None:
     roof = roofline.Roof.of(2)
-    if roof is None:
-        pytest.skip("bench/roof is not built; tools/test.sh builds it, or tools/build.sh release")
+    assert roof is not None
     try:
         for _ in range(2):
             now = roof.now()
