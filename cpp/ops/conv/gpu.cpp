@@ -8,6 +8,19 @@
 namespace fastort::conv {
 namespace {
 
+// The product of `gemm` with what stands behind the convolution; `addend_mode` says along which side the bias lies.
+Refusal add_product(gpu::Gemm& gemm, const Problem& problem, uint32_t addend_mode, const GpuTraits& traits,
+                    GpuWork& work) {
+  gemm.activation = problem.epilogue.activation;
+  gemm.result = GpuWork::output(0);
+  if (problem.epilogue.bias) {
+    gemm.addend = GpuWork::input(kB);
+    gemm.addend_mode = addend_mode;
+  }
+  if (problem.epilogue.residual) gemm.residual = GpuWork::input(kZ);
+  return add_gemm(gemm, traits, work);
+}
+
 // A kernel of one pixel without strides and pads: a product of weights [M, C] with maps [C, pixels].
 Refusal pointwise(const Problem& problem, const GpuTraits& traits, GpuWork& work) {
   const kernels::ConvShape& shape = problem.shape;
@@ -21,16 +34,9 @@ Refusal pointwise(const Problem& problem, const GpuTraits& traits, GpuWork& work
     gemm.a_offsets.push_back(0);
     gemm.b_offsets.push_back(i * gemm.k * gemm.n);
   }
-  gemm.activation = problem.epilogue.activation;
   gemm.a = GpuWork::input(kW);
   gemm.b = GpuWork::input(kX);
-  gemm.result = GpuWork::output(0);
-  if (problem.epilogue.bias) {
-    gemm.addend = GpuWork::input(kB);
-    gemm.addend_mode = 3;
-  }
-  if (problem.epilogue.residual) gemm.residual = GpuWork::input(kZ);
-  return add_gemm(gemm, traits, work);
+  return add_product(gemm, problem, 3, traits, work);
 }
 
 // The same for maps of one pixel, in which the whole batch is one product: maps [batch, C] with weights [M, C].
@@ -45,16 +51,9 @@ Refusal single_pixels(const Problem& problem, const GpuTraits& traits, GpuWork& 
   gemm.b_column = gemm.k;
   gemm.a_offsets = {0};
   gemm.b_offsets = {0};
-  gemm.activation = problem.epilogue.activation;
   gemm.a = GpuWork::input(kX);
   gemm.b = GpuWork::input(kW);
-  gemm.result = GpuWork::output(0);
-  if (problem.epilogue.bias) {
-    gemm.addend = GpuWork::input(kB);
-    gemm.addend_mode = 2;
-  }
-  if (problem.epilogue.residual) gemm.residual = GpuWork::input(kZ);
-  return add_gemm(gemm, traits, work);
+  return add_product(gemm, problem, 2, traits, work);
 }
 
 bool is_pointwise(const kernels::ConvShape& shape) {
