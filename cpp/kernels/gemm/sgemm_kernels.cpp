@@ -484,12 +484,12 @@ void Block(const SgemmBlock& block) {
 
 int64_t RowStep(int64_t rows, int64_t depth) { return steps_of(rows, depth).rows; }
 
-// Four rows of four columns of `src`, written as rows of `dst`.
-HWY_INLINE void transpose_4x4(const float* src, int64_t src_stride, float factor, float* dst, int64_t dst_stride) {
-  const hn::FixedTag<float, 4> d;
+// Four columns, of as many rows as a vector has blocks of four lanes, written as rows of `dst`. `rows(i)` loads the
+// columns of rows i, i + 4, …
+template <class D, class Rows>
+HWY_INLINE void transpose_columns(D d, const Rows& rows, float factor, float* dst, int64_t dst_stride) {
   const auto f = hn::Set(d, factor);
-  const auto r0 = hn::LoadU(d, src), r1 = hn::LoadU(d, src + src_stride);
-  const auto r2 = hn::LoadU(d, src + 2 * src_stride), r3 = hn::LoadU(d, src + 3 * src_stride);
+  const auto r0 = rows(0), r1 = rows(1), r2 = rows(2), r3 = rows(3);
   const auto t0 = hn::InterleaveLower(d, r0, r2), t1 = hn::InterleaveLower(d, r1, r3);
   const auto t2 = hn::InterleaveUpper(d, r0, r2), t3 = hn::InterleaveUpper(d, r1, r3);
   hn::StoreU(hn::Mul(f, hn::InterleaveLower(d, t0, t1)), d, dst);
@@ -498,22 +498,20 @@ HWY_INLINE void transpose_4x4(const float* src, int64_t src_stride, float factor
   hn::StoreU(hn::Mul(f, hn::InterleaveUpper(d, t2, t3)), d, dst + 3 * dst_stride);
 }
 
+HWY_INLINE void transpose_4x4(const float* src, int64_t src_stride, float factor, float* dst, int64_t dst_stride) {
+  const hn::FixedTag<float, 4> d;
+  const auto rows = [&](int64_t i) HWY_ATTR { return hn::LoadU(d, src + i * src_stride); };
+  transpose_columns(d, rows, factor, dst, dst_stride);
+}
+
 #if HWY_MAX_BYTES >= 32
-// Eight rows of four columns.
 HWY_INLINE void transpose_8x4(const float* src, int64_t src_stride, float factor, float* dst, int64_t dst_stride) {
   const hn::FixedTag<float, 8> d;
   const hn::Half<decltype(d)> half;
-  const auto f = hn::Set(d, factor);
   const auto rows = [&](int64_t i) HWY_ATTR {
     return hn::Combine(d, hn::LoadU(half, src + (i + 4) * src_stride), hn::LoadU(half, src + i * src_stride));
   };
-  const auto r0 = rows(0), r1 = rows(1), r2 = rows(2), r3 = rows(3);
-  const auto t0 = hn::InterleaveLower(d, r0, r2), t1 = hn::InterleaveLower(d, r1, r3);
-  const auto t2 = hn::InterleaveUpper(d, r0, r2), t3 = hn::InterleaveUpper(d, r1, r3);
-  hn::StoreU(hn::Mul(f, hn::InterleaveLower(d, t0, t1)), d, dst);
-  hn::StoreU(hn::Mul(f, hn::InterleaveUpper(d, t0, t1)), d, dst + dst_stride);
-  hn::StoreU(hn::Mul(f, hn::InterleaveLower(d, t2, t3)), d, dst + 2 * dst_stride);
-  hn::StoreU(hn::Mul(f, hn::InterleaveUpper(d, t2, t3)), d, dst + 3 * dst_stride);
+  transpose_columns(d, rows, factor, dst, dst_stride);
 }
 #endif
 
