@@ -137,25 +137,15 @@ HWY_INLINE float largest_score(const ScoreRow& row) {
 // whole row; otherwise the relative error is below (2 + |log2(e) x - shift|) ulp.
 template <int kN>
 HWY_INLINE void shifted_exps(V (&x)[kN], V shift) {
-  static constexpr float kP[] = {1.0f,           0.6931471825f,   0.2402264625f, 0.05550328642f, 0.009618489072f,
-                                 0.00133999309f, 0.0001534581243f};
   const D d;
-  const hn::RebindToUnsigned<D> du;
-  // As in ExpsOfNegative.
-  const V magic = hn::Set(d, 12583039.0f), log2e = hn::Set(d, kLog2e);
-  V rounded[kN], y[kN];
+  const V magic = hn::Set(d, kExponentMagic), log2e = hn::Set(d, kLog2e);
+  V rounded[kN], rest[kN];
 #define FASTORT_EACH _Pragma("GCC unroll 4") for (int i = 0; i < kN; ++i)
   FASTORT_EACH x[i] = AtLeast(d, hn::MulSub(x[i], log2e, shift), -127.0f);
   FASTORT_EACH rounded[i] = hn::Add(x[i], magic);
-  FASTORT_EACH x[i] = hn::Sub(x[i], hn::Sub(rounded[i], magic));
-  FASTORT_EACH y[i] = hn::Set(d, kP[6]);
-#pragma GCC unroll 6
-  for (int k = 5; k >= 0; --k) {
-    const V coefficient = hn::Set(d, kP[k]);
-    FASTORT_EACH y[i] = hn::MulAdd(y[i], x[i], coefficient);
-  }
-  FASTORT_EACH x[i] = hn::Mul(y[i], hn::BitCast(d, hn::ShiftLeft<23>(hn::BitCast(du, rounded[i]))));
+  FASTORT_EACH rest[i] = hn::Sub(x[i], hn::Sub(rounded[i], magic));
 #undef FASTORT_EACH
+  PowersFromParts(d, rest, rounded, x);
 }
 
 HWY_INLINE bool is_far(float most) { return std::abs(shift_of(most)) > kFarthest; }
