@@ -178,57 +178,74 @@ void infer_classifier(InferContext& context) {
   context.out(1, DataType::Float, {rows, labels.size()});
 }
 
+struct Classifier {
+  explicit Classifier(const OpContext& context)
+      : rows(rows_of(context)),
+        labels(ClassLabels::parse(context, "classlabels_ints")),
+        classes(labels.size()),
+        outputs(score_count(context, classes, rows.features)),
+        post(post_transform_of(context)),
+        has_label(context.has_output(0)),
+        has_scores(context.has_output(1)) {}
+
+  size_t workspace() const { return has_scores ? 0 : static_cast<size_t>(rows.count * classes) * sizeof(float); }
+  float* scores(const KernelArgs& args) const {
+    return has_scores ? args.out<float>(1) : reinterpret_cast<float*>(args.workspace);
+  }
+  void put_label(const KernelArgs& args, int64_t row, const float* scores) const {
+    if (!has_label) return;
+    labels.put(args, row, classes == 1 ? (scores[0] > 0 ? 1 : 0) : std::max_element(scores, scores + classes) - scores);
+  }
+
+  Rows rows;
+  ClassLabels labels;
+  int64_t classes, outputs;
+  kernels::PostTransform post;
+  bool has_label, has_scores;
+};
+
 std::unique_ptr<Kernel> prepare_classifier(const OpContext& context) {
-  const Rows rows = rows_of(context);
-  ClassLabels labels = ClassLabels::parse(context, "classlabels_ints");
-  const int64_t classes = labels.size(), outputs = score_count(context, classes, rows.features);
-  const kernels::PostTransform post = post_transform_of(context);
-  const bool has_label = context.has_output(0), has_scores = context.has_output(1);
+  Classifier classifier(context);
+  Linear linear(context, classifier.outputs, classifier.rows.features);
+  const size_t workspace = classifier.workspace();
   return make_kernel(
-      [=, type = context.type(0), labels = std::move(labels),
-       linear = Linear(context, outputs, rows.features)](const KernelArgs& args) {
-        float* all = has_scores ? args.out<float>(1) : reinterpret_cast<float*>(args.workspace);
-        args.parallel.range(rows.count, linear.grain(), [&](int64_t begin, int64_t end) {
+      [type = context.type(0), c = std::move(classifier), linear = std::move(linear)](const KernelArgs& args) {
+        float* all = c.scores(args);
+        args.parallel.range(c.rows.count, linear.grain(), [&](int64_t begin, int64_t end) {
           for (int64_t row = begin; row < end; ++row) {
-            float* scores = all + row * classes;
+            float* scores = all + row * c.classes;
             linear.run(type, args.in<std::byte>(0), row, scores);
-            if (outputs < classes) {
+            if (c.outputs < c.classes) {
               scores[1] = scores[0];
               scores[0] = -scores[0];
             }
-            const int64_t chosen =
-                classes == 1 ? (scores[0] > 0 ? 1 : 0) : std::max_element(scores, scores + classes) - scores;
-            kernels::post_transform(post, std::span(scores, static_cast<size_t>(classes)));
-            if (has_label) labels.put(args, row, chosen);
+            c.put_label(args, row, scores);
+            kernels::post_transform(c.post, std::span(scores, static_cast<size_t>(c.classes)));
           }
         });
       },
-      has_scores ? 0 : static_cast<size_t>(rows.count * classes) * sizeof(float));
+      workspace);
 }
 
 std::unique_ptr<Kernel> prepare_classifier_product(const OpContext& context) {
-  const Rows rows = rows_of(context);
-  ClassLabels labels = ClassLabels::parse(context, "classlabels_ints");
-  const int64_t classes = labels.size(), outputs = score_count(context, classes, rows.features);
-  const kernels::PostTransform post = post_transform_of(context);
-  const bool has_label = context.has_output(0), has_scores = context.has_output(1);
+  Classifier classifier(context);
+  LinearProduct product(Linear(context, classifier.outputs, classifier.rows.features), classifier.rows.count,
+                        classifier.classes);
+  const size_t workspace = classifier.workspace();
   return make_kernel(
-      [=, labels = std::move(labels),
-       product = LinearProduct(Linear(context, outputs, rows.features), rows.count, classes)](const KernelArgs& args) {
-        float* all = has_scores ? args.out<float>(1) : reinterpret_cast<float*>(args.workspace);
-        product.run(args.in<float>(0), all + (classes - outputs), args.parallel);
-        args.parallel.range(rows.count, kScoresOfPiece / classes, [&](int64_t begin, int64_t end) {
+      [c = std::move(classifier), product = std::move(product)](const KernelArgs& args) {
+        float* all = c.scores(args);
+        product.run(args.in<float>(0), all + (c.classes - c.outputs), args.parallel);
+        args.parallel.range(c.rows.count, kScoresOfPiece / c.classes, [&](int64_t begin, int64_t end) {
           for (int64_t row = begin; row < end; ++row) {
-            float* scores = all + row * classes;
-            if (outputs < classes) scores[0] = -scores[1];
-            if (!has_label) continue;
-            labels.put(args, row,
-                       classes == 1 ? (scores[0] > 0 ? 1 : 0) : std::max_element(scores, scores + classes) - scores);
+            float* scores = all + row * c.classes;
+            if (c.outputs < c.classes) scores[0] = -scores[1];
+            c.put_label(args, row, scores);
           }
-          if (has_scores) transform_rows(post, all + begin * classes, end - begin, classes);
+          if (c.has_scores) transform_rows(c.post, all + begin * c.classes, end - begin, c.classes);
         });
       },
-      has_scores ? 0 : static_cast<size_t>(rows.count * classes) * sizeof(float));
+      workspace);
 }
 
 constexpr Candidate kRegressor[] = {{"product", takes_product, prepare_regressor_product},
