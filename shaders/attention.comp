@@ -27,6 +27,8 @@ PUSH(uint heads; uint queries; uint keys; uint size; uint value_size; uint share
      int right; float scale; float softcap; uint mask_batches; uint mask_keys; uint second_batch; uint second_row;
      uint parts;);
 
+// More keys than there are; sums with it and the windows still fit.
+const uint kAllKeys = 1u << 28;
 #define QUERIES 4
 // Lanes take the items of a value in turn.
 #define VALUES 4
@@ -58,9 +60,10 @@ void main() {
   int end = int(min(push.keys, push.mask_keys)), offset = push.offset;
   if ((kParts & 1) != 0) {
     const uvec2 length = Pairs(ADDRESS(5)).at[batch];
-    if (length.y == 0 && int(length.x) >= 0) end = min(end, int(length.x));
-    if (int(length.y) < 0) end = 0;
-    if ((kParts & 2) != 0) offset = int(length.x) - int(push.queries);
+    int given = length.y == 0 ? int(min(length.x, kAllKeys)) : int(kAllKeys);
+    if (int(length.y) < 0) given = 0;
+    end = min(end, given);
+    if ((kParts & 2) != 0) offset = given - int(push.queries);
   }
   if (kPast != 0) {
     Integers lengths = Integers(ADDRESS(5));

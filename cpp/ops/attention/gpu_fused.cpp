@@ -14,6 +14,8 @@ using kernels::HeadStrides;
 constexpr int64_t kGroupQueries = 4;
 // Groups that keep a GPU busy, and keys that are worth a group of their own.
 constexpr int64_t kEnoughGroups = 256, kLeastKeys = 256;
+// A window that holds every key, as far from a query as kAllKeys in shaders/attention.comp may set it.
+constexpr int64_t kWidest = int64_t{1} << 30;
 
 // Groups that share the keys of the same rows out among themselves.
 int64_t parts_of(const AttentionProblem& p, int64_t groups) {
@@ -115,8 +117,8 @@ Refusal add_fused(const Spec& spec, const Side& q, const Side& k, const Side& v,
                        spec.qk_output >= 0 ? GpuWork::output(spec.qk_output) : GpuWork::none()};
   dispatch.push.u32(p.heads).u32(p.queries).u32(p.keys).u32(p.size).u32(p.value_size).u32(shared_by);
   dispatch.push.i32(p.offset).i32(spec.k.heads.rows);
-  dispatch.push.i32(std::clamp<int64_t>(p.left_window, 0, p.keys + p.queries));
-  dispatch.push.i32(std::clamp<int64_t>(p.right_window, 0, p.keys + p.queries));
+  dispatch.push.i32(std::clamp<int64_t>(p.left_window, 0, kWidest));
+  dispatch.push.i32(std::clamp<int64_t>(p.right_window, 0, kWidest));
   dispatch.push.f32(static_cast<float>(p.scale)).f32(p.softcap);
   dispatch.push.u32(p.mask_batches).u32(mask_keys);
   dispatch.push.u32(second_shape.rows * second_shape.keys).u32(second_shape.rows > 1 ? second_shape.keys : 0);

@@ -15,6 +15,9 @@ namespace {
 using kernels::AttentionTensors;
 using kernels::QkOutput;
 
+// Lengths and windows that mean every key, of which sums still fit.
+constexpr int64_t kAllRows = int64_t{1} << 40, kWidest = int64_t{1} << 60;
+
 // A row as it is, or as it is in another type.
 template <class E, class F>
 void move_row(const E* src, int64_t step, int64_t size, const RowChange<E>& change, F* dst) {
@@ -59,6 +62,8 @@ class AttentionKernel final : public Kernel {
   AttentionKernel(const OpContext& context, Spec spec) : s_(std::move(spec)), p_(s_.problem) {
     name_ = context.node.origin.op_type.empty() ? context.node.op_type : context.node.origin.op_type;
     threads_ = context.options.threads;
+    p_.left_window = std::min(p_.left_window, kWidest);
+    p_.right_window = std::min(p_.right_window, kWidest);
     const int64_t new_rows = s_.k.heads.rows;
     p_.has_lengths = s_.past != Past::All || s_.lengths_input >= 0;
     p_.has_offsets = s_.past != Past::All || s_.shift_by_lengths;
@@ -205,7 +210,8 @@ class AttentionKernel final : public Kernel {
           refuse("a sequence of " + std::to_string(total) + " rows is not one of " + std::to_string(p_.keys));
         facts.totals[b] = total;
       }
-      if (s_.lengths_input >= 0) facts.totals[b] = args.in<int64_t>(s_.lengths_input)[b];
+      if (s_.lengths_input >= 0)
+        facts.totals[b] = std::clamp<int64_t>(args.in<int64_t>(s_.lengths_input)[b], 0, kAllRows);
       if (s_.shift_by_lengths) facts.offsets[b] = facts.totals[b] - p_.queries;
     }
     if (s_.cos_input >= 0) find_positions(args, facts);

@@ -112,6 +112,23 @@ for _left, _right in [(2, -1), (-1, 1), (2, 1), (0, 0), (3, 0)]:
     attention((1, 2, 7, 8), (1, 2, 9, 8), left_window_size=_left, right_window_size=_right)
 attention((1, 2, 7, 8), (1, 2, 7, 8), left_window_size=2, is_causal=1)
 attention((1, 2, 7, 8), (1, 2, 4, 8), past=3, left_window_size=2, right_window_size=1, outputs=3)
+# Windows and lengths so large or small that sums with them pass the end of int64.
+for _left, _right in [(2**63 - 1, -1), (-1, 2**63 - 1), (2**63 - 1, 2**63 - 1), (2, 2**63 - 2)]:
+    attention((1, 2, 7, 8), (1, 2, 9, 8), left_window_size=_left, right_window_size=_right)
+for _causal in (0, 1):
+    _q, _k = _random(2, 3, 4, 8, seed=22), _random(2, 3, 9, 8, seed=23)
+    _scores = np.einsum("hsd,htd->hst", _q[1].astype(np.float64), _k[1].astype(np.float64)) / np.sqrt(8)
+    _p = np.exp(_scores - _scores.max(-1, keepdims=True))
+    _y = np.einsum("hst,htd->hsd", _p / _p.sum(-1, keepdims=True), _k[1].astype(np.float64)).astype(np.float32)
+    CASES.append(
+        Case(
+            "Attention",
+            [_q, _k, _k, None, None, None, np.array([-(2**63), 2**63 - 1], np.int64)],
+            {"is_causal": _causal, "right_window_size": 2**63 - 1},
+            expected=[np.stack([np.zeros_like(_y), _y])],
+            id=f"lengths-at-the-ends-of-int64-{_causal}",
+        )
+    )
 attention((2, 3, 7, 8), (2, 3, 9, 8), softmax_precision=1)
 
 # Rows without any key become zeros.
