@@ -194,8 +194,8 @@ std::unique_ptr<Kernel> prepare_channels_last(const OpContext& context) {
         },
         conv.workspace_bytes());
   }
-  const kernels::QuantizedConv conv(shape, x.is_signed(), x_zero, std::move(output), context.options.threads);
-  std::string format = "qconv-" + std::to_string(shape.groups) + "-" + std::to_string(conv.weights_bytes()) + "-" +
+  const kernels::QuantizedConv conv(shape, x.is_signed(), x_zero, weights, std::move(output), context.options.threads);
+  std::string format = "qconv-" + kernels::to_string(conv.packing()) + "-" + std::to_string(shape.groups) + "-" +
                        std::string(name(w.type()));
   for (const int32_t zero : weights.zeros) format += zero ? "," + std::to_string(zero) : ",";
   const auto packed =

@@ -2,11 +2,60 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 namespace fastort::kernels {
 
-// Products of 8-bit integers, exact in 32 bits whatever the zero points are: both operands are widened to 16 bits with
-// their zero points taken off, and neighbours along k are multiplied and added in pairs.
+// Products of 8-bit integers, exact in 32 bits whatever the zero points are.
+enum class IgemmForm : uint8_t {
+  // Both operands lie in 16 bits with their zero points taken off; neighbours along k are multiplied and added in
+  // pairs.
+  Pairs,
+  // A lies in unsigned bytes as it is, B in signed ones with its zero points taken off; four neighbours are multiplied
+  // and added at a time, in 16 bits first. Weights whose pairs could leave these are parted: what is too much is
+  // multiplied once more.
+  Quads,
+};
+
+// A matrix B [k, n] of weights as the kernels read it.
+struct IgemmWeights {
+  IgemmForm form = IgemmForm::Pairs;
+  int64_t k = 0, n = 0;
+  int64_t extras = 0;  // quads of a vector's columns that are multiplied once more
+
+  // Items of a row of A and of a column of B in memory.
+  int64_t depth() const { return form == IgemmForm::Pairs ? (k + 1) / 2 * 2 : (k + 3) / 4 * 4; }
+  int64_t row_bytes() const { return form == IgemmForm::Pairs ? depth() * 2 : depth(); }
+  size_t packed_bytes() const;
+};
+
+// A name of the form and the sizes, the same for matrices that are packed alike.
+std::string to_string(const IgemmWeights& weights);
+
+// 8-bit element (i, j) of a B is data[i * row_stride + j * col_stride].
+struct IgemmSource {
+  const void* data = nullptr;
+  bool is_signed = true;
+  int64_t row_stride = 0, col_stride = 0;
+  const int32_t* zeros = nullptr;  // one for each column, or nullptr
+};
+
+// The form in which B is multiplied fastest. Quads of weights that all are large would be multiplied twice.
+IgemmWeights igemm_choose(const IgemmSource& b, int64_t k, int64_t n);
+void igemm_pack(const IgemmWeights& weights, const IgemmSource& b, std::byte* dst);
+
+// `rows` rows of A with `k` neighbouring 8-bit items each, one behind the other in the weights' form. Pairs have `zero`
+// taken off; quads take it off behind the product.
+void igemm_rows(const IgemmWeights& weights, const void* a, bool is_signed, int64_t stride, int64_t rows, int32_t zero,
+                std::byte* dst);
+// Whether rows of A serve as they lie.
+inline bool igemm_reads_in_place(const IgemmWeights& weights, bool is_signed) {
+  return weights.form == IgemmForm::Quads && !is_signed && weights.k == weights.depth();
+}
+// The zero point that igemm_block needs for such rows.
+inline int32_t igemm_zero(const IgemmWeights& weights, bool is_signed, int32_t zero) {
+  return weights.form == IgemmForm::Pairs ? 0 : is_signed ? zero + 128 : zero;
+}
 
 // What happens to the sums of a column before they are stored. Arrays have one item for each column, padded to
 // igemm_padded_columns().
@@ -20,32 +69,23 @@ struct IgemmEpilogue {
   int32_t zero = 0;               // bytes only
 };
 
-// dst[rows, cols] from rows of A (see igemm_widen; `depth` items each, even) and panels of packed B.
+// dst[rows, cols] from rows of A and the columns of B from `col` on, a multiple of igemm_panel_width().
 struct IgemmBlock {
-  int64_t rows = 0, cols = 0, depth = 0;
-  const int16_t* a = nullptr;
-  int64_t a_stride = 0;
-  const int16_t* b = nullptr;  // of the panel of the first column
+  const IgemmWeights* weights = nullptr;
+  const std::byte* b = nullptr;
+  int64_t col = 0, cols = 0, rows = 0;
+  const std::byte* a = nullptr;
+  int64_t a_stride = 0;  // in bytes
+  int32_t a_zero = 0;    // igemm_zero()
   std::byte* dst = nullptr;
   int64_t dst_stride = 0;  // in elements
   IgemmEpilogue epilogue;  // arrays stand at the first column
 };
 
-// Columns of a panel: blocks begin at multiples of it.
-int64_t igemm_panel_width();
-int64_t igemm_tile_rows();
-int64_t igemm_padded_columns(int64_t n);
-// The depth of a row of A and of a column of B in memory.
-constexpr int64_t igemm_padded_depth(int64_t k) { return (k + 1) / 2 * 2; }
-
-// Bytes of a packed B [k, n]; a panel takes igemm_panel_width() * igemm_padded_depth(k) items.
-size_t igemm_packed_bytes(int64_t k, int64_t n);
-// 8-bit element (i, j) of B is b[i * row_stride + j * col_stride]. `zeros`: one for each column, or nullptr.
-void igemm_pack(const void* b, bool is_signed, int64_t row_stride, int64_t col_stride, int64_t k, int64_t n,
-                const int32_t* zeros, int16_t* dst);
-// `rows` rows of A with `k` neighbouring 8-bit items each, `zero` taken off, the odd item behind them 0.
-void igemm_widen(const void* a, bool is_signed, int64_t stride, int64_t rows, int64_t k, int32_t zero, int16_t* dst);
-
 void igemm_block(const IgemmBlock& block);
+
+int64_t igemm_panel_width();
+int64_t igemm_tile_rows(IgemmForm form);
+int64_t igemm_padded_columns(int64_t n);
 
 }  // namespace fastort::kernels

@@ -15,15 +15,43 @@ int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // Jobs of fewer multiply-adds cost more to hand out than they bring.
 constexpr int64_t kMinJob = 200'000;
+constexpr size_t kAlign = 64;
+
+// Calls f(g, source) with the weights of each group, from [channel, tap] to [tap, channel], as the rows are gathered.
+template <class F>
+void for_each_group(const ConvShape& shape, const QuantizedConvWeights& weights, F f) {
+  const int64_t channels = shape.in_group(), taps = shape.taps(), k = channels * taps, n = shape.out_group();
+  std::vector<std::byte> ordered(static_cast<size_t>(taps == 1 ? 0 : n * k));
+  for (int64_t g = 0; g < shape.groups; ++g) {
+    const std::byte* data = weights.data + g * n * k;
+    if (taps > 1) {
+      for (int64_t m = 0; m < n; ++m)
+        for (int64_t c = 0; c < channels; ++c)
+          for (int64_t t = 0; t < taps; ++t)
+            ordered[static_cast<size_t>(m * k + t * channels + c)] = data[(m * channels + c) * taps + t];
+      data = ordered.data();
+    }
+    f(g, IgemmSource{data, weights.is_signed, 1, k, weights.zeros.data() + g * n});
+  }
+}
 
 }  // namespace
 
-QuantizedConv::QuantizedConv(const ConvShape& shape, bool src_signed, int32_t src_zero, QuantizedConvOutput output,
-                             int threads)
+QuantizedConv::QuantizedConv(const ConvShape& shape, bool src_signed, int32_t src_zero,
+                             const QuantizedConvWeights& weights, QuantizedConvOutput output, int threads)
     : shape_(shape), src_signed_(src_signed), src_zero_(src_zero), threads_(threads) {
   const int64_t k = shape.in_group() * shape.taps(), n = shape.out_group();
-  const int64_t pixels = shape.out_pixels() * shape.batch, panel = igemm_panel_width(), tile = igemm_tile_rows();
-  depth_ = igemm_padded_depth(k);
+  const int64_t pixels = shape.out_pixels() * shape.batch, panel = igemm_panel_width();
+  packing_ = {IgemmForm::Quads, k, n, 0};
+  for_each_group(shape, weights, [&](int64_t, const IgemmSource& source) {
+    if (packing_.form == IgemmForm::Pairs) return;
+    const IgemmWeights chosen = igemm_choose(source, k, n);
+    packing_.form = chosen.form;
+    packing_.extras = chosen.form == IgemmForm::Pairs ? 0 : std::max(packing_.extras, chosen.extras);
+  });
+  const bool plain = shape.taps() == 1 && shape.all(shape.stride, 1) && shape.all(shape.pad_begin, 0) &&
+                     shape.all(shape.pad_end, 0) && shape.groups == 1;
+  in_place_ = plain && igemm_reads_in_place(packing_, src_signed);
   padded_cols_ = igemm_padded_columns(n);
   output_ = output;
   output_.bias.assign(static_cast<size_t>(padded_cols_ * shape.groups), 0);
@@ -33,11 +61,12 @@ QuantizedConv::QuantizedConv(const ConvShape& shape, bool src_signed, int32_t sr
     output_.bias[to] = output.bias[from];
     output_.scales[to] = output.scales[from];
   }
-  // The widened rows stay in the second cache; blocks are small enough that every thread gets some.
+  const int64_t tile = igemm_tile_rows(packing_.form);
+  // The gathered rows stay in the second cache; blocks are small enough that every thread gets some.
   const auto cache = static_cast<int64_t>(cache_sizes().l2) / 4;
-  int64_t rows = std::max<int64_t>(tile, cache / (2 * depth_) / tile * tile);
+  int64_t rows = std::max<int64_t>(tile, cache / packing_.row_bytes() / tile * tile);
   rows = std::min(rows, std::max(tile, ceil_div(ceil_div(pixels, 2 * threads), tile) * tile));
-  const int64_t least = ceil_div(ceil_div(kMinJob, depth_ * n), tile) * tile;
+  const int64_t least = ceil_div(ceil_div(kMinJob, packing_.depth() * n), tile) * tile;
   row_block_ = std::min(std::max(rows, std::min(least, 16 * tile)), std::max<int64_t>(pixels, 1));
   row_blocks_ = ceil_div(pixels, row_block_);
   col_blocks_ = 1;
@@ -47,49 +76,42 @@ QuantizedConv::QuantizedConv(const ConvShape& shape, bool src_signed, int32_t sr
   col_blocks_ = ceil_div(padded_cols_, col_block_);
 }
 
-size_t QuantizedConv::weights_bytes() const {
-  return static_cast<size_t>(shape_.groups * padded_cols_ * depth_) * sizeof(int16_t);
-}
+size_t QuantizedConv::group_bytes() const { return (packing_.packed_bytes() + kAlign - 1) / kAlign * kAlign; }
 
 void QuantizedConv::pack_weights(const QuantizedConvWeights& weights, std::byte* dst) const {
-  const int64_t channels = shape_.in_group(), taps = shape_.taps(), k = channels * taps, n = shape_.out_group();
-  // From [channel, tap] to [tap, channel], as the rows are gathered.
-  std::vector<std::byte> ordered(static_cast<size_t>(n * k));
-  for (int64_t g = 0; g < shape_.groups; ++g) {
-    for (int64_t m = 0; m < n; ++m)
-      for (int64_t c = 0; c < channels; ++c)
-        for (int64_t t = 0; t < taps; ++t)
-          ordered[static_cast<size_t>(m * k + t * channels + c)] =
-              weights.data[((g * n + m) * channels + c) * taps + t];
-    igemm_pack(ordered.data(), weights.is_signed, 1, k, k, n, weights.zeros.data() + g * n,
-               reinterpret_cast<int16_t*>(dst) + g * padded_cols_ * depth_);
-  }
+  for_each_group(shape_, weights, [&](int64_t g, const IgemmSource& source) {
+    igemm_pack(packing_, source, dst + static_cast<size_t>(g) * group_bytes());
+  });
 }
 
-size_t QuantizedConv::workspace_bytes() const {
-  return static_cast<size_t>(threads_ * (row_block_ * depth_ + kGatherSlack)) * sizeof(int16_t);
+size_t QuantizedConv::thread_bytes() const {
+  if (in_place_) return 0;
+  return (static_cast<size_t>(row_block_ * packing_.row_bytes() + kGatherSlack) + kAlign - 1) / kAlign * kAlign;
 }
+
+size_t QuantizedConv::workspace_bytes() const { return static_cast<size_t>(threads_) * thread_bytes(); }
 
 void QuantizedConv::run_block(const std::byte* src, const std::byte* weights, std::byte* dst, int64_t job,
-                              int16_t* rows) const {
+                              std::byte* rows) const {
   const int64_t cols = job % col_blocks_, g = job / col_blocks_ % shape_.groups;
   const int64_t first = job / (col_blocks_ * shape_.groups) * row_block_;
   const int64_t pixels = shape_.batch * shape_.out_pixels();
   IgemmBlock block;
+  block.weights = &packing_;
+  block.b = weights + static_cast<size_t>(g) * group_bytes();
+  block.col = cols * col_block_;
+  block.cols = std::min(col_block_, shape_.out_group() - block.col);
   block.rows = std::min(row_block_, pixels - first);
-  gather_rows(shape_, g, first, block.rows, src, src_signed_, src_zero_, depth_, rows);
-  const int64_t col = cols * col_block_;
-  block.cols = std::min(col_block_, shape_.out_group() - col);
-  block.depth = depth_;
-  block.a = rows;
-  block.a_stride = depth_;
-  block.b = reinterpret_cast<const int16_t*>(weights) + (g * padded_cols_ + col) * depth_;
-  block.dst = dst + first * shape_.out_channels + g * shape_.out_group() + col;
+  block.a = in_place_ ? src + first * shape_.in_channels : rows;
+  block.a_stride = packing_.row_bytes();
+  block.a_zero = igemm_zero(packing_, src_signed_, src_zero_);
+  if (!in_place_) gather_rows(shape_, g, first, block.rows, src, src_signed_, src_zero_, packing_, rows);
+  block.dst = dst + first * shape_.out_channels + g * shape_.out_group() + block.col;
   block.dst_stride = shape_.out_channels;
   IgemmEpilogue& e = block.epilogue;
   e.kind = output_.is_signed ? IgemmEpilogue::Kind::Int8 : IgemmEpilogue::Kind::UInt8;
-  e.bias = output_.bias.data() + g * padded_cols_ + col;
-  e.scales = output_.scales.data() + g * padded_cols_ + col;
+  e.bias = output_.bias.data() + g * padded_cols_ + block.col;
+  e.scales = output_.scales.data() + g * padded_cols_ + block.col;
   e.low = output_.low;
   e.high = output_.high;
   e.zero = output_.zero;
@@ -101,7 +123,7 @@ void QuantizedConv::run(const std::byte* src, const std::byte* weights, std::byt
   const int64_t jobs = row_blocks_ * col_blocks_ * shape_.groups;
   std::atomic<int64_t> next{0};
   parallel.chunks(static_cast<int>(std::min<int64_t>(threads_, jobs)), [&](int slot) {
-    int16_t* rows = reinterpret_cast<int16_t*>(workspace) + slot * (row_block_ * depth_ + kGatherSlack);
+    std::byte* const rows = workspace + static_cast<size_t>(slot) * thread_bytes();
     for (int64_t job = next++; job < jobs; job = next++) run_block(src, weights, dst, job, rows);
   });
 }

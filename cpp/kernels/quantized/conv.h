@@ -6,6 +6,7 @@
 
 #include "base/parallel.h"
 #include "kernels/conv/conv_shape.h"
+#include "kernels/gemm/igemm.h"
 
 namespace fastort::kernels {
 
@@ -26,27 +27,34 @@ struct QuantizedConvWeights {
   std::vector<int32_t> zeros;  // one for each output channel
 };
 
-// A convolution of bytes in channels-last layout: a matrix product on rows that are gathered and widened block by
-// block. Exact: the same numbers on every processor.
+// A convolution of bytes in channels-last layout: a matrix product on rows that are gathered block by block, or on the
+// source itself where these lie in it. Exact: the same numbers on every processor.
 class QuantizedConv {
  public:
-  QuantizedConv(const ConvShape& shape, bool src_signed, int32_t src_zero, QuantizedConvOutput output, int threads);
+  QuantizedConv(const ConvShape& shape, bool src_signed, int32_t src_zero, const QuantizedConvWeights& weights,
+                QuantizedConvOutput output, int threads);
 
-  size_t weights_bytes() const;
+  // How the weights are packed, for the name of their form.
+  const IgemmWeights& packing() const { return packing_; }
+  size_t weights_bytes() const { return static_cast<size_t>(shape_.groups) * group_bytes(); }
   void pack_weights(const QuantizedConvWeights& weights, std::byte* dst) const;
   size_t workspace_bytes() const;
   void run(const std::byte* src, const std::byte* weights, std::byte* dst, std::byte* workspace,
            const Parallel& parallel) const;
 
  private:
-  void run_block(const std::byte* src, const std::byte* weights, std::byte* dst, int64_t job, int16_t* rows) const;
+  size_t group_bytes() const;
+  size_t thread_bytes() const;
+  void run_block(const std::byte* src, const std::byte* weights, std::byte* dst, int64_t job, std::byte* rows) const;
 
   ConvShape shape_;
   bool src_signed_;
   int32_t src_zero_;
   QuantizedConvOutput output_;  // arrays padded to whole panels, group by group
   int threads_;
-  int64_t depth_ = 0, row_block_ = 0, row_blocks_ = 0, col_block_ = 0, col_blocks_ = 0, padded_cols_ = 0;
+  IgemmWeights packing_;  // of each group
+  bool in_place_ = false;
+  int64_t row_block_ = 0, row_blocks_ = 0, col_block_ = 0, col_blocks_ = 0, padded_cols_ = 0;
 };
 
 // The same for as many groups as channels.

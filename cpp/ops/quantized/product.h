@@ -30,9 +30,12 @@ class Product {
 
  private:
   void pack_all(const std::byte* b, const std::byte* zeros, std::byte* dst) const;
-  void run_item(const KernelArgs& args, const std::byte* a, int32_t a_zero, const int16_t* b,
+  void run_item(const KernelArgs& args, const std::byte* a, int32_t a_zero, const std::byte* b,
                 const kernels::IgemmEpilogue& epilogue, std::byte* dst, std::byte* rows) const;
-  void widen(const std::byte* a, int64_t first, int64_t count, int32_t zero, int16_t* dst) const;
+  void order_rows(const std::byte* a, int64_t first, int64_t count, int32_t zero, std::byte* dst) const;
+  std::vector<int32_t> column_zeros(const std::byte* zeros) const;
+  kernels::IgemmSource source(const std::byte* b, const std::vector<int32_t>& zeros) const;
+  size_t rows_bytes() const;  // of one thread
 
   matmul::Problem problem_;
   Inputs inputs_;
@@ -42,7 +45,9 @@ class Product {
   std::vector<size_t> matrix_;     // of each item of the batch
   std::shared_ptr<Buffer> packed_;
   int threads_;
-  int64_t depth_ = 0, columns_ = 0, row_block_ = 1, col_block_ = 1;
+  kernels::IgemmWeights weights_;  // of each matrix of B
+  bool in_place_ = false;          // rows of A are read where they lie
+  int64_t columns_ = 0, row_block_ = 1, col_block_ = 1;
 };
 
 // Whether zero points or scales of B are one, or one for each column.
