@@ -1,5 +1,6 @@
 #include "kernels/pool.h"
 
+#include "kernels/quantized/bytes.h"
 #include "kernels/reduce.h"
 #include "ops/core/window.h"
 #include "ops/gpu/bytes.h"
@@ -140,6 +141,30 @@ std::unique_ptr<Kernel> prepare_global(const OpContext& context) {
   });
 }
 
+Refusal accepts_bytes(const OpContext& context) {
+  if (context.type(0) != DataType::Int8 && context.type(0) != DataType::UInt8) return "only bytes";
+  if (context.in(0).layout != context.out(0).layout) return "X and Y in different layouts";
+  if (context.has_output(1)) return "indices are asked for";
+  return {};
+}
+
+double cost_bytes(const OpContext& context) {
+  const double taps =
+      static_cast<double>(context.out(0).shape.count()) * static_cast<double>(read_shape(context).taps());
+  return taps / ((context.in(0).layout == Layout::Nhwc ? 4.0 : 0.7) * context.options.threads) + 300;
+}
+
+std::unique_ptr<Kernel> prepare_bytes(const OpContext& context) {
+  kernels::BytePool pool;
+  pool.shape = read_shape(context);
+  pool.channels_last = context.in(0).layout == Layout::Nhwc;
+  pool.src_signed = context.type(0) == DataType::Int8;
+  pool.range = kernels::ByteRange::of(pool.src_signed, 0);
+  return make_kernel([pool](const KernelArgs& args) {
+    kernels::byte_pool(pool, args.in<std::byte>(0), args.out<std::byte>(0), args.parallel);
+  });
+}
+
 double cost_reference(const OpContext& context) {
   const PoolShape shape = read_shape(context);
   return static_cast<double>(context.out(0).shape.count()) * static_cast<double>(shape.taps()) /
@@ -202,6 +227,12 @@ constexpr GpuRecipe kGpuMax{kFloat32 | TypeMask{DataType::Int8, DataType::UInt8}
 constexpr Variant kVectorVariants[] = {
     {Layout::C8, Layout::C8}, {Layout::C16, Layout::C16}, {Layout::Nhwc, Layout::Nhwc}};
 
+constexpr Variant kByteVariants[] = {{Layout::Nhwc, Layout::Nhwc}, {Layout::Plain, Layout::Plain}};
+constexpr Candidate kMaxCandidates[] = {
+    {"vector", accepts_vector, prepare_vector, kVectorVariants, cost_vector, 1u},
+    {"bytes", accepts_bytes, prepare_bytes, kByteVariants, cost_bytes, 1u},
+    {"reference", nullptr, prepare_reference, kPlainOnly, cost_reference, 1u},
+};
 constexpr Candidate kCandidates[] = {
     {"vector", accepts_vector, prepare_vector, kVectorVariants, cost_vector, 1u},
     {"global", accepts_global, prepare_global, kPlainOnly, cost_global, 1u},
@@ -214,7 +245,7 @@ constexpr Candidate kUnpool[] = {{"reference", nullptr, prepare_max_unpool}};
 constexpr TypeMask kMaxTypes = kFloatTypes | TypeMask(DataType::Int8, DataType::UInt8);
 
 constexpr OpDef kOps[] = {
-    {.domain = "", .name = "MaxPool", .infer = infer_pool, .cpu = kCandidates, .types = kMaxTypes, .gpu = &kGpuMax},
+    {.domain = "", .name = "MaxPool", .infer = infer_pool, .cpu = kMaxCandidates, .types = kMaxTypes, .gpu = &kGpuMax},
     {.domain = "", .name = "AveragePool", .infer = infer_pool, .cpu = kCandidates, .types = kFloatTypes, .gpu = &kGpu},
     {.domain = "", .name = "LpPool", .infer = infer_pool, .cpu = kCandidates, .types = kFloatTypes, .gpu = &kGpu},
     {.domain = "",

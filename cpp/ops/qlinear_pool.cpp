@@ -162,12 +162,6 @@ constexpr OpDef kOps[] = {
      .cpu = kPool,
      .types = quantized::kBytes,
      .gpu = &kGpu},
-    {.domain = "fastort",
-     .name = "ByteMaxPool",
-     .infer = infer_pool,
-     .cpu = kPool,
-     .types = quantized::kBytes,
-     .gpu = &kGpu},
 };
 
 }  // namespace

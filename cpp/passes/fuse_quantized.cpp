@@ -46,7 +46,7 @@ class Group {
     if (op == "GlobalAveragePool" || op == "AveragePool") return fuse_average(node);
     if (op == "Softmax") return fuse_softmax(node);
     if (op == "Concat") return fuse_concat(node);
-    if (op == "MaxPool" || is_movement(node)) return move(node);
+    if (is_movement(node)) return move(node);
     return fuse_table();
   }
 
@@ -203,9 +203,9 @@ class Group {
   }
 
   static bool is_movement(const Node& node) {
-    static constexpr std::string_view kMovements[] = {"Reshape",      "Flatten",      "Squeeze",       "Unsqueeze",
-                                                      "Transpose",    "Slice",        "Gather",        "Expand",
-                                                      "DepthToSpace", "SpaceToDepth", "GatherElements"};
+    static constexpr std::string_view kMovements[] = {"Reshape",      "Flatten",      "Squeeze",        "Unsqueeze",
+                                                      "Transpose",    "Slice",        "Gather",         "Expand",
+                                                      "DepthToSpace", "SpaceToDepth", "GatherElements", "MaxPool"};
     return std::find(std::begin(kMovements), std::end(kMovements), node.op_type) != std::end(kMovements);
   }
 
@@ -213,9 +213,8 @@ class Group {
   bool move(const Node& node) {
     const auto x = input(node, 0);
     if (!x || !x->same_parameters(y_)) return false;
-    const bool pool = node.op_type == "MaxPool";
-    if (pool && node.attributes.get_int("storage_order", 0) != 0) return false;
-    Node moved = pool ? make("fastort", "ByteMaxPool", {x->source}, &node) : node;
+    if (node.outputs.size() > 1) return false;
+    Node moved = node;
     moved.origin = {};
     moved.inputs[0] = x->source;
     return become(std::move(moved));

@@ -75,7 +75,7 @@ def agree(proto: onnx.ModelProto, feeds: Arrays) -> None:
         ("p = Mul(a, e)", {"com.microsoft::QLinearMul": 1}),
         ("p = GlobalAveragePool(a)", {"com.microsoft::QLinearGlobalAveragePool": 1}),
         ("p = AveragePool<kernel_shape = [2, 3]>(a)", {"com.microsoft::QLinearAveragePool": 1}),
-        ("p = MaxPool<kernel_shape = [3, 3], pads = [1, 1, 1, 1]>(e)", {"fastort::ByteMaxPool": 1}),
+        ("p = MaxPool<kernel_shape = [3, 3], pads = [1, 1, 1, 1]>(e)", {"MaxPool": 1}),
         ("p = Transpose<perm = [0, 1, 3, 2]>(e)", {"Transpose": 1}),
         ("p = Concat<axis = 1>(a, e)", {"com.microsoft::QLinearConcat": 1}),
         ("p = Concat<axis = 1>(e, e)", {"Concat": 1}),
@@ -187,7 +187,7 @@ def test_must_not_fire_where_the_floats_are_read(body: str, kept: str, other: st
         ),
         ("(uint8[n,4,7,7] x, uint8[n,4,7,7] r, float s)", "a = DequantizeLinear(x, s, xz)\n p = Sigmoid(a)", "Sigmoid"),
         ("(uint8[n,4,7,7] x, uint8[n,4,7,7] r)", f"{DQ} p = Transpose<perm = [0, 1, 3, 2]>(a)", "QuantizeLinear"),
-        ("(uint8[n,4,7,7] x, uint8[n,4,7,7] r)", f"{DQ} p = MaxPool<kernel_shape = [2, 2]>(a)", "MaxPool"),
+        ("(uint8[n,4,7,7] x, uint8[n,4,7,7] r)", f"{DQ} p = MaxPool<kernel_shape = [2, 2]>(a)", "QuantizeLinear"),
         ("(uint8[n,4,7,7] x, uint8[n,4,7,7] r)", f"{DQ}{W} q = Conv(a, v, u)\n p = LeakyRelu(q)", "FusedConv"),
     ],
 )
@@ -197,6 +197,17 @@ def test_must_not_fire_elsewhere(signature: str, body: str, kept: str) -> None:
     found = {name.split("::")[-1]: count for name, count in operators(proto, ["fuse_elementwise_chains"]).items()}
     assert kept in found
     agree(proto, {**FEEDS, **({"s": np.array(0.03, np.float32)} if "float s" in signature else {})})
+
+
+def test_must_not_fire_where_a_pool_gives_indices() -> None:
+    body = f"{DQ} p, i = MaxPool<kernel_shape = [3, 3]>(e){Q}"
+    proto = model(f"{HEAD}, int64[n,c,h,k] i) {{ {body} }}", WEIGHTS)
+    assert operators(proto)["QuantizeLinear"] == 1
+    pooled, indices = session(proto, []).run(None, dict(FEEDS))
+    # The result has the parameters of what is pooled.
+    np.testing.assert_array_equal(FEEDS["r"].ravel()[indices], pooled)
+    windows = np.lib.stride_tricks.sliding_window_view(FEEDS["r"], (3, 3), axis=(2, 3))
+    np.testing.assert_array_equal(pooled, windows.max(axis=(-2, -1)))
 
 
 def test_sixteen_bits_stay() -> None:
