@@ -41,7 +41,7 @@ template <class Context>
 Operands read_operands(const Context& context) {
   const int64_t heads = context.attributes().get_int("num_heads");
   const int64_t kv_heads = context.attributes().get_int("kv_num_heads");
-  if (heads <= 0 || kv_heads <= 0 || heads % kv_heads != 0)
+  if (heads <= 0 || heads > INT32_MAX || kv_heads <= 0 || heads % kv_heads != 0)
     context.fail("kv_num_heads (" + std::to_string(kv_heads) + ") must divide num_heads (" + std::to_string(heads) +
                  ")");
   const auto size_of = [&](int input, int64_t pieces) {

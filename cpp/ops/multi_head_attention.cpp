@@ -137,7 +137,7 @@ Heads part_of_head(const Context& context, int input, int64_t heads, int64_t par
 template <class Context>
 Operands read_operands(const Context& context, const Inputs& in) {
   const int64_t heads = context.attributes().get_int("num_heads");
-  if (heads <= 0) context.fail("num_heads must be positive");
+  if (heads <= 0 || heads > INT32_MAX) context.fail("num_heads is " + std::to_string(heads));
   const bool has_key = has(context, in.key), has_value = has(context, in.value);
   Operands o;
   bool only_q_bias = false;

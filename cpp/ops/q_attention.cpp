@@ -42,7 +42,7 @@ void infer(InferContext& context) {
     context.out(0, DataType::Float, Shape{x[0], x[1], context.unknown()});
     return;
   }
-  if (w[1] % (3 * heads) != 0)
+  if (w[1] % 3 != 0 || w[1] / 3 % heads != 0)
     context.fail("the weight's " + std::to_string(w[1]) + " columns do not divide by three times num_heads");
   if (context.has_shape(kBias) &&
       (context.shape(kBias).rank() != 1 || (is_known(context.shape(kBias)[0]) && context.shape(kBias)[0] != w[1])))
