@@ -50,6 +50,19 @@ void check_scales(InferContext& context) {
   }
 }
 
+// The kernels read as many zero points as scales.
+void check_zero(InferContext& context, DataType quantized) {
+  if (!context.has_input(2)) return;
+  const DataType type = context.type(2);
+  if (type != quantized && type != DataType::Undefined && quantized != DataType::Undefined)
+    context.fail("the zero point is of type " + std::string(name(type)) + ", the numbers are of type " +
+                 std::string(name(quantized)));
+  if (!context.has_shape(1) || !context.has_shape(2)) return;
+  const Shape &scale = context.shape(1), &zero = context.shape(2);
+  if (scale.is_concrete() && zero.is_concrete() && scale.count() != zero.count())
+    context.fail("the zero point has the shape " + to_string(zero) + ", the scale " + to_string(scale));
+}
+
 void infer_quantize(InferContext& context) {
   const DataType fallback = named_type(context.attributes(), "output_dtype", DataType::UInt8);
   const DataType type = context.has_input(2) ? context.type(2) : fallback;
@@ -57,6 +70,7 @@ void infer_quantize(InferContext& context) {
     context.fail("cannot quantize to " + std::string(name(type)));
   }
   check_scales(context);
+  check_zero(context, type);
   if (!context.has_shape(0)) return context.out(0, type);
   context.out(0, type, context.shape(0));
 }
@@ -64,6 +78,7 @@ void infer_quantize(InferContext& context) {
 void infer_dequantize(InferContext& context) {
   const DataType type = named_type(context.attributes(), "output_dtype", context.type(1));
   check_scales(context);
+  check_zero(context, context.type(0));
   if (!context.has_shape(0)) return context.out(0, type);
   context.out(0, type, context.shape(0));
 }
