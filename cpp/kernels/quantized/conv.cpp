@@ -65,7 +65,7 @@ QuantizedConv::QuantizedConv(const ConvShape& shape, bool src_signed, int32_t sr
   // The gathered rows stay in the second cache; blocks are small enough that every thread gets some.
   const auto cache = static_cast<int64_t>(cache_sizes().l2) / 4;
   int64_t rows = std::max<int64_t>(tile, cache / packing_.row_bytes() / tile * tile);
-  rows = std::min(rows, std::max(tile, ceil_div(ceil_div(pixels, 2 * threads), tile) * tile));
+  rows = std::min(rows, std::max(tile, ceil_div(ceil_div(pixels, 4 * threads), tile) * tile));
   const int64_t least = ceil_div(ceil_div(kMinJob, packing_.depth() * n), tile) * tile;
   row_block_ = std::min(std::max(rows, std::min(least, 16 * tile)), std::max<int64_t>(pixels, 1));
   row_blocks_ = ceil_div(pixels, row_block_);
