@@ -24,6 +24,7 @@ int fold_scales(Graph& graph);
 int fold_pads(Graph& graph);
 int fuse_conv(Graph& graph);
 int fuse_depthwise(Graph& graph);
+int fuse_integer_products(Graph& graph);
 int fuse_matmul(Graph& graph);
 int fuse_batch_normalization(Graph& graph);
 int fuse_elementwise_chains(Graph& graph);

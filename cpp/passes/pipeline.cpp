@@ -38,6 +38,7 @@ constexpr Pass kPasses[] = {
     {"fold_pads", 2, fold_pads},
     {"fuse_conv", 2, fuse_conv, true},
     {"fuse_depthwise", 3, fuse_depthwise, true, true},
+    {"fuse_integer_products", 2, fuse_integer_products},
     {"fuse_matmul", 2, fuse_matmul, true},
     {"fuse_batch_normalization", 2, fuse_batch_normalization, true},
     {"remove_identities", 1, remove_identities},
