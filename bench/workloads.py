@@ -260,6 +260,65 @@ def zoo_model(name: str) -> Callable[[Path], tuple[list[Feeds], np.ndarray]]:
     return make
 
 
+def quantize_products(model: onnx.ModelProto) -> None:
+    """Makes products with constant weights those of bytes, as dynamic quantization does: one scale for all weights."""
+    graph = model.graph
+    weights = {tensor.name: tensor for tensor in graph.initializer if len(tensor.dims) == 2}
+    nodes: list[onnx.NodeProto] = []
+    asked: set[str] = set()
+    for node in graph.node:
+        if node.op_type != "MatMul" or node.input[1] not in weights:
+            nodes.append(node)
+            continue
+        x, name, y = node.input[0], node.input[1], node.output[0]
+        weight = numpy_helper.to_array(weights[name])
+        scale = np.float32(np.abs(weight).max() / 127)
+        graph.initializer.append(numpy_helper.from_array(np.rint(weight / scale).astype(np.int8), y + "_weight"))
+        graph.initializer.append(numpy_helper.from_array(np.asarray(scale), y + "_weight_scale"))
+        if x not in asked:
+            nodes.append(helper.make_node("DynamicQuantizeLinear", [x], [x + "_bytes", x + "_scale", x + "_zero"]))
+            asked.add(x)
+        nodes += [
+            helper.make_node("MatMulInteger", [x + "_bytes", y + "_weight", x + "_zero"], [y + "_sums"]),
+            helper.make_node("Cast", [y + "_sums"], [y + "_floats"], to=TensorProto.FLOAT),
+            helper.make_node("Mul", [x + "_scale", y + "_weight_scale"], [y + "_scales"]),
+            helper.make_node("Mul", [y + "_floats", y + "_scales"], [y]),
+        ]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    read = {name for node in nodes for name in node.input}
+    kept = [tensor for tensor in graph.initializer if tensor.name in read]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+
+
+def dynamic_bytes(name: str) -> Callable[[Path], tuple[list[Feeds], np.ndarray]]:
+    """Returns the maker of a model of the zoo whose products are those of bytes; the answer is the float model's."""
+
+    def make(folder: Path) -> tuple[list[Feeds], np.ndarray]:
+        model = onnx.load(export.path_of(name))
+        quantize_products(model)
+        onnx.save(model, folder / "model.onnx")
+        feeds, want = export.sample_of(name)
+        return [feeds], want
+
+    return make
+
+
+TRAINED = Path(__file__).resolve().parents[2] / "shared" / "models" / "mobilenet_v2_qdq.onnx"
+
+
+def trained_bytes(folder: Path) -> tuple[list[Feeds], np.ndarray]:
+    """A trained MobileNetV2 of DequantizeLinear, operator and QuantizeLinear."""
+
+    def read(name: str) -> np.ndarray:
+        return numpy_helper.to_array(onnx.TensorProto.FromString(TRAINED.with_name(name).read_bytes()))
+
+    shutil.copy(TRAINED, folder / "model.onnx")
+    (graph_input,) = onnx.load(folder / "model.onnx").graph.input
+    return [{graph_input.name: read("mobilenet_v2_qdq_input_0.pb")}], read("mobilenet_v2_qdq_output_0.pb")
+
+
 GPT2_LAYERS, GPT2_HEADS, GPT2_SIZE = 12, 12, 64
 # A step reads each weight but the embeddings of other tokens and places once: 124,439,808 numbers, of which the
 # 786,432 of the places are left out; those of the tokens are the last product's weights.
@@ -410,6 +469,8 @@ WORKLOADS = (
     Workload("bert_lengths", bert_of(12, random_lengths()), lambda: zoo.bert(12), {"fresh": True}, counted=True),
     Workload("bert_3_clients", bert_of(3, [128]), lambda: zoo.bert(3), {"clients": 8}, counted=True),
     Workload("mobilenet_v3_clients", zoo_model("mobilenet_v3_large"), None, {"clients": 8}, counted=True),
+    Workload("bert_3_int8", dynamic_bytes("bert_3")),
+    *([Workload("mobilenet_v2_int8", trained_bytes)] if TRAINED.exists() else []),
     Workload("gpt2_prefill", gpt2_of(lambda: [gpt2_request(128, 0)]), gpt2_logits, counted=True),
     Workload("gpt2_step", gpt2_of(lambda: [gpt2_request(1, 128)]), gpt2_logits, traffic=GPT2_BYTES),
     Workload("gpt2_decode", gpt2_of(decode_requests), None, {"fresh": True, "feedback": FEEDBACK}),
