@@ -6,6 +6,7 @@
 #define FASTORT_IGEMM_INL_H
 #endif
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <type_traits>
@@ -82,14 +83,7 @@ HWY_INLINE void store_as(const TileOut& t, Sums<kM>& sum) {
 
 template <int kM>
 HWY_INLINE void store_tile(const TileOut& t, Sums<kM>& sum) {
-  const D32 d;
-  const IgemmEpilogue& e = t.epilogue;
-  if (e.bias) {
-    V32 bias[kVectors];
-    _Pragma("GCC unroll 2") for (int j = 0; j < kVectors; ++j) bias[j] = hn::LoadU(d, e.bias + j * kLanes);
-    FASTORT_FOR_TILE sum[i][j] = hn::Add(sum[i][j], bias[j]);
-  }
-  switch (e.kind) {
+  switch (t.epilogue.kind) {
     case IgemmEpilogue::Kind::Sums:
       return store_as<kM, int32_t>(t, sum);
     case IgemmEpilogue::Kind::Floats:
@@ -101,8 +95,9 @@ HWY_INLINE void store_tile(const TileOut& t, Sums<kM>& sum) {
   }
 }
 
-// All tiles of a block. A Tile has a member `out`,`kTiles[m - 1](tile, count)` computes `count` tiles of m
-// rows below one another and moves the tile behind them, `at_panel(tile, panel)` sets its operands.
+// All tiles of a block. A Tile has the members `start`, with which its sums begin, and `out`; `tiles[m - 1](tile,
+// count)` computes `count` tiles of m rows below one another and moves the tile behind them, `at_panel(tile, panel)`
+// sets its operands.
 template <class Tile, class Table, class AtPanel>
 HWY_INLINE void compute_block(const IgemmBlock& block, Tile& t, const Table& tiles, const AtPanel& at_panel) {
   const IgemmEpilogue& e = block.epilogue;
@@ -112,7 +107,8 @@ HWY_INLINE void compute_block(const IgemmBlock& block, Tile& t, const Table& til
   for (int64_t j = 0; j < block.cols; j += kPanel) {
     t.out.cols = std::min<int64_t>(kPanel, block.cols - j);
     t.out.dst = block.dst + static_cast<size_t>(j) * item;
-    t.out.epilogue.bias = e.bias ? e.bias + j : nullptr;
+    for (int at = 0; at < kPanel; at += kLanes)
+      hn::StoreU(e.bias ? hn::LoadU(D32(), e.bias + j + at) : hn::Zero(D32()), D32(), t.start + at);
     t.out.epilogue.scales = e.scales ? e.scales + j : nullptr;
     t.out.epilogue.shift = e.shift ? e.shift + j : nullptr;
     at_panel(t, (block.col + j) / kPanel);

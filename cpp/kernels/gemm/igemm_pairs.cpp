@@ -25,6 +25,7 @@ struct Tile {
   int64_t a_stride;
   const int16_t* b;
   int64_t depth;
+  int32_t start[kPanel];
   TileOut out;
 };
 
@@ -43,7 +44,7 @@ HWY_INLINE void compute_tile(const Tile& t) {
   const D32 d;
   const D16 d16;
   Sums<kM> sum;
-  FASTORT_FOR_TILE sum[i][j] = hn::Zero(d);
+  FASTORT_FOR_TILE sum[i][j] = hn::LoadU(d, t.start + j * kLanes);
   const int16_t* a = t.a;
   const int16_t* b = t.b;
   const int64_t stride = t.a_stride;

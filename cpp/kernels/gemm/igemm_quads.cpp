@@ -106,8 +106,10 @@ void Block(const IgemmBlock& block) {
     tile.a = reinterpret_cast<const uint8_t*>(block.a);
     tile.b = steps + panel * 4 * kPanel * tile.steps;
     tile.begin = begin + panel * kVectors;
-    for (int j = 0; j < kPanel; j += kLanes)
-      hn::StoreU(hn::Neg(hn::Mul(zero, hn::LoadU(d, sums + panel * kPanel + j))), d, tile.start + j);
+    for (int j = 0; j < kPanel; j += kLanes) {
+      const V32 sums_of_zero = hn::Mul(zero, hn::LoadU(d, sums + panel * kPanel + j));
+      hn::StoreU(hn::Sub(hn::LoadU(d, tile.start + j), sums_of_zero), d, tile.start + j);
+    }
   });
 }
 
