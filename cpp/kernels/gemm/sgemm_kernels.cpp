@@ -75,22 +75,28 @@ HWY_INLINE void bring_nearer(const char* data) {
 #endif
 }
 
-// The rest of an incomplete tile's columns, one at a time, from the sums of a whole tile.
+// The rest of an incomplete tile's columns from the sums of a whole tile.
 HWY_NOINLINE void finish_edge(const Tile& t, const float* sums, int64_t sum_stride, int rows) {
-  for (int i = 0; i < rows; ++i) {
-    float* c = t.c + i * t.c_stride;
-    for (int64_t j = 0; j < t.cols; ++j) {
-      float x = sums[i * sum_stride + j] * t.alpha;
-      if (t.accumulate) x += c[j];
-      if (t.row_factor) x *= t.row_factor[i];
-      if (t.bias) x += t.bias[j];
-      if (t.row_bias) x += t.row_bias[i];
-      if (t.residual) x += t.residual[i * t.residual_stride + j];
-      if (t.bounded) x = x < t.lower ? t.lower : x > t.upper ? t.upper : x;
-      c[j] = x;
+  const D d;
+  const V alpha = hn::Set(d, t.alpha), lower = hn::Set(d, t.lower), upper = hn::Set(d, t.upper);
+  for (int64_t j = 0; j < t.cols; j += kLanes) {
+    const auto count = static_cast<size_t>(std::min<int64_t>(kLanes, t.cols - j));
+    const V bias = t.bias ? hn::LoadN(d, t.bias + j, count) : hn::Zero(d);
+    for (int i = 0; i < rows; ++i) {
+      float* const c = t.c + i * t.c_stride + j;
+      V x = hn::Mul(hn::Load(d, sums + i * sum_stride + j), alpha);
+      if (t.accumulate) x = hn::Add(x, hn::LoadN(d, c, count));
+      if (t.row_factor) x = hn::Mul(x, hn::Set(d, t.row_factor[i]));
+      if (t.bias) x = hn::Add(x, bias);
+      if (t.row_bias) x = hn::Add(x, hn::Set(d, t.row_bias[i]));
+      if (t.residual) x = hn::Add(x, hn::LoadN(d, t.residual + i * t.residual_stride + j, count));
+      // With NaN as the second operand the result is NaN on every target.
+      if (t.bounded) x = hn::Min(upper, hn::Max(lower, x));
+      hn::StoreN(x, d, c, count);
     }
-    if (t.curve) apply_curve(*t.curve, c, t.cols);
   }
+  if (t.curve)
+    for (int i = 0; i < rows; ++i) apply_curve(*t.curve, t.c + i * t.c_stride, t.cols);
 }
 
 #define FASTORT_FOR_TILE \
