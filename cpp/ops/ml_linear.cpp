@@ -1,9 +1,11 @@
 // LinearRegressor and LinearClassifier.
 #include <algorithm>
+#include <array>
 #include <memory>
 
 #include "kernels/elementwise/unary.h"
 #include "kernels/gemm/sgemm.h"
+#include "kernels/short_rows.h"
 #include "kernels/softmax.h"
 #include "ops/core/move.h"
 #include "ops/ml_common.h"
@@ -14,8 +16,6 @@ namespace {
 
 // Scores that make a piece of work worth a thread.
 constexpr int64_t kScoresOfPiece = 4096;
-// Scores of a row up to which softmax goes through several rows at once.
-constexpr int64_t kShortRow = 24;
 
 // One row of coefficients and one intercept for each output.
 struct Linear {
@@ -91,31 +91,13 @@ Refusal takes_product(const OpContext& context) {
   return {};
 }
 
-// Softmax of short rows: the exponentials of all of them in one piece.
-void softmax_short_rows(float* scores, int64_t rows, int64_t width) {
-  for (int64_t row = 0; row < rows; ++row) {
-    float* const x = scores + row * width;
-    float largest = x[0];
-    for (int64_t i = 1; i < width; ++i) largest = std::max(largest, x[i]);
-    for (int64_t i = 0; i < width; ++i) x[i] -= largest;
-  }
-  kernels::unary_f32(kernels::UnaryOp::Exp)(scores, scores, rows * width, {});
-  for (int64_t row = 0; row < rows; ++row) {
-    float* const x = scores + row * width;
-    float sum = 0;
-    for (int64_t i = 0; i < width; ++i) sum += x[i];
-    const float factor = 1 / sum;
-    for (int64_t i = 0; i < width; ++i) x[i] *= factor;
-  }
-}
-
 // `post_transform` of each of some rows, one behind the other.
 void transform_rows(kernels::PostTransform post, float* scores, int64_t rows, int64_t width) {
   switch (post) {
     case kernels::PostTransform::None:
       return;
     case kernels::PostTransform::Softmax:
-      if (width <= kShortRow) return softmax_short_rows(scores, rows, width);
+      if (width <= kernels::kMostShortRow) return kernels::softmax_short_rows(scores, rows, width, nullptr);
       return kernels::softmax(scores, scores, rows, width, 1, false, Parallel(ThreadPool::instance(), 1));
     case kernels::PostTransform::Logistic:
       return kernels::unary_f32(kernels::UnaryOp::Sigmoid)(scores, scores, rows * width, {});
@@ -197,6 +179,23 @@ struct Classifier {
     labels.put(args, row, classes == 1 ? (scores[0] > 0 ? 1 : 0) : std::max_element(scores, scores + classes) - scores);
   }
 
+  // The labels and the transformed scores of some rows.
+  void finish_short_rows(const KernelArgs& args, int64_t begin, int64_t end, float* scores) const {
+    const bool softmax = has_scores && post == kernels::PostTransform::Softmax;
+    std::array<int32_t, 64> places{};
+    constexpr auto kTogether = static_cast<int64_t>(places.size());
+    for (int64_t row = begin; row < end; row += kTogether) {
+      const int64_t count = std::min(kTogether, end - row);
+      float* const some = scores + row * classes;
+      if (softmax)
+        kernels::softmax_short_rows(some, count, classes, places.data());
+      else if (has_label)
+        kernels::argmax_short_rows(some, count, classes, places.data());
+      for (int64_t i = 0; i < count && has_label; ++i) labels.put(args, row + i, places[static_cast<size_t>(i)]);
+    }
+    if (has_scores && !softmax) transform_rows(post, scores + begin * classes, end - begin, classes);
+  }
+
   Rows rows;
   ClassLabels labels;
   int64_t classes, outputs;
@@ -237,6 +236,7 @@ std::unique_ptr<Kernel> prepare_classifier_product(const OpContext& context) {
         float* all = c.scores(args);
         product.run(args.in<float>(0), all + (c.classes - c.outputs), args.parallel);
         args.parallel.range(c.rows.count, kScoresOfPiece / c.classes, [&](int64_t begin, int64_t end) {
+          if (c.outputs > 1 && c.outputs <= kernels::kMostShortRow) return c.finish_short_rows(args, begin, end, all);
           for (int64_t row = begin; row < end; ++row) {
             float* scores = all + row * c.classes;
             if (c.outputs < c.classes) scores[0] = -scores[1];

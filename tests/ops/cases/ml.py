@@ -285,7 +285,8 @@ def linear_models() -> list[Case]:
     """Many rows and awkward sizes in every type and with every transform, computed in double."""
     rng = np.random.default_rng(3)
     cases = []
-    for rows, features, classes in ((1, 1, 1), (1, 67, 11), (613, 67, 11), (1009, 5, 2), (7, 130, 33), (0, 5, 3)):
+    sizes = ((1, 1, 1), (1, 67, 11), (613, 67, 11), (1009, 5, 2), (7, 130, 33), (0, 5, 3), (65, 4, 24), (9, 3, 25))
+    for rows, features, classes in sizes:
         weights = rng.standard_normal((classes, features)).astype(np.float32)
         bias = rng.standard_normal(classes).astype(np.float32)
         linear = {"coefficients": weights.ravel().tolist(), "intercepts": bias.tolist()}
@@ -321,6 +322,23 @@ def linear_models() -> list[Case]:
                         atol=2e-5,
                     ),
                 ]
+    # The first of equal scores, scores whose exponentials leave float32, and none at all.
+    extreme = a([1, 1, 1, 1], [0, 2, 2, 1], [1e4, -1e4, 1e4, 0], [-1e4, -1e4, -1e4, -1e4], [0, 0, 0, np.nan])
+    scores = extreme.astype(np.float64) @ np.eye(4)
+    for post in ("NONE", "SOFTMAX"):
+        cases.append(
+            case(
+                "LinearClassifier",
+                [extreme],
+                {"coefficients": np.eye(4).ravel().tolist(), "classlabels_ints": [5, 6, 7, 8], "post_transform": post},
+                outputs=2,
+                expected=[
+                    a(5, 6, 5, 5, 5, t=np.int64),
+                    (scores if post == "NONE" else softmax(scores)).astype("f4"),
+                ],
+                id=f"extreme-{post}",
+            )
+        )
     x = rng.standard_normal((501, 9)).astype(np.float32)
     weights = rng.standard_normal(9).astype(np.float32)
     score = x.astype(np.float64) @ weights.astype(np.float64) - 0.25
