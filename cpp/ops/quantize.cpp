@@ -1,5 +1,7 @@
 #include "kernels/quantize.h"
 
+#include <algorithm>
+
 #include "kernels/quantized/bytes.h"
 #include "ops/gpu/bytes.h"
 #include "ops/gpu/convert.h"
@@ -42,7 +44,7 @@ void check_scales(InferContext& context) {
   for (int i = 0; i < x.rank(); ++i) {
     const Dim size = x[static_cast<size_t>(i)], given = scale[static_cast<size_t>(i)];
     if (!is_known(size) || !is_known(given)) continue;
-    const Dim wanted = i == axis ? (size + block - 1) / block : size;
+    const Dim wanted = i == axis ? size / block + (size % block != 0) : size;
     if (given != wanted) {
       context.fail("the scale has the shape " + to_string(scale) + ", which does not fit blocks of " +
                    std::to_string(block) + " along axis " + std::to_string(axis));
@@ -95,7 +97,7 @@ kernels::ScaleGrid grid_of(const OpContext& context) {
   grid.outer = x.count(0, axis);
   grid.axis = x[static_cast<size_t>(axis)];
   grid.inner = x.count(axis + 1, x.rank());
-  grid.axis_block = block ? block : 1;
+  grid.axis_block = block ? std::min(block, std::max<int64_t>(grid.axis, 1)) : 1;
   grid.per_inner = block != 0;
   return grid;
 }

@@ -47,6 +47,11 @@ for _domain in ("", "com.microsoft"):
             Case("DequantizeLinear", [_x, _scale, _zero], {"axis": 0}, _domain, id=f"{_domain}-{_zero.shape}"),
             Case("QuantizeLinear", [zeros(3, 37), _scale, _zero], {"axis": 0}, _domain, id=f"{_domain}-{_zero.shape}"),
         ]
+    REFUSED.append(
+        Case(
+            "DequantizeLinear", [_x, zeros(3, 0)], {"axis": 1, "block_size": 2**63 - 1}, _domain, id=f"{_domain}-block"
+        )
+    )
     REFUSED.append(Case("DequantizeLinear", [_x, F(1), zeros(0, dtype=np.uint8)], {}, _domain, id=f"{_domain}-empty"))
     REFUSED.append(
         Case("DequantizeLinear", [zeros(37, dtype=np.int32), F(1), np.uint8(0)], {}, _domain, id=f"{_domain}-type")
