@@ -22,9 +22,9 @@ std::string to_string(const IgemmWeights& weights) {
 
 IgemmWeights igemm_choose(const IgemmSource& b, int64_t k, int64_t n) {
   IgemmWeights quads{IgemmForm::Quads, k, n, 0};
-  quads.extras = igemm_quads_extras(b, k, n);
-  const int64_t all = quads.depth() / 4 * (igemm_padded_columns(n) / igemm_quads_lanes());
-  return quads.extras * kMostExtras <= all ? quads : IgemmWeights{IgemmForm::Pairs, k, n, 0};
+  const int64_t most = quads.depth() / 4 * (igemm_padded_columns(n) / igemm_quads_lanes()) / kMostExtras;
+  quads.extras = igemm_quads_extras(b, k, n, most);
+  return quads.extras <= most ? quads : IgemmWeights{IgemmForm::Pairs, k, n, 0};
 }
 
 void igemm_pack(const IgemmWeights& weights, const IgemmSource& b, std::byte* dst) {

@@ -23,8 +23,8 @@ struct QuadsLayout {
   size_t begin, places, steps, extras, end;
 };
 size_t igemm_quads_bytes(const IgemmWeights& weights);
-// IgemmWeights::extras.
-int64_t igemm_quads_extras(const IgemmSource& b, int64_t k, int64_t n);
+// IgemmWeights::extras, or some number above `most`.
+int64_t igemm_quads_extras(const IgemmSource& b, int64_t k, int64_t n, int64_t most);
 void igemm_quads_pack(const IgemmWeights& weights, const IgemmSource& b, std::byte* dst);
 void igemm_quads_rows(const void* a, bool is_signed, int64_t stride, int64_t rows, int64_t k, uint8_t* dst);
 void igemm_quads_block(const IgemmBlock& block);

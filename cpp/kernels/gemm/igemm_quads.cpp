@@ -171,13 +171,58 @@ HWY_INLINE bool is_zero(const Quad& quad) {
   return bits == 0;
 }
 
+// Most weights are signed bytes without zero points, of which a quad fits at once.
+bool is_plain(const IgemmSource& source, int64_t n) {
+  return source.is_signed &&
+         (!source.zeros || std::all_of(source.zeros, source.zeros + n, [](int32_t zero) { return zero == 0; }));
+}
+
+// Column by column.
+HWY_INLINE hn::Vec<D8> load_plain(const IgemmSource& source, int64_t row, int64_t col) {
+  const int8_t* b = static_cast<const int8_t*>(source.data) + row * source.row_stride + col * source.col_stride;
+  HWY_ALIGN int8_t bytes[4 * kLanes];
+  if (source.row_stride == 1) {
+    for (int j = 0; j < kLanes; ++j) std::memcpy(bytes + 4 * j, b + j * source.col_stride, 4);
+  } else if (source.col_stride == 1) {
+    const int8_t *b1 = b + source.row_stride, *b2 = b1 + source.row_stride, *b3 = b2 + source.row_stride;
+    for (int j = 0; j < kLanes; ++j) {
+      bytes[4 * j] = b[j];
+      bytes[4 * j + 1] = b1[j];
+      bytes[4 * j + 2] = b2[j];
+      bytes[4 * j + 3] = b3[j];
+    }
+  } else {
+    for (int j = 0; j < kLanes; ++j)
+      for (int i = 0; i < 4; ++i) bytes[4 * j + i] = b[i * source.row_stride + j * source.col_stride];
+  }
+  return hn::Load(D8(), bytes);
+}
+
+HWY_INLINE hn::Vec<hn::Repartition<int16_t, D32>> pair_sums(hn::Vec<D8> x) {
+  const hn::Repartition<int16_t, D32> d16;
+  return hn::SatWidenMulPairwiseAdd(d16, hn::Set(DU8(), 1), x);
+}
+
+HWY_INLINE bool fits(hn::Vec<D8> x) {
+  const hn::Repartition<int16_t, D32> d16;
+  const auto none = hn::Zero(D8());
+  const auto above = pair_sums(hn::Max(x, none)), below = pair_sums(hn::Min(x, none));
+  return hn::AllTrue(d16, hn::And(hn::Le(above, hn::Set(d16, kMostPair)), hn::Ge(below, hn::Set(d16, -kMostPair))));
+}
+
 template <class T>
-int64_t count_extras(const IgemmSource& source, int64_t k, int64_t n) {
+int64_t count_extras(const IgemmSource& source, int64_t k, int64_t n, int64_t most) {
+  const bool plain = is_plain(source, n);
   int64_t count = 0;
   int8_t step[4 * kLanes];
   Quad quad;
-  for (int64_t col = 0; col < n; col += kLanes) {
+  for (int64_t col = 0; col < n && count <= most; col += kLanes) {
     for (int64_t row = 0; row < k; row += 4) {
+      if (plain && row + 4 <= k && col + kLanes <= n) {
+        // What is left of a signed byte fits into one step.
+        if (!fits(load_plain(source, row, col))) ++count;
+        continue;
+      }
       read_quad<T>(source, k, n, row, col, quad);
       if (fits(quad)) continue;
       for (take_step(quad, step); !is_zero(quad); take_step(quad, step)) ++count;
@@ -186,8 +231,8 @@ int64_t count_extras(const IgemmSource& source, int64_t k, int64_t n) {
   return count;
 }
 
-int64_t Extras(const IgemmSource& source, int64_t k, int64_t n) {
-  return source.is_signed ? count_extras<int8_t>(source, k, n) : count_extras<uint8_t>(source, k, n);
+int64_t Extras(const IgemmSource& source, int64_t k, int64_t n, int64_t most) {
+  return source.is_signed ? count_extras<int8_t>(source, k, n, most) : count_extras<uint8_t>(source, k, n, most);
 }
 
 template <class T>
@@ -198,6 +243,7 @@ void pack(const IgemmWeights& weights, const IgemmSource& source, std::byte* dst
   auto* const steps = reinterpret_cast<int8_t*>(dst + layout.steps);
   auto* const more = reinterpret_cast<int8_t*>(dst + layout.extras);
   const int64_t columns = igemm_padded_columns(weights.n), depth = weights.depth();
+  const bool plain = is_plain(source, weights.n);
   int32_t extras = 0;
   Quad quad;
   for (int64_t col = 0; col < columns; col += kLanes) {
@@ -206,6 +252,17 @@ void pack(const IgemmWeights& weights, const IgemmSource& source, std::byte* dst
     begin[col / kLanes] = extras;
     int8_t* step = steps + col / kPanel * kPanel * depth + col % kPanel * 4;
     for (int64_t row = 0; row < weights.k; row += 4, step += 4 * kPanel) {
+      if (plain && row + 4 <= weights.k && col + kLanes <= weights.n) {
+        const auto bytes = load_plain(source, row, col);
+        if (fits(bytes)) {
+          const D32 d;
+          const hn::Repartition<int16_t, D32> d16;
+          hn::StoreU(bytes, D8(), step);
+          hn::StoreU(hn::Add(hn::LoadU(d, sums), hn::WidenMulPairwiseAdd(d, pair_sums(bytes), hn::Set(d16, 1))), d,
+                     sums);
+          continue;
+        }
+      }
       read_quad<T>(source, weights.k, weights.n, row, col, quad);
       for (int i = 0; i < 4; ++i)
         for (int j = 0; j < kLanes; ++j) sums[j] += quad[i][j];
@@ -274,7 +331,9 @@ size_t igemm_quads_bytes(const IgemmWeights& weights) { return QuadsLayout(weigh
 
 int64_t igemm_quads_lanes() { return HWY_DYNAMIC_DISPATCH(QuadsLanes)(); }
 
-int64_t igemm_quads_extras(const IgemmSource& b, int64_t k, int64_t n) { return HWY_DYNAMIC_DISPATCH(Extras)(b, k, n); }
+int64_t igemm_quads_extras(const IgemmSource& b, int64_t k, int64_t n, int64_t most) {
+  return HWY_DYNAMIC_DISPATCH(Extras)(b, k, n, most);
+}
 
 void igemm_quads_pack(const IgemmWeights& weights, const IgemmSource& b, std::byte* dst) {
   HWY_DYNAMIC_DISPATCH(Pack)(weights, b, dst);

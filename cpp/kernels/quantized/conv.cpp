@@ -25,10 +25,10 @@ void for_each_group(const ConvShape& shape, const QuantizedConvWeights& weights,
   for (int64_t g = 0; g < shape.groups; ++g) {
     const std::byte* data = weights.data + g * n * k;
     if (taps > 1) {
-      for (int64_t m = 0; m < n; ++m)
-        for (int64_t c = 0; c < channels; ++c)
-          for (int64_t t = 0; t < taps; ++t)
-            ordered[static_cast<size_t>(m * k + t * channels + c)] = data[(m * channels + c) * taps + t];
+      std::byte* to = ordered.data();
+      for (int64_t m = 0; m < n; ++m, to += k)
+        for (int64_t t = 0; t < taps; ++t)
+          for (int64_t c = 0; c < channels; ++c) to[t * channels + c] = data[(m * channels + c) * taps + t];
       data = ordered.data();
     }
     f(g, IgemmSource{data, weights.is_signed, 1, k, weights.zeros.data() + g * n});
