@@ -123,6 +123,30 @@ FloatRange Bounds(const float* src, int64_t n) {
   return range;
 }
 
+template <class T>
+void largest(const T* const* taps, int64_t count, int64_t n, T* dst) {
+  const hn::CappedTag<T, 64> d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  const auto vector = [&](int64_t i) HWY_ATTR {
+    auto most = hn::LoadU(d, taps[0] + i);
+    for (int64_t t = 1; t < count; ++t) most = hn::Max(most, hn::LoadU(d, taps[t] + i));
+    hn::StoreU(most, d, dst + i);
+  };
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) vector(i);
+  if (i == n) return;
+  if (n >= lanes) return vector(n - lanes);
+  for (; i < n; ++i) {
+    dst[i] = taps[0][i];
+    for (int64_t t = 1; t < count; ++t) dst[i] = std::max(dst[i], taps[t][i]);
+  }
+}
+
+void LargestSigned(const int8_t* const* taps, int64_t count, int64_t n, int8_t* dst) { largest(taps, count, n, dst); }
+void LargestUnsigned(const uint8_t* const* taps, int64_t count, int64_t n, uint8_t* dst) {
+  largest(taps, count, n, dst);
+}
+
 }  // namespace
 }  // namespace fastort::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -134,6 +158,8 @@ HWY_EXPORT(Binary);
 HWY_EXPORT(Quantize);
 HWY_EXPORT(Dequantize);
 HWY_EXPORT(Bounds);
+HWY_EXPORT(LargestSigned);
+HWY_EXPORT(LargestUnsigned);
 
 std::byte ByteRange::operator()(float value) const {
   const float bounded = value > low ? std::min(value, high) : low;
@@ -183,6 +209,14 @@ namespace {
 // Channels whose windows are taken together.
 constexpr int64_t kChannels = 256;
 
+// The largest of `count` taps, at least one, for each of n neighbouring channels.
+void largest(const int8_t* const* taps, int64_t count, int64_t n, std::byte* dst) {
+  HWY_DYNAMIC_DISPATCH(LargestSigned)(taps, count, n, reinterpret_cast<int8_t*>(dst));
+}
+void largest(const uint8_t* const* taps, int64_t count, int64_t n, std::byte* dst) {
+  HWY_DYNAMIC_DISPATCH(LargestUnsigned)(taps, count, n, reinterpret_cast<uint8_t*>(dst));
+}
+
 struct Window {
   PoolShape::Reach z, y, x;
   Window(const PoolShape& s, int64_t pixel)
@@ -200,30 +234,46 @@ class Pooling {
   }
 
   // Channels [c, c + count) of one output pixel.
-  void run(const T* image, int64_t out_pixel, int64_t c, int64_t count, std::byte* dst, int64_t dst_step) const {
+  void run(const T* image, int64_t out_pixel, int64_t c, int64_t count, std::byte* dst) const {
     const Window w(s_, out_pixel);
+    if (max_ && channel_ == 1 && s_.taps() <= kTaps) {
+      const T* taps[kTaps];
+      int64_t inside = 0;
+      for_each_tap(w, [&](int64_t pixel) { taps[inside++] = image + pixel * pixel_ + c; });
+      if (inside > 0) return largest(taps, inside, count, dst);
+    }
     int32_t values[kChannels];
     std::fill(values, values + count, max_ ? std::numeric_limits<T>::lowest() : 0);
     int64_t inside = 0;
-    for (int64_t kz = w.z.first; kz < w.z.last; ++kz) {
-      for (int64_t ky = w.y.first; ky < w.y.last; ++ky) {
-        const int64_t line = (w.z.origin + kz * s_.dilation[0]) * s_.in[1] + w.y.origin + ky * s_.dilation[1];
-        for (int64_t kx = w.x.first; kx < w.x.last; ++kx, ++inside)
-          add(image + (line * s_.in[2] + w.x.origin + kx * s_.dilation[2]) * pixel_ + c * channel_, count, values);
-      }
-    }
+    for_each_tap(w, [&](int64_t pixel) {
+      add(image + pixel * pixel_ + c * channel_, count, values);
+      ++inside;
+    });
     if (max_) {
-      for (int64_t i = 0; i < count; ++i) dst[i * dst_step] = static_cast<std::byte>(values[i]);
+      for (int64_t i = 0; i < count; ++i) dst[i] = static_cast<std::byte>(values[i]);
       return;
     }
     const int64_t padded = w.z.padded * w.y.padded * w.x.padded;
     const int64_t divisor = s_.kind == PoolKind::AveragePadded ? padded : inside;
     const float factor = divisor > 0 ? pool_.ratio / static_cast<float>(divisor) : 0;
     const auto less = static_cast<int32_t>(inside * pool_.src_zero);
-    for (int64_t i = 0; i < count; ++i) dst[i * dst_step] = pool_.range(static_cast<float>(values[i] - less) * factor);
+    for (int64_t i = 0; i < count; ++i) dst[i] = pool_.range(static_cast<float>(values[i] - less) * factor);
   }
 
  private:
+  static constexpr int64_t kTaps = 64;
+
+  // Calls f with each pixel of a window that lies inside of the image.
+  template <class F>
+  void for_each_tap(const Window& w, F f) const {
+    for (int64_t kz = w.z.first; kz < w.z.last; ++kz) {
+      for (int64_t ky = w.y.first; ky < w.y.last; ++ky) {
+        const int64_t line = (w.z.origin + kz * s_.dilation[0]) * s_.in[1] + w.y.origin + ky * s_.dilation[1];
+        for (int64_t kx = w.x.first; kx < w.x.last; ++kx) f(line * s_.in[2] + w.x.origin + kx * s_.dilation[2]);
+      }
+    }
+  }
+
   void add(const T* src, int64_t count, int32_t* values) const {
     if (max_)
       for (int64_t i = 0; i < count; ++i) values[i] = std::max<int32_t>(values[i], src[i * channel_]);
@@ -253,7 +303,7 @@ void run_pool(const BytePool& pool, const T* src, std::byte* dst, const Parallel
       const int64_t b = pool.channels_last ? i % blocks : i / pixels % blocks;
       const int64_t n = i / (blocks * pixels), c = b * block;
       std::byte* to = dst + n * s.channels * pixels + (pool.channels_last ? p * s.channels + c : c * pixels + p);
-      pooling.run(src + n * s.channels * s.in_pixels(), p, c, std::min(block, s.channels - c), to, 1);
+      pooling.run(src + n * s.channels * s.in_pixels(), p, c, std::min(block, s.channels - c), to);
     }
   });
 }

@@ -70,9 +70,10 @@ HWY_INLINE void gather_line(const Take& take, const Grid& grid, const T* line, c
   const int64_t width = grid.in[2], taps = grid.kernel[2], step = grid.dilation[2];
   if (step == 1 && channels == pixel_size) {
     const int64_t begin = std::clamp<int64_t>(-x0, 0, taps), end = std::clamp<int64_t>(width - x0, begin, taps);
-    take.pad(begin * channels, dst);
+    if (begin > 0) take.pad(begin * channels, dst);
     take.run(line + (x0 + begin) * channels, src_end, (end - begin) * channels, dst + begin * channels);
-    return take.pad((taps - end) * channels, dst + end * channels);
+    if (end < taps) take.pad((taps - end) * channels, dst + end * channels);
+    return;
   }
   for (int64_t t = 0; t < taps; ++t, dst += channels) {
     const int64_t x = x0 + t * step;
