@@ -95,11 +95,26 @@ HWY_INLINE void store_tile(const TileOut& t, Sums<kM>& sum) {
   }
 }
 
-// All tiles of a block. A Tile has the members `start`, with which its sums begin, and `out`; `tiles[m - 1](tile,
-// count)` computes `count` tiles of m rows below one another and moves the tile behind them, `at_panel(tile, panel)`
-// sets its operands.
-template <class Tile, class Table, class AtPanel>
-HWY_INLINE void compute_block(const IgemmBlock& block, Tile& t, const Table& tiles, const AtPanel& at_panel) {
+// `count` tiles of kM rows below one another; afterwards `t` stands below them.
+template <class Form, int kM>
+HWY_NOINLINE void compute_tiles(typename Form::Tile& t, int64_t count) {
+  for (; count > 0; --count) {
+    Form::template compute<kM>(t);
+    t.a += kM * t.a_stride;
+    t.out.dst += static_cast<size_t>(kM * t.out.stride) * t.out.item();
+  }
+}
+
+template <class Form, int... kM>
+constexpr auto tiles_table(std::integer_sequence<int, kM...>) {
+  return std::array<void (*)(typename Form::Tile&, int64_t), sizeof...(kM)>{compute_tiles<Form, kM + 1>...};
+}
+
+// All tiles of a block. A Form has `kRows`, the rows of a whole tile, `compute<kM>(tile)`, and a Tile with the members
+// `a` and `a_stride`, `start`, with which its sums begin, and `out`. `at_panel(tile, panel)` sets its operands.
+template <class Form, class AtPanel>
+HWY_INLINE void compute_block(const IgemmBlock& block, typename Form::Tile& t, const AtPanel& at_panel) {
+  static constexpr auto kTiles = tiles_table<Form>(std::make_integer_sequence<int, Form::kRows>());
   const IgemmEpilogue& e = block.epilogue;
   t.out.stride = block.dst_stride;
   t.out.epilogue = e;
@@ -112,9 +127,9 @@ HWY_INLINE void compute_block(const IgemmBlock& block, Tile& t, const Table& til
     t.out.epilogue.scales = e.scales ? e.scales + j : nullptr;
     t.out.epilogue.shift = e.shift ? e.shift + j : nullptr;
     at_panel(t, (block.col + j) / kPanel);
-    const auto full = static_cast<int64_t>(tiles.size()), rest = block.rows % full;
-    tiles.back()(t, block.rows / full);
-    if (rest > 0) tiles[static_cast<size_t>(rest - 1)](t, 1);
+    const int64_t rest = block.rows % Form::kRows;
+    kTiles.back()(t, block.rows / Form::kRows);
+    if (rest > 0) kTiles[static_cast<size_t>(rest - 1)](t, 1);
   }
 }
 

@@ -1,5 +1,7 @@
 #include "kernels/gemm/igemm.h"
 
+#include <algorithm>
+
 #include "kernels/gemm/igemm_forms.h"
 
 namespace fastort::kernels {
@@ -25,6 +27,13 @@ IgemmWeights igemm_choose(const IgemmSource& b, int64_t k, int64_t n) {
   const int64_t most = quads.depth() / 4 * (igemm_padded_columns(n) / igemm_quads_lanes()) / kMostExtras;
   quads.extras = igemm_quads_extras(b, k, n, most);
   return quads.extras <= most ? quads : IgemmWeights{IgemmForm::Pairs, k, n, 0};
+}
+
+void igemm_choose_too(const IgemmSource& b, IgemmWeights& weights) {
+  if (weights.form == IgemmForm::Pairs) return;
+  const IgemmWeights own = igemm_choose(b, weights.k, weights.n);
+  weights.form = own.form;
+  weights.extras = own.form == IgemmForm::Pairs ? 0 : std::max(weights.extras, own.extras);
 }
 
 void igemm_pack(const IgemmWeights& weights, const IgemmSource& b, std::byte* dst) {

@@ -42,6 +42,8 @@ struct IgemmSource {
 
 // The form in which B is multiplied fastest. Quads of weights that all are large would be multiplied twice.
 IgemmWeights igemm_choose(const IgemmSource& b, int64_t k, int64_t n);
+// The same for a further matrix of these sizes that is packed like the others.
+void igemm_choose_too(const IgemmSource& b, IgemmWeights& weights);
 void igemm_pack(const IgemmWeights& weights, const IgemmSource& b, std::byte* dst);
 
 // `rows` rows of A with `k` neighbouring 8-bit items each, one behind the other in the weights' form. Pairs have `zero`

@@ -63,21 +63,14 @@ HWY_INLINE void compute_tile(const Tile& t) {
   store_tile<kM>(t.out, sum);
 }
 
-template <int kM>
-HWY_NOINLINE void compute_tiles(Tile& t, int64_t count) {
-  for (; count > 0; --count) {
+struct Pairs {
+  using Tile = HWY_NAMESPACE::Tile;
+  static constexpr int kRows = HWY_NAMESPACE::kRows;
+  template <int kM>
+  static HWY_INLINE void compute(const Tile& t) {
     compute_tile<kM>(t);
-    t.a += kM * t.a_stride;
-    t.out.dst += static_cast<size_t>(kM * t.out.stride) * t.out.item();
   }
-}
-
-using TilesFn = void (*)(Tile&, int64_t);
-template <int... kM>
-constexpr auto tiles_table(std::integer_sequence<int, kM...>) {
-  return std::array<TilesFn, sizeof...(kM)>{compute_tiles<kM + 1>...};
-}
-constexpr auto kTiles = tiles_table(std::make_integer_sequence<int, kRows>());
+};
 
 void Block(const IgemmBlock& block) {
   Tile t{};
@@ -85,7 +78,7 @@ void Block(const IgemmBlock& block) {
   t.depth = block.weights->depth();
   const auto* b = reinterpret_cast<const int16_t*>(block.b);
   const auto* a = reinterpret_cast<const int16_t*>(block.a);
-  compute_block(block, t, kTiles, [&](Tile& tile, int64_t panel) {
+  compute_block<Pairs>(block, t, [&](Tile& tile, int64_t panel) {
     tile.a = a;
     tile.b = b + panel * kPanel * tile.depth;
   });

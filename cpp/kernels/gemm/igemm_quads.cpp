@@ -74,21 +74,14 @@ HWY_INLINE void compute_tile(const Tile& t) {
   store_tile<kM>(t.out, sum);
 }
 
-template <int kM>
-HWY_NOINLINE void compute_tiles(Tile& t, int64_t count) {
-  for (; count > 0; --count) {
+struct Quads {
+  using Tile = HWY_NAMESPACE::Tile;
+  static constexpr int kRows = HWY_NAMESPACE::kRows;
+  template <int kM>
+  static HWY_INLINE void compute(const Tile& t) {
     compute_tile<kM>(t);
-    t.a += kM * t.a_stride;
-    t.out.dst += static_cast<size_t>(kM * t.out.stride) * t.out.item();
   }
-}
-
-using TilesFn = void (*)(Tile&, int64_t);
-template <int... kM>
-constexpr auto tiles_table(std::integer_sequence<int, kM...>) {
-  return std::array<TilesFn, sizeof...(kM)>{compute_tiles<kM + 1>...};
-}
-constexpr auto kTiles = tiles_table(std::make_integer_sequence<int, kRows>());
+};
 
 void Block(const IgemmBlock& block) {
   const D32 d;
@@ -102,7 +95,7 @@ void Block(const IgemmBlock& block) {
   t.extras = reinterpret_cast<const int8_t*>(block.b + layout.extras);
   t.places = reinterpret_cast<const int32_t*>(block.b + layout.places);
   const V32 zero = hn::Set(d, block.a_zero);
-  compute_block(block, t, kTiles, [&](Tile& tile, int64_t panel) HWY_ATTR {
+  compute_block<Quads>(block, t, [&](Tile& tile, int64_t panel) HWY_ATTR {
     tile.a = reinterpret_cast<const uint8_t*>(block.a);
     tile.b = steps + panel * 4 * kPanel * tile.steps;
     tile.begin = begin + panel * kVectors;

@@ -43,12 +43,7 @@ QuantizedConv::QuantizedConv(const ConvShape& shape, bool src_signed, int32_t sr
   const int64_t k = shape.in_group() * shape.taps(), n = shape.out_group();
   const int64_t pixels = shape.out_pixels() * shape.batch, panel = igemm_panel_width();
   packing_ = {IgemmForm::Quads, k, n, 0};
-  for_each_group(shape, weights, [&](int64_t, const IgemmSource& source) {
-    if (packing_.form == IgemmForm::Pairs) return;
-    const IgemmWeights chosen = igemm_choose(source, k, n);
-    packing_.form = chosen.form;
-    packing_.extras = chosen.form == IgemmForm::Pairs ? 0 : std::max(packing_.extras, chosen.extras);
-  });
+  for_each_group(shape, weights, [&](int64_t, const IgemmSource& source) { igemm_choose_too(source, packing_); });
   const bool plain = shape.taps() == 1 && shape.all(shape.stride, 1) && shape.all(shape.pad_begin, 0) &&
                      shape.all(shape.pad_end, 0) && shape.groups == 1;
   in_place_ = plain && igemm_reads_in_place(packing_, src_signed);

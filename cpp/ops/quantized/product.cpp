@@ -45,12 +45,8 @@ Product::Product(const OpContext& context, matmul::Problem problem, const Inputs
   const bool known = b && b->count() > 0 && (b_zeros_ == 0 || zeros);
   weights_ = {known ? kernels::IgemmForm::Quads : kernels::IgemmForm::Pairs, p.k, p.n, 0};
   const std::vector<int32_t> columns = known ? column_zeros(zeros ? zeros->raw() : nullptr) : std::vector<int32_t>();
-  for (size_t i = 0; i < distinct_.size() && weights_.form == kernels::IgemmForm::Quads; ++i) {
-    const kernels::IgemmWeights chosen = kernels::igemm_choose(source(b->raw() + distinct_[i], columns), p.k, p.n);
-    weights_.form = chosen.form;
-    weights_.extras = std::max(weights_.extras, chosen.extras);
-  }
-  if (weights_.form == kernels::IgemmForm::Pairs) weights_.extras = 0;
+  if (known)
+    for (const int64_t offset : distinct_) kernels::igemm_choose_too(source(b->raw() + offset, columns), weights_);
   in_place_ = !p.trans_a && kernels::igemm_reads_in_place(weights_, a_signed);
 
   // Rows of A that are ordered together stay in the second cache; every thread gets some of the work.
