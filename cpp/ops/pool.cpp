@@ -148,19 +148,21 @@ Refusal accepts_bytes(const OpContext& context) {
   return {};
 }
 
-double cost_bytes(const OpContext& context) {
-  const double taps =
-      static_cast<double>(context.out(0).shape.count()) * static_cast<double>(read_shape(context).taps());
-  return taps / ((context.in(0).layout == Layout::Nhwc ? 4.0 : 0.7) * context.options.threads) + 300;
-}
-
-std::unique_ptr<Kernel> prepare_bytes(const OpContext& context) {
+kernels::BytePool read_byte_pool(const OpContext& context) {
   kernels::BytePool pool;
   pool.shape = read_shape(context);
   pool.channels_last = context.in(0).layout == Layout::Nhwc;
   pool.src_signed = context.type(0) == DataType::Int8;
   pool.range = kernels::ByteRange::of(pool.src_signed, 0);
-  return make_kernel([pool](const KernelArgs& args) {
+  return pool;
+}
+
+double cost_bytes(const OpContext& context) {
+  return kernels::byte_pool_cost(read_byte_pool(context)) / context.options.threads + 300;
+}
+
+std::unique_ptr<Kernel> prepare_bytes(const OpContext& context) {
+  return make_kernel([pool = read_byte_pool(context)](const KernelArgs& args) {
     kernels::byte_pool(pool, args.in<std::byte>(0), args.out<std::byte>(0), args.parallel);
   });
 }

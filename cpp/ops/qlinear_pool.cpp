@@ -93,9 +93,7 @@ Refusal accepts_pool(const OpContext& context) {
 }
 
 double cost_pool(const OpContext& context) {
-  const BytePool pool = read_pool(context);
-  const double taps = static_cast<double>(context.out(0).shape.count()) * static_cast<double>(pool.shape.taps());
-  return taps / ((pool.channels_last ? 4.0 : 0.7) * context.options.threads) + 300;
+  return kernels::byte_pool_cost(read_pool(context)) / context.options.threads + 300;
 }
 
 std::unique_ptr<Kernel> prepare_pool(const OpContext& context) {

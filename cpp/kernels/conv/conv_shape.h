@@ -34,6 +34,8 @@ struct ConvShape {
       if (values[static_cast<size_t>(i)] != expected) return false;
     return true;
   }
+  // Whether a result's pixel reads the one in its own place.
+  bool pointwise() const { return taps() == 1 && all(stride, 1) && all(pad_begin, 0) && all(pad_end, 0); }
 };
 
 // What happens to a sum before it is stored: + bias[channel], + residual[same place], then the activation.

@@ -310,6 +310,13 @@ void run_pool(const BytePool& pool, const T* src, std::byte* dst, const Parallel
 
 }  // namespace
 
+double byte_pool_cost(const BytePool& pool) {
+  const PoolShape& s = pool.shape;
+  const double results = static_cast<double>(s.batch) * static_cast<double>(s.channels * s.out_pixels());
+  const double rate = !pool.channels_last ? 0.7 : s.kind == PoolKind::Max ? 14 : 4;
+  return results * static_cast<double>(s.taps()) / rate;
+}
+
 void byte_pool(const BytePool& pool, const std::byte* src, std::byte* dst, const Parallel& parallel) {
   if (pool.src_signed)
     run_pool(pool, reinterpret_cast<const int8_t*>(src), dst, parallel);

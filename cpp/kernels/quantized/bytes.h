@@ -67,6 +67,8 @@ struct BytePool {
   float ratio = 1;
   ByteRange range;
 };
+// Nanoseconds, about, on one thread.
+double byte_pool_cost(const BytePool& pool);
 void byte_pool(const BytePool& pool, const std::byte* src, std::byte* dst, const Parallel& parallel);
 
 }  // namespace fastort::kernels

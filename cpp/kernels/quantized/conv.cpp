@@ -44,9 +44,7 @@ QuantizedConv::QuantizedConv(const ConvShape& shape, bool src_signed, int32_t sr
   const int64_t pixels = shape.out_pixels() * shape.batch, panel = igemm_panel_width();
   packing_ = {IgemmForm::Quads, k, n, 0};
   for_each_group(shape, weights, [&](int64_t, const IgemmSource& source) { igemm_choose_too(source, packing_); });
-  const bool plain = shape.taps() == 1 && shape.all(shape.stride, 1) && shape.all(shape.pad_begin, 0) &&
-                     shape.all(shape.pad_end, 0) && shape.groups == 1;
-  in_place_ = plain && igemm_reads_in_place(packing_, src_signed);
+  in_place_ = shape.pointwise() && shape.groups == 1 && igemm_reads_in_place(packing_, src_signed);
   padded_cols_ = igemm_padded_columns(n);
   output_ = output;
   output_.bias.assign(static_cast<size_t>(padded_cols_ * shape.groups), 0);

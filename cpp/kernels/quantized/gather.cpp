@@ -92,8 +92,7 @@ void gather(const Take& take, const ConvShape& shape, int64_t group, int64_t fir
   const int64_t line_items = grid.kernel[2] * channels, used = shape.taps() * channels;
   const int64_t pixels = shape.out_pixels();
   const T* src_end = src + shape.batch * shape.in_pixels() * pixel_size;
-  const bool dense = shape.taps() == 1 && shape.all(shape.stride, 1) && shape.all(shape.pad_begin, 0) &&
-                     shape.all(shape.pad_end, 0) && channels == pixel_size && depth == channels;
+  const bool dense = shape.pointwise() && channels == pixel_size && depth == channels;
   if (dense) return take.run(src + first * channels, src_end, count * channels, dst);
   for (int64_t p = first; p < first + count; ++p, dst += depth) {
     const int64_t n = p / pixels, x = p % grid.out[2], y = p / grid.out[2] % grid.out[1];

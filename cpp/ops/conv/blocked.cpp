@@ -35,9 +35,7 @@ constexpr double kWeightsBandwidth = 40;
 Refusal accepts_pointwise_blocks(const OpContext& context) {
   const kernels::ConvShape shape = read_problem(context).shape;
   if (Refusal refusal = refuse_common(context, shape)) return refusal;
-  if (shape.taps() != 1 || !shape.all(shape.stride, 1) || !shape.all(shape.pad_begin, 0) ||
-      !shape.all(shape.pad_end, 0) || shape.groups != 1)
-    return "only 1x1 kernels with stride 1 and one group";
+  if (!shape.pointwise() || shape.groups != 1) return "only 1x1 kernels with stride 1 and one group";
   return {};
 }
 

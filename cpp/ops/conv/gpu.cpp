@@ -56,13 +56,6 @@ Refusal single_pixels(const Problem& problem, const GpuTraits& traits, GpuWork& 
   return add_product(gemm, problem, 2, traits, work);
 }
 
-bool is_pointwise(const kernels::ConvShape& shape) {
-  if (shape.groups != 1 || shape.taps() != 1) return false;
-  for (size_t i = 0; i < static_cast<size_t>(shape.rank); ++i)
-    if (shape.stride[i] != 1 || shape.pad_begin[i] != 0 || shape.pad_end[i] != 0) return false;
-  return true;
-}
-
 struct Variant {
   const char* shader;
   int64_t rows, columns;
@@ -164,11 +157,12 @@ Refusal work(const OpContext& context, const GpuTraits& traits, GpuWork& work) {
     if (shape.in_group() == 0 || context.shape(kX).count() == 0) return "no elements to add up";
     return gpu::add_conv_any(work, shape, problem.epilogue, /*transposed=*/false, operands_of(problem), traits);
   }
-  if (is_pointwise(shape) && shape.out_pixels() == 1) return single_pixels(problem, traits, work);
-  if (is_pointwise(shape) && pointwise_by_image(shape, traits)) return pointwise(problem, traits, work);
+  const bool product = shape.pointwise() && shape.groups == 1;
+  if (product && shape.out_pixels() == 1) return single_pixels(problem, traits, work);
+  if (product && pointwise_by_image(shape, traits)) return pointwise(problem, traits, work);
   if (add_winograd(context, problem, traits, work)) return std::nullopt;
   if (tiled(problem, traits, work)) return std::nullopt;
-  if (is_pointwise(shape)) return pointwise(problem, traits, work);
+  if (product) return pointwise(problem, traits, work);
   const Maps maps(shape);
   const size_t x = maps.x;
   auto rows = [&](const auto& sizes, int64_t single) { return maps.rows(sizes, single); };

@@ -20,9 +20,7 @@ Refusal refuse_common(const OpContext& context, const kernels::ConvShape& shape)
 Refusal accepts_pointwise(const OpContext& context) {
   const kernels::ConvShape shape = read_problem(context).shape;
   if (Refusal refusal = refuse_common(context, shape)) return refusal;
-  if (shape.taps() != 1 || !shape.all(shape.stride, 1) || !shape.all(shape.pad_begin, 0) ||
-      !shape.all(shape.pad_end, 0))
-    return "only 1x1 kernels with stride 1";
+  if (!shape.pointwise()) return "only 1x1 kernels with stride 1";
   if (shape.in_group() < 4 || shape.out_group() < 4) return "too few channels in a group for a matrix product";
   return {};
 }
