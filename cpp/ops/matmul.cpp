@@ -74,7 +74,9 @@ void infer_gemm(InferContext& context) {
   context.out(0, context.type(0), std::move(shape));
 }
 
-constexpr Candidate kProduct[] = {{.name = "packed", .accepts = accepts_packed, .prepare = prepare_packed},
+// Wherever Strassen's form serves it is faster than the plain one.
+constexpr Candidate kProduct[] = {{.name = "strassen", .accepts = accepts_strassen, .prepare = prepare_strassen},
+                                  {.name = "packed", .accepts = accepts_packed, .prepare = prepare_packed},
                                   {.name = "reference", .prepare = prepare_reference}};
 constexpr Candidate kInteger[] = {
     {.name = "packed", .accepts = accepts_integer_packed, .prepare = prepare_integer_packed},

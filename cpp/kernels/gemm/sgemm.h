@@ -2,10 +2,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
 #include "base/fn_ref.h"
 #include "base/parallel.h"
 #include "kernels/gemm/epilogue.h"
+#include "kernels/gemm/strassen.h"
 
 namespace fastort::kernels {
 
@@ -19,6 +21,11 @@ struct SgemmSizes {
   int64_t a_stride = 0, b_stride = 0, c_stride = 0;
   bool b_packed = false;  // B comes from pack_b; b_stride and trans_b mean nothing
   float alpha = 1;
+  // Strassen's form of the product, of one with a packed B for which Strassen::gains: the threads that may serve it, or
+  // 0 for the plain form; and whether it is tried again whatever became of it before. The norms of B's panels then lie
+  // behind them (`measured_b_bytes`).
+  int strassen_threads = 0;
+  bool strassen_patient = false;
 };
 
 // The memory of one batch item.
@@ -49,6 +56,7 @@ class Sgemm {
     int64_t begin, end;
   };
   struct Operands;
+  bool run_strassen(const Operands& operands, std::byte* workspace, const Parallel& parallel) const;
   void run_piece(const Operands& operands, Piece piece, Piece next) const;
   void run_part(const SgemmItem& item, const Epilogue& epilogue, int64_t row_begin, int64_t row_end, int64_t first,
                 int64_t last, const float* next_b) const;
@@ -56,12 +64,16 @@ class Sgemm {
   SgemmSizes sizes_;
   bool copy_a_ = false, copy_b_ = false;
   int64_t panel_ = 1, panels_ = 0, row_step_ = 1, row_parts_ = 1;
+  std::shared_ptr<const Strassen> strassen_;
 };
 
 // Memory for B [k, n] in panels, and the packing itself. Element (i, j) of B is b[i * row_stride + j * col_stride]; one
 // of the strides is 1.
 size_t packed_b_bytes(int64_t k, int64_t n);
 void pack_b(const float* b, int64_t row_stride, int64_t col_stride, int64_t k, int64_t n, float* dst);
+// Memory for B in panels with their norms behind them, and the norms of B as pack_b has packed it.
+size_t measured_b_bytes(int64_t k, int64_t n);
+void measure_b(const float* packed, int64_t k, int64_t n, float* norms);
 // Columns that lie together: those of B from a multiple of it on can be packed by themselves, to dst + column * k.
 int64_t packed_b_panel();
 // Names the format for PackStore.

@@ -37,6 +37,10 @@ Problem read_problem(const OpContext& context);
 Refusal accepts_packed(const OpContext& context);
 std::unique_ptr<Kernel> prepare_packed(const OpContext& context);
 
+// The same with fewer products, of which sums are made (kernels/gemm/strassen.h).
+Refusal accepts_strassen(const OpContext& context);
+std::unique_ptr<Kernel> prepare_strassen(const OpContext& context);
+
 // float32 on the GPU.
 extern const GpuRecipe kGpu;
 // MatMulInteger and QLinearMatMul.

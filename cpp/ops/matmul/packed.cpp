@@ -36,7 +36,8 @@ class Regions {
 
 class PackedKernel final : public Kernel {
  public:
-  explicit PackedKernel(const OpContext& context)
+  // `strassen`: in Strassen's form, which accepts_strassen has found to gain.
+  PackedKernel(const OpContext& context, bool strassen)
       : problem_(read_problem(context)), type_(context.type(0)), half_(is_half(type_)) {
     Problem& p = problem_;
     const Tensor* weights = context.constant(1);
@@ -53,6 +54,8 @@ class PackedKernel final : public Kernel {
     sizes.c_stride = p.n;
     sizes.alpha = p.alpha;
     sizes.b_packed = pack;
+    if (strassen) sizes.strassen_threads = context.options.threads;
+    sizes.strassen_patient = context.options.deterministic;
     if (pack) pack_weights(context, *weights);
     gemm_ = Sgemm(sizes);
     epilogue_.activation = p.activation;
@@ -107,9 +110,9 @@ class PackedKernel final : public Kernel {
     std::vector<int64_t> distinct = p.b_offsets;
     std::sort(distinct.begin(), distinct.end());
     distinct.erase(std::unique(distinct.begin(), distinct.end()), distinct.end());
-    const size_t each = align_up(kernels::packed_b_bytes(p.k, p.n));
-    const std::string format = std::string(kernels::packed_b_format(p.trans_b)) + "-" + std::to_string(p.k) + "x" +
-                               std::to_string(p.n) + "-" + std::to_string(p.b_stride);
+    const size_t each = align_up(kernels::measured_b_bytes(p.k, p.n));
+    const std::string format = std::string(kernels::packed_b_format(p.trans_b)) + "-measured-" + std::to_string(p.k) +
+                               "x" + std::to_string(p.n) + "-" + std::to_string(p.b_stride);
     packed_ = context.packs.get(weights, format, each * distinct.size(), [&](std::byte* dst) {
       const Parallel parallel(ThreadPool::instance(), context.options.threads);
       for (size_t i = 0; i < distinct.size(); ++i) pack_matrix(weights, distinct[i], dst + i * each, parallel);
@@ -132,6 +135,7 @@ class PackedKernel final : public Kernel {
     parallel.chunks(static_cast<int>((p.n + columns - 1) / columns), [&](int piece) {
       const int64_t first = piece * columns, width = std::min(columns, p.n - first);
       float* const to = reinterpret_cast<float*>(dst) + first * p.k;
+      float* const norms = reinterpret_cast<float*>(dst + kernels::packed_b_bytes(p.k, p.n)) + first / panel;
       const std::byte* const from = src + static_cast<size_t>(p.trans_b ? first * p.b_stride : first) * item;
       const int64_t rows = p.trans_b ? width : p.k, row = p.trans_b ? p.k : width;
       const float* floats = reinterpret_cast<const float*>(from);
@@ -145,6 +149,7 @@ class PackedKernel final : public Kernel {
         stride = row;
       }
       kernels::pack_b(floats, p.trans_b ? 1 : stride, p.trans_b ? stride : 1, p.k, width, to);
+      kernels::measure_b(to, p.k, width, norms);
       // The rows of a large weight are read once, and their pages are given back at once.
       if (p.trans_b) weights.buffer()->forget(from, static_cast<size_t>((rows - 1) * p.b_stride + p.k) * item);
     });
@@ -228,6 +233,22 @@ Refusal accepts_packed(const OpContext& context) {
   return {};
 }
 
-std::unique_ptr<Kernel> prepare_packed(const OpContext& context) { return std::make_unique<PackedKernel>(context); }
+std::unique_ptr<Kernel> prepare_packed(const OpContext& context) {
+  return std::make_unique<PackedKernel>(context, false);
+}
+
+Refusal accepts_strassen(const OpContext& context) {
+  if (!context.options.allow_winograd) return "switched off by the session's options";
+  if (Refusal refusal = accepts_packed(context)) return refusal;
+  if (!context.constant(1)) return "B that is not constant";
+  const Problem problem = read_problem(context);
+  if (problem.batch() != 1) return "a batch of products";
+  if (!kernels::Strassen::gains(problem.m, problem.n, problem.k)) return "a product that would not gain by it";
+  return {};
+}
+
+std::unique_ptr<Kernel> prepare_strassen(const OpContext& context) {
+  return std::make_unique<PackedKernel>(context, true);
+}
 
 }  // namespace fastort::matmul
