@@ -173,6 +173,18 @@ def scaled_columns(a: np.ndarray, b: np.ndarray) -> None:
     b[:, : b.shape[1] // 3] *= 1e5
 
 
+def scaled_depths_in_disorder(a: np.ndarray, b: np.ndarray) -> None:
+    scale = np.random.default_rng(5).permutation(np.logspace(-4, 4, a.shape[1], dtype=np.float32))
+    a *= scale
+    b /= scale[:, None]
+
+
+def two_models_side_by_side(a: np.ndarray, b: np.ndarray) -> None:
+    a[:, :300] *= 1e5
+    b[:300, 600:] = 0
+    b[300:, :600] = 0
+
+
 def empty_rows(a: np.ndarray, b: np.ndarray) -> None:
     a[60:] = 0
 
@@ -182,7 +194,18 @@ def empty_half(a: np.ndarray, b: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [scaled_rows, scaled_row, scaled_depths, scaled_columns, empty_rows, empty_half], ids=lambda f: f.__name__
+    "change",
+    [
+        scaled_depths_in_disorder,
+        two_models_side_by_side,
+        scaled_rows,
+        scaled_row,
+        scaled_depths,
+        scaled_columns,
+        empty_rows,
+        empty_half,
+    ],
+    ids=lambda f: f.__name__,
 )
 @pytest.mark.parametrize("deterministic", [False, True])
 def test_numbers_of_unequal_size_lose_nothing(change: Any, deterministic: bool) -> None:

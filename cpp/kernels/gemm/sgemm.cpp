@@ -4,7 +4,6 @@
 #include <atomic>
 
 #include "kernels/gemm/sgemm_kernels.h"
-#include "kernels/gemm/strassen_kernels.h"
 
 namespace fastort::kernels {
 
@@ -37,15 +36,6 @@ size_t packed_b_bytes(int64_t k, int64_t n) {
 
 void pack_b(const float* b, int64_t row_stride, int64_t col_stride, int64_t k, int64_t n, float* dst) {
   sgemm_pack_panels(b, row_stride, col_stride, k, n, 0, ceil_div(n, sgemm_panel_width()), dst);
-}
-
-size_t measured_b_bytes(int64_t k, int64_t n) {
-  return packed_b_bytes(k, n) + static_cast<size_t>(ceil_div(n, sgemm_panel_width())) * sizeof(float);
-}
-
-void measure_b(const float* packed, int64_t k, int64_t n, float* norms) {
-  const int64_t size = k * sgemm_panel_width();
-  for (int64_t i = 0; i < ceil_div(n, sgemm_panel_width()); ++i) norms[i] = sum_of_squares(packed + i * size, size);
 }
 
 int64_t packed_b_panel() { return sgemm_panel_width(); }
@@ -81,8 +71,7 @@ Sgemm::Sgemm(const SgemmSizes& sizes) : sizes_(sizes) {
   row_step_ = ceil_div(ceil_div(sizes.m, row_parts_), tile) * tile;
   row_parts_ = ceil_div(sizes.m, row_step_);
   if (sizes.strassen_threads > 0)
-    strassen_ =
-        std::make_shared<const Strassen>(sizes.m, sizes.n, sizes.k, sizes.strassen_threads, sizes.strassen_patient);
+    strassen_ = std::make_shared<const Strassen>(sizes.m, sizes.n, sizes.k, sizes.strassen_threads);
 }
 
 size_t Sgemm::workspace_bytes() const noexcept {
@@ -159,7 +148,7 @@ bool Sgemm::run_strassen(const Operands& operands, std::byte* workspace, const P
   o.a = item.a;
   o.a_stride = copy_a_ ? sizes_.k : sizes_.a_stride;
   o.b = item.b;
-  o.norms = item.b + panels_ * panel_ * sizes_.k;
+  o.measured = item.b + panels_ * panel_ * sizes_.k;
   o.c = item.c;
   o.c_stride = sizes_.c_stride;
   o.alpha = sizes_.alpha;
@@ -212,7 +201,7 @@ void Sgemm::run_batch(FnRef<SgemmItem(int64_t)> item, const Epilogue& epilogue, 
 
   const Operands operands{item, epilogue, a_copies, b_copies, a_bytes, b_bytes};
   std::byte* const rest = b_copies + static_cast<size_t>(s.batch) * b_bytes;
-  if (strassen_ && !strassen_->hopeless() && run_strassen(operands, rest, parallel)) return;
+  if (strassen_ && run_strassen(operands, rest, parallel)) return;
   const int64_t total = s.batch * row_parts_ * panels_;
   const double all = operations * static_cast<double>(s.batch);
   const int workers = std::max(1, static_cast<int>(std::min<double>(parallel.threads(), all / kMinOperations)));

@@ -22,10 +22,8 @@ struct SgemmSizes {
   bool b_packed = false;  // B comes from pack_b; b_stride and trans_b mean nothing
   float alpha = 1;
   // Strassen's form of the product, of one with a packed B for which Strassen::gains: the threads that may serve it, or
-  // 0 for the plain form; and whether it is tried again whatever became of it before. The norms of B's panels then lie
-  // behind them (`measured_b_bytes`).
+  // 0 for the plain form. What measure_b says of B then lies behind its panels.
   int strassen_threads = 0;
-  bool strassen_patient = false;
 };
 
 // The memory of one batch item.
@@ -71,9 +69,6 @@ class Sgemm {
 // of the strides is 1.
 size_t packed_b_bytes(int64_t k, int64_t n);
 void pack_b(const float* b, int64_t row_stride, int64_t col_stride, int64_t k, int64_t n, float* dst);
-// Memory for B in panels with their norms behind them, and the norms of B as pack_b has packed it.
-size_t measured_b_bytes(int64_t k, int64_t n);
-void measure_b(const float* packed, int64_t k, int64_t n, float* norms);
 // Columns that lie together: those of B from a multiple of it on can be packed by themselves, to dst + column * k.
 int64_t packed_b_panel();
 // Names the format for PackStore.

@@ -1,6 +1,8 @@
 #include "kernels/gemm/strassen.h"
 
 #include <algorithm>
+#include <atomic>
+#include <vector>
 
 #include "kernels/gemm/sgemm_kernels.h"
 #include "kernels/gemm/strassen_kernels.h"
@@ -19,8 +21,12 @@ constexpr int64_t kFewestBlocks = 16;
 constexpr int64_t kMinTiles = 6;
 // Rows of a half in a block: their sums of C stay in the second cache.
 constexpr int64_t kMostRows = 192;
-// The squares of a row of a panel of C have to reach this part of what unrelated numbers would give.
-constexpr float kLeastSquares = 1.0f / 1024;
+// B's panels in so many groups have a profile each: the share of each row in their squares.
+constexpr int64_t kGroups = 8;
+// Rows of A that tell how its squares spread over its columns.
+constexpr int64_t kSampledRows = 32;
+// What the products of A's columns and B's rows have to reach of what unrelated ones would give.
+constexpr float kLeastProducts = 1.0f / 64;
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -45,14 +51,47 @@ Cut cut_of(int64_t m, int64_t n) {
 
 }  // namespace
 
+size_t measured_b_bytes(int64_t k) { return static_cast<size_t>(kGroups * k + 1) * sizeof(float); }
+
+void measure_b(const float* packed, int64_t k, int64_t n, float* measured, const Parallel& parallel) {
+  const int64_t panel = sgemm_panel_width(), panels = ceil_div(n, panel), pairs = n / panel / 2;
+  std::vector<float> squares(static_cast<size_t>(panels));
+  parallel.chunks(static_cast<int>(kGroups), [&](int group) {
+    float* const profile = measured + group * k;
+    std::fill(profile, profile + k, 0.0f);
+    const int64_t begin = panels * group / kGroups, end = panels * (group + 1) / kGroups;
+    for (int64_t i = begin; i < end; ++i)
+      squares[static_cast<size_t>(i)] = add_panel_profile(packed + i * panel * k, k, profile);
+    for (int64_t i = 0; i < k && begin < end; ++i) profile[i] /= static_cast<float>(end - begin);
+  });
+  bool comparable = true;
+  for (int64_t i = 0; i < pairs; ++i)
+    comparable &= strassen_comparable(squares[static_cast<size_t>(i)], squares[static_cast<size_t>(i + pairs)]);
+  measured[kGroups * k] = comparable;
+}
+
+// Whether A's columns meet rows of B of such a size that their products are no smaller than those of others.
+bool Strassen::suits(const Operands& operands, float* profile) const {
+  if (operands.measured[kGroups * k_] == 0) return false;
+  std::fill(profile, profile + k_, 0.0f);
+  const int64_t rows = std::min(m_, kSampledRows);
+  for (int64_t i = 0; i < rows; ++i) add_row_profile(operands.a + i * m_ / rows * operands.a_stride, k_, profile);
+  const float least = kLeastProducts * static_cast<float>(rows) / static_cast<float>(k_);
+  for (int64_t group = 0; group < kGroups; ++group)
+    if (!(dot_product(profile, operands.measured + group * k_, k_) >= least)) return false;
+  return true;
+}
+
 bool Strassen::gains(int64_t m, int64_t n, int64_t k) {
   if (m < kLeastRows || k < kLeastDepth || k % 2 != 0) return false;
   const Cut cut = cut_of(m, n);
   return cut.pairs * cut.row_parts >= kFewestBlocks;
 }
 
-Strassen::Strassen(int64_t m, int64_t n, int64_t k, int threads, bool patient)
-    : m_(m), k_(k), panel_(sgemm_panel_width()), threads_(threads), patient_(patient) {
+bool Strassen::may_gain(int64_t n, int64_t k) { return gains(2 * kMostRows * kFewestBlocks, n, k); }
+
+Strassen::Strassen(int64_t m, int64_t n, int64_t k, int threads)
+    : m_(m), k_(k), panel_(sgemm_panel_width()), threads_(threads) {
   const Cut cut = cut_of(m, n);
   pairs_ = cut.pairs;
   half_rows_ = cut.half_rows;
@@ -61,11 +100,11 @@ Strassen::Strassen(int64_t m, int64_t n, int64_t k, int threads, bool patient)
 }
 
 size_t Strassen::workspace_bytes() const noexcept {
-  return floats(StrassenLeft::kSums * half_rows_ * (k_ / 2)) + floats(half_rows_) +
+  return floats(StrassenLeft::kSums * half_rows_ * (k_ / 2)) +
          static_cast<size_t>(threads_) * floats(strassen_scratch_floats(row_step_, k_ / 2));
 }
 
-bool Strassen::run_block(const Operands& operands, const StrassenLeft& left, int64_t i, int64_t next,
+void Strassen::run_block(const Operands& operands, const StrassenLeft& left, int64_t i, int64_t next,
                          std::byte* scratch) const {
   const int64_t pair = i % pairs_, blocks = pairs_ * row_parts_;
   StrassenBlock block;
@@ -82,11 +121,10 @@ bool Strassen::run_block(const Operands& operands, const StrassenLeft& left, int
   block.c_stride = operands.c_stride;
   block.c_right = pairs_ * panel_;
   block.alpha = operands.alpha;
-  block.least = kLeastSquares * (operands.norms[pair] + operands.norms[pair + pairs_]) / static_cast<float>(k_);
   block.epilogue = operands.epilogue;
   if (block.epilogue.bias && !block.epilogue.bias_per_row) block.epilogue.bias += pair * panel_;
   if (block.epilogue.residual) block.epilogue.residual += pair * panel_;
-  return strassen_block(block);
+  strassen_block(block);
 }
 
 bool Strassen::run(const Operands& operands, std::byte* workspace, const Parallel& parallel, int64_t parts,
@@ -98,16 +136,17 @@ bool Strassen::run(const Operands& operands, std::byte* workspace, const Paralle
   left.lower = m_ - half_rows_;
   left.half_depth = k_ / 2;
   left.sums = reinterpret_cast<float*>(workspace);
+  if (!suits(operands, left.sums)) return false;
+  std::atomic<bool> comparable{true};
+  parallel.range(left.upper, 1 + 16384 / left.half_depth, [&](int64_t begin, int64_t end) {
+    if (!strassen_add_left(left, begin, end)) comparable.store(false, std::memory_order_relaxed);
+  });
+  if (!comparable.load(std::memory_order_relaxed)) return false;
   workspace += floats(StrassenLeft::kSums * left.upper * left.half_depth);
-  left.norms = reinterpret_cast<float*>(workspace);
-  workspace += floats(left.upper);
-  parallel.range(left.upper, 1 + 16384 / left.half_depth,
-                 [&](int64_t begin, int64_t end) { strassen_add_left(left, begin, end); });
 
   const int64_t blocks = pairs_ * row_parts_, total = blocks + parts;
   const size_t scratch = floats(strassen_scratch_floats(row_step_, left.half_depth));
   std::atomic<int64_t> taken{0};
-  std::atomic<bool> sound{true};
   parallel.chunks(std::min(parallel.threads(), threads_), [&](int worker) {
     // The next block is known one ahead, for its B to be brought nearer.
     const auto take = [&] { return taken.fetch_add(1, std::memory_order_relaxed); };
@@ -115,16 +154,11 @@ bool Strassen::run(const Operands& operands, std::byte* workspace, const Paralle
       next = take();
       if (i >= blocks)
         rest(i - blocks);
-      else if (!run_block(operands, left, i, next, workspace + static_cast<size_t>(worker) * scratch))
-        sound.store(false, std::memory_order_relaxed);
+      else
+        run_block(operands, left, i, next, workspace + static_cast<size_t>(worker) * scratch);
     }
   });
-  const bool usable = sound.load(std::memory_order_relaxed);
-  if (usable)
-    failures_.store(0, std::memory_order_relaxed);
-  else if (!patient_)
-    failures_.fetch_add(1, std::memory_order_relaxed);
-  return usable;
+  return true;
 }
 
 }  // namespace fastort::kernels

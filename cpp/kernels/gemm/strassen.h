@@ -1,6 +1,5 @@
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -14,46 +13,48 @@ namespace fastort::kernels {
 // is not optimal", Numerische Mathematik 13, 1969), once. A, B and C fall into quarters; sums of A's are made
 // beforehand, sums of B's while they are multiplied, and C's are gathered in the caches.
 //
-// Every element of C passes through sums with others, so that its rounding error is relative to those. A row of a panel
-// of C that is small beside what its own and the other halves' factors are like (1/32 of what numbers without any
-// relation would give) could lose what a plain product keeps: run() then reports that C is not to be used.
+// Every element of C passes through sums with three others, whose rounding errors it takes over. So it serves where the
+// factors' parts are of one size: rows of A that are added to each other, panels of B, and, for the columns of A and
+// the rows of B, their products.
 class Strassen {
  public:
-  // Serves at most so many threads. `patient`: never gives up.
-  Strassen(int64_t m, int64_t n, int64_t k, int threads, bool patient);
+  // For at most so many threads.
+  Strassen(int64_t m, int64_t n, int64_t k, int threads);
   // Whether a product of this size gains by it.
   static bool gains(int64_t m, int64_t n, int64_t k);
+  // Whether one with enough rows does.
+  static bool may_gain(int64_t n, int64_t k);
 
   size_t workspace_bytes() const noexcept;
   // The panels of B, of even number, that it multiplies; the rest is the caller's.
   int64_t panels() const noexcept { return 2 * pairs_; }
-  // Whether products failed, one after the other, so that another attempt is probably a waste.
-  bool hopeless() const noexcept { return failures_.load(std::memory_order_relaxed) >= kMostFailures; }
 
   struct Operands {
     const float* a = nullptr;
     int64_t a_stride = 0;
-    const float* b = nullptr;      // in panels
-    const float* norms = nullptr;  // the sum of the squares of each panel
+    const float* b = nullptr;         // in panels
+    const float* measured = nullptr;  // by measure_b
     float* c = nullptr;
     int64_t c_stride = 0;
     float alpha = 1;
     Epilogue epilogue;
   };
-  // Calls rest(i) for i in [0, parts) among its own work. Returns false where C has to be computed in another way.
+  // Calls rest(i) for i in [0, parts) among its own work; or returns false at once where the operands do not suit.
   bool run(const Operands& operands, std::byte* workspace, const Parallel& parallel, int64_t parts,
            FnRef<void(int64_t)> rest) const;
 
  private:
-  static constexpr int kMostFailures = 2;
-
-  bool run_block(const Operands& operands, const struct StrassenLeft& left, int64_t block, int64_t next,
+  bool suits(const Operands& operands, float* profile) const;
+  void run_block(const Operands& operands, const struct StrassenLeft& left, int64_t block, int64_t next,
                  std::byte* scratch) const;
 
   int64_t m_ = 0, k_ = 0, panel_ = 1, pairs_ = 0, half_rows_ = 0, row_step_ = 1, row_parts_ = 1;
   int threads_ = 1;
-  bool patient_ = false;
-  mutable std::atomic<int> failures_{0};
 };
+
+// What Strassen's form has to know of B [k, n], as pack_b has packed it: how its squares spread over its rows, and
+// whether its panels are of one size.
+size_t measured_b_bytes(int64_t k);
+void measure_b(const float* packed, int64_t k, int64_t n, float* measured, const Parallel& parallel);
 
 }  // namespace fastort::kernels

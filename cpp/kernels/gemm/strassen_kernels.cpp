@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <limits>
 #include <utility>
 
@@ -52,8 +53,9 @@ constexpr std::array<Product, 7> kProducts = {{
     {kUpper, kLowerRight, kLowerRight, 0, kUpperRight, Into::Add, kUpperLeft, Into::Subtract},
 }};
 
-void AddLeft(const StrassenLeft& left, int64_t begin, int64_t end) {
+bool AddLeft(const StrassenLeft& left, int64_t begin, int64_t end) {
   const D d;
+  bool comparable = true;
   const int64_t h = left.half_depth, matrix = left.upper * h;
   for (int64_t i = begin; i < end; ++i) {
     const float* const upper = left.a + i * left.a_stride;
@@ -83,26 +85,72 @@ void AddLeft(const StrassenLeft& left, int64_t begin, int64_t end) {
       upper_squares = hn::MulAdd(a11, a11, hn::MulAdd(a12, a12, upper_squares));
       lower_squares = hn::MulAdd(a21, a21, hn::MulAdd(a22, a22, lower_squares));
     }
-    left.norms[i] = hn::ReduceSum(d, hn::Add(upper_squares, lower_squares));
+    const float squares = hn::ReduceSum(d, upper_squares);
+    comparable &= strassen_comparable(squares, both ? hn::ReduceSum(d, lower_squares) : squares);
+  }
+  return comparable;
+}
+
+using D4 = hn::FixedTag<float, 4>;
+using V4 = hn::Vec<D4>;
+
+// Four numbers with the sum of a vector.
+template <class From>
+HWY_INLINE V4 fold(From from, hn::Vec<From> x) {
+  if constexpr (hn::MaxLanes(from) > 4) {
+    const hn::Half<From> half;
+    return fold(half, hn::Add(hn::LowerHalf(half, x), hn::UpperHalf(half, x)));
+  } else {
+    return x;
   }
 }
 
-float SumOfSquares(const float* data, int64_t count) {
+// The squares of four rows of a panel: each sum for itself.
+HWY_INLINE V4 row_squares(const float* rows) {
+  const D d;
+  const D4 d4;
+  const auto row = [&](int r) HWY_ATTR {
+    const V x = hn::LoadU(d, rows + r * kPanel), y = hn::LoadU(d, rows + r * kPanel + kLanes);
+    return fold(d, hn::MulAdd(x, x, hn::Mul(y, y)));
+  };
+  const V4 r0 = row(0), r1 = row(1), r2 = row(2), r3 = row(3);
+  const V4 even = hn::Add(hn::InterleaveLower(d4, r0, r2), hn::InterleaveUpper(d4, r0, r2));
+  const V4 odd = hn::Add(hn::InterleaveLower(d4, r1, r3), hn::InterleaveUpper(d4, r1, r3));
+  return hn::Add(hn::InterleaveLower(d4, even, odd), hn::InterleaveUpper(d4, even, odd));
+}
+
+float Dot(const float* x, const float* y, int64_t count) {
   const D d;
   V sum[4] = {hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
   int64_t i = 0;
   for (; i + 4 * kLanes <= count; i += 4 * kLanes) {
 #pragma GCC unroll 4
-    for (int u = 0; u < 4; ++u) {
-      const V x = hn::LoadU(d, data + i + u * kLanes);
-      sum[u] = hn::MulAdd(x, x, sum[u]);
-    }
+    for (int u = 0; u < 4; ++u)
+      sum[u] = hn::MulAdd(hn::LoadU(d, x + i + u * kLanes), hn::LoadU(d, y + i + u * kLanes), sum[u]);
   }
   for (; i < count; i += kLanes) {
-    const V x = hn::LoadN(d, data + i, static_cast<size_t>(std::min<int64_t>(kLanes, count - i)));
-    sum[0] = hn::MulAdd(x, x, sum[0]);
+    const auto left = static_cast<size_t>(std::min<int64_t>(kLanes, count - i));
+    sum[0] = hn::MulAdd(hn::LoadN(d, x + i, left), hn::LoadN(d, y + i, left), sum[0]);
   }
   return hn::ReduceSum(d, hn::Add(hn::Add(sum[0], sum[1]), hn::Add(sum[2], sum[3])));
+}
+
+void AddRowProfile(const float* row, int64_t depth, float* profile) {
+  const float squares = Dot(row, row, depth);
+  if (!(squares > 0)) return;
+  for (int64_t k = 0; k < depth; ++k) profile[k] += row[k] * row[k] / squares;
+}
+
+float AddPanelProfile(const float* panel, int64_t depth, float* profile) {
+  const float squares = Dot(panel, panel, depth * kPanel);
+  if (!(squares > 0)) return squares;
+  const D4 d;
+  const V4 share = hn::Set(d, 1 / squares);
+  int64_t k = 0;
+  for (; k + 4 <= depth; k += 4)
+    hn::StoreU(hn::MulAdd(share, row_squares(panel + k * kPanel), hn::LoadU(d, profile + k)), d, profile + k);
+  for (; k < depth; ++k) profile[k] += Dot(panel + k * kPanel, panel + k * kPanel, kPanel) / squares;
+  return squares;
 }
 
 template <int kM>
@@ -184,54 +232,18 @@ constexpr auto add_tiles_table(std::integer_sequence<int, kM...>) {
 }
 constexpr auto kAddTiles = add_tiles_table(std::make_integer_sequence<int, kRows>());
 
-using D4 = hn::FixedTag<float, 4>;
-using V4 = hn::Vec<D4>;
-
-// Four numbers with the sum of a vector.
-template <class From>
-HWY_INLINE V4 fold(From from, hn::Vec<From> x) {
-  if constexpr (hn::MaxLanes(from) > 4) {
-    const hn::Half<From> half;
-    return fold(half, hn::Add(hn::LowerHalf(half, x), hn::UpperHalf(half, x)));
-  } else {
-    return x;
-  }
-}
-
-// Writes rows of C from their sums, and notes four numbers for each row with the sum of its squares.
+// Writes rows of C from their sums.
 template <int kM>
-HWY_INLINE void finish_rows(Tile& t, const float*& sums, float*& squares) {
+HWY_INLINE void finish_rows(Tile& t, const float*& sums) {
   constexpr int kN = kVectors;
   const D d;
   V sum[kM][kN];
   FASTORT_FOR_TILE sum[i][j] = hn::Load(d, sums + (i * kN + j) * kLanes);
-#pragma GCC unroll 12
-  for (int i = 0; i < kM; ++i, squares += 4)
-    hn::Store(fold(d, hn::MulAdd(sum[i][0], sum[i][0], hn::Mul(sum[i][1], sum[i][1]))), D4(), squares);
   finish<kM, kN>(t, sum);
   sums += kM * kPanel;
   t.c += kM * t.c_stride;
   if (t.row_bias) t.row_bias += kM;
   if (t.residual) t.residual += kM * t.residual_stride;
-}
-
-// Whether each row's squares add up to least * norms[row] or more, and to a number.
-bool large_enough(const float* squares, int64_t rows, float least, const float* norms) {
-  const D4 d;
-  const V4 factor = hn::Set(d, least), most = hn::Set(d, std::numeric_limits<float>::max());
-  auto sound = hn::Eq(factor, factor);
-  for (int64_t i = 0; i < rows; i += 4) {
-    const auto count = static_cast<size_t>(std::min<int64_t>(4, rows - i));
-    const auto row = [&](size_t r) HWY_ATTR {
-      return hn::Load(d, squares + 4 * (i + static_cast<int64_t>(std::min(r, count - 1))));
-    };
-    const V4 r0 = row(0), r1 = row(1), r2 = row(2), r3 = row(3);
-    const V4 even = hn::Add(hn::InterleaveLower(d, r0, r2), hn::InterleaveUpper(d, r0, r2));
-    const V4 odd = hn::Add(hn::InterleaveLower(d, r1, r3), hn::InterleaveUpper(d, r1, r3));
-    const V4 sum = hn::Add(hn::InterleaveLower(d, even, odd), hn::InterleaveUpper(d, even, odd));
-    sound = hn::And(sound, hn::And(hn::Ge(sum, hn::Mul(factor, hn::LoadN(d, norms + i, count))), hn::Le(sum, most)));
-  }
-  return hn::AllTrue(d, sound);
 }
 
 // A block's work, step by step of its depth.
@@ -244,15 +256,14 @@ class Halves {
         lower_(std::clamp<int64_t>(left_.lower - block.row_begin, 0, rows_)),
         step_(depth_step(left_.half_depth)),
         right_(block.scratch),
-        sums_(right_ + step_ * kPanel),
-        squares_(sums_ + 4 * (rows_ + kApart) * kPanel) {
+        sums_(right_ + step_ * kPanel) {
     tile_.b_stride = kPanel;
   }
 
-  bool run() {
+  void run() {
     for (int64_t k = 0; k < left_.half_depth; k += step_)
       for (int p = 0; p < static_cast<int>(kProducts.size()); ++p) multiply(p, k);
-    return finish_all();
+    finish_all();
   }
 
  private:
@@ -311,28 +322,24 @@ class Halves {
     t.next_lines = (t.depth * kPanel * 4 / kLine + chunks - 1) / chunks;
   }
 
-  bool finish_all() {
+  void finish_all() {
     const Epilogue& e = block_.epilogue;
     Tile t = tile_of(e, block_.alpha, block_.c_stride);
     t.cols = kPanel;
-    bool sound = true;
     for (const Quarter quarter : {kUpperLeft, kUpperRight, kLowerLeft, kLowerRight}) {
       const bool upper = quarter < kLowerLeft;
       const int64_t rows = upper ? rows_ : lower_, row = block_.row_begin + (upper ? 0 : left_.upper);
       const int64_t column = quarter % 2 * block_.c_right;
       const float* from = sums(quarter);
-      float* squares = squares_;
       t.c = block_.c + row * block_.c_stride + column;
       t.bias = e.bias && !e.bias_per_row ? e.bias + column : nullptr;
       t.row_bias = e.bias && e.bias_per_row ? e.bias + row : nullptr;
       t.residual = e.residual ? e.residual + row * e.residual_stride + column : nullptr;
       t.look();
       int64_t i = 0;
-      for (; i + kRows <= rows; i += kRows) finish_rows<kRows>(t, from, squares);
-      for (; i < rows; ++i) finish_rows<1>(t, from, squares);
-      sound &= large_enough(squares_, rows, block_.least, left_.norms + block_.row_begin);
+      for (; i + kRows <= rows; i += kRows) finish_rows<kRows>(t, from);
+      for (; i < rows; ++i) finish_rows<1>(t, from);
     }
-    return sound;
   }
 
   const StrassenBlock& block_;
@@ -340,14 +347,13 @@ class Halves {
   int64_t rows_, lower_, step_;
   float* right_;
   float* sums_;
-  float* squares_;
   Tile tile_{};
 };
 
-bool BlockOfHalves(const StrassenBlock& block) { return Halves(block).run(); }
+void BlockOfHalves(const StrassenBlock& block) { Halves(block).run(); }
 
 int64_t ScratchFloats(int64_t rows, int64_t half_depth) {
-  return (depth_step(half_depth) + 4 * (rows + kApart)) * kPanel + 4 * rows;
+  return (depth_step(half_depth) + 4 * (rows + kApart)) * kPanel;
 }
 
 }  // namespace
@@ -358,21 +364,37 @@ HWY_AFTER_NAMESPACE();
 namespace fastort::kernels {
 
 HWY_EXPORT(AddLeft);
-HWY_EXPORT(SumOfSquares);
 HWY_EXPORT(BlockOfHalves);
 HWY_EXPORT(ScratchFloats);
+HWY_EXPORT(AddRowProfile);
+HWY_EXPORT(AddPanelProfile);
+HWY_EXPORT(Dot);
 
-void strassen_add_left(const StrassenLeft& left, int64_t begin, int64_t end) {
-  HWY_DYNAMIC_DISPATCH(AddLeft)(left, begin, end);
+bool strassen_add_left(const StrassenLeft& left, int64_t begin, int64_t end) {
+  return HWY_DYNAMIC_DISPATCH(AddLeft)(left, begin, end);
 }
 
-float sum_of_squares(const float* data, int64_t count) { return HWY_DYNAMIC_DISPATCH(SumOfSquares)(data, count); }
-
-bool strassen_block(const StrassenBlock& block) { return HWY_DYNAMIC_DISPATCH(BlockOfHalves)(block); }
+void strassen_block(const StrassenBlock& block) { HWY_DYNAMIC_DISPATCH(BlockOfHalves)(block); }
 
 int64_t strassen_scratch_floats(int64_t rows, int64_t half_depth) {
   return HWY_DYNAMIC_DISPATCH(ScratchFloats)(rows, half_depth);
 }
+
+bool strassen_comparable(float x, float y) {
+  constexpr float kLeast = 1.0f / 256, kMost = 1e36f;
+  const float smaller = std::min(x, y), larger = std::max(x, y);
+  return larger <= kMost && smaller >= kLeast * larger && !std::isnan(x) && !std::isnan(y);
+}
+
+void add_row_profile(const float* row, int64_t depth, float* profile) {
+  HWY_DYNAMIC_DISPATCH(AddRowProfile)(row, depth, profile);
+}
+
+float add_panel_profile(const float* panel, int64_t depth, float* profile) {
+  return HWY_DYNAMIC_DISPATCH(AddPanelProfile)(panel, depth, profile);
+}
+
+float dot_product(const float* x, const float* y, int64_t count) { return HWY_DYNAMIC_DISPATCH(Dot)(x, y, count); }
 
 }  // namespace fastort::kernels
 #endif

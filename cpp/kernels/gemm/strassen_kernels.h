@@ -14,14 +14,11 @@ struct StrassenLeft {
   int64_t a_stride = 0;  // between rows
   int64_t upper = 0, lower = 0;
   int64_t half_depth = 0;
-  float* sums = nullptr;   // kSums matrices [upper, half_depth], one behind the other
-  float* norms = nullptr;  // [upper]: the sum of the squares of a row and of the one that lies as far below the middle
+  float* sums = nullptr;  // kSums matrices [upper, half_depth], one behind the other
 };
-// Fills in sums and norms of rows [begin, end) of a half.
-void strassen_add_left(const StrassenLeft& left, int64_t begin, int64_t end);
-
-// The sum of the squares of `count` numbers.
-float sum_of_squares(const float* data, int64_t count);
+// Makes the sums of rows [begin, end) of a half. Returns whether each of these rows is of the size of that of the other
+// half (`strassen_comparable`).
+bool strassen_add_left(const StrassenLeft& left, int64_t begin, int64_t end);
 
 // Two of B's panels, one of either half of its columns, with some rows of both halves of A.
 struct StrassenBlock {
@@ -34,13 +31,19 @@ struct StrassenBlock {
   int64_t c_stride = 0;
   int64_t c_right = 0;  // columns from the left panel to the right one
   float alpha = 1;
-  // What the squares of a row of C's panel add up to, at least, for each unit of `left->norms`.
-  float least = 0;
   Epilogue epilogue;
 };
-// Returns whether all rows of both panels were large enough, and no sum left the range of numbers.
-bool strassen_block(const StrassenBlock& block);
-
+void strassen_block(const StrassenBlock& block);
 int64_t strassen_scratch_floats(int64_t rows, int64_t half_depth);
+
+// Whether two sums of squares are of one size, finite, and far enough from the ends of float32 for products of such
+// rows and columns to be, too.
+bool strassen_comparable(float x, float y);
+
+// Adds to profile[k] the share that column k has in the squares of a row.
+void add_row_profile(const float* row, int64_t depth, float* profile);
+// Adds to profile[k] the share that row k has in the squares of a packed panel, which it returns.
+float add_panel_profile(const float* panel, int64_t depth, float* profile);
+float dot_product(const float* x, const float* y, int64_t count);
 
 }  // namespace fastort::kernels

@@ -55,7 +55,6 @@ class PackedKernel final : public Kernel {
     sizes.alpha = p.alpha;
     sizes.b_packed = pack;
     if (strassen) sizes.strassen_threads = context.options.threads;
-    sizes.strassen_patient = context.options.deterministic;
     if (pack) pack_weights(context, *weights);
     gemm_ = Sgemm(sizes);
     epilogue_.activation = p.activation;
@@ -110,9 +109,10 @@ class PackedKernel final : public Kernel {
     std::vector<int64_t> distinct = p.b_offsets;
     std::sort(distinct.begin(), distinct.end());
     distinct.erase(std::unique(distinct.begin(), distinct.end()), distinct.end());
-    const size_t each = align_up(kernels::measured_b_bytes(p.k, p.n));
-    const std::string format = std::string(kernels::packed_b_format(p.trans_b)) + "-measured-" + std::to_string(p.k) +
-                               "x" + std::to_string(p.n) + "-" + std::to_string(p.b_stride);
+    measured_ = kernels::Strassen::may_gain(p.n, p.k);
+    const size_t each = align_up(kernels::packed_b_bytes(p.k, p.n) + (measured_ ? kernels::measured_b_bytes(p.k) : 0));
+    const std::string format = std::string(kernels::packed_b_format(p.trans_b)) + (measured_ ? "-measured-" : "-") +
+                               std::to_string(p.k) + "x" + std::to_string(p.n) + "-" + std::to_string(p.b_stride);
     packed_ = context.packs.get(weights, format, each * distinct.size(), [&](std::byte* dst) {
       const Parallel parallel(ThreadPool::instance(), context.options.threads);
       for (size_t i = 0; i < distinct.size(); ++i) pack_matrix(weights, distinct[i], dst + i * each, parallel);
@@ -135,7 +135,6 @@ class PackedKernel final : public Kernel {
     parallel.chunks(static_cast<int>((p.n + columns - 1) / columns), [&](int piece) {
       const int64_t first = piece * columns, width = std::min(columns, p.n - first);
       float* const to = reinterpret_cast<float*>(dst) + first * p.k;
-      float* const norms = reinterpret_cast<float*>(dst + kernels::packed_b_bytes(p.k, p.n)) + first / panel;
       const std::byte* const from = src + static_cast<size_t>(p.trans_b ? first * p.b_stride : first) * item;
       const int64_t rows = p.trans_b ? width : p.k, row = p.trans_b ? p.k : width;
       const float* floats = reinterpret_cast<const float*>(from);
@@ -149,10 +148,12 @@ class PackedKernel final : public Kernel {
         stride = row;
       }
       kernels::pack_b(floats, p.trans_b ? 1 : stride, p.trans_b ? stride : 1, p.k, width, to);
-      kernels::measure_b(to, p.k, width, norms);
       // The rows of a large weight are read once, and their pages are given back at once.
       if (p.trans_b) weights.buffer()->forget(from, static_cast<size_t>((rows - 1) * p.b_stride + p.k) * item);
     });
+    if (measured_)
+      kernels::measure_b(reinterpret_cast<const float*>(dst), p.k, p.n,
+                         reinterpret_cast<float*>(dst + kernels::packed_b_bytes(p.k, p.n)), parallel);
   }
 
   void read_row(const std::byte* src, float* dst, int64_t count) const {
@@ -215,7 +216,7 @@ class PackedKernel final : public Kernel {
   Problem problem_;
   DataType type_;
   bool half_;
-  bool scale_bias_ = false;
+  bool scale_bias_ = false, measured_ = false;
   std::shared_ptr<Buffer> packed_;
   std::vector<int64_t> packed_offsets_;
   Sgemm gemm_;
