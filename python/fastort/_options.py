@@ -226,7 +226,8 @@ class SessionOptions:
         - ``"session.optimized_model_external_initializers_file_name"``: The file beside ``optimized_model_filepath``
           that takes its weights; by default they are a part of it, up to 2 GB.
           ``"session.optimized_model_external_initializers_min_size_in_bytes"`` (default: 1024) leaves smaller ones.
-        - ``"fastort.allow_winograd"``: ``"0"`` forbids algorithms that trade rounding for speed.
+        - ``"fastort.allow_winograd"``: ``"0"`` forbids algorithms that trade rounding for speed: Winograd's
+          convolutions and Strassen's products.
         - ``"fastort.allow_blocked_layouts"``: ``"0"`` keeps tensors in the layouts that the model states.
 
         Args:

@@ -265,7 +265,7 @@ def test_tune_tries_vulkan_and_precision(model: Path, call: Any, tmp_path: Path)
     search = Search(model, {}, 1.0, providers={vulkan.NAME: vulkan.OPTIONS})
     texts = [change.text for change in search._changes(fastort.InferenceSession(model))]
     assert texts[:3] == ["on Vulkan", "on Vulkan, tensors as float16", "on Vulkan, float16 throughout"]
-    assert "without Winograd" in texts
+    assert "without Winograd and Strassen" in texts
 
 
 @vulkan.needs_vulkan

@@ -190,8 +190,10 @@ class Search:
                 yield Change(_plural(number, "thread"), _setter("intra_op_num_threads", number))
         if self.cache_dir is not None:
             yield Change("kernels by measurement", partial(_measure_kernels, folder=self.cache_dir))
-        if "Conv" in {node.op_type for node in nodes_of(load_model(self.model, weights=False).graph)}:
-            yield Change("without Winograd", _entry("fastort.allow_winograd", "0"))
+        kinds = {node.op_type for node in nodes_of(load_model(self.model, weights=False).graph)}
+        if kinds & {"Conv", "MatMul", "Gemm"}:
+            yield Change("without Winograd and Strassen", _entry("fastort.allow_winograd", "0"))
+        if "Conv" in kinds:
             yield Change("plain layouts alone", _entry("fastort.allow_blocked_layouts", "0"))
         levels = (GraphOptimizationLevel.ORT_ENABLE_EXTENDED, GraphOptimizationLevel.ORT_ENABLE_BASIC)
         for level in (*levels, GraphOptimizationLevel.ORT_DISABLE_ALL):
