@@ -16,7 +16,15 @@ import fastort
 # the square root of their number, the largest error 16 times as much; see docs/accuracy.md.
 BOUND = {"strassen": 1.1e-6, "packed": 5.6e-7}
 LARGEST = 16
-SIZES = [(96, 768, 512), (97, 770, 1030), (128, 768, 2304), (197, 768, 768), (131, 1602, 1111), (397, 3072, 520)]
+SIZES = [
+    (96, 768, 512),
+    (97, 770, 1030),
+    (128, 768, 2304),
+    (197, 768, 768),
+    (131, 1602, 1111),
+    (397, 3072, 520),
+    (1537, 768, 512),
+]
 
 
 def session_of(body: str, inputs: str, constants: dict[str, np.ndarray], **settings: Any) -> fastort.InferenceSession:
@@ -113,7 +121,7 @@ EPILOGUES = {
 
 
 @pytest.mark.parametrize("epilogue", EPILOGUES)
-@pytest.mark.parametrize(("m", "k", "n"), [(96, 768, 512), (131, 1602, 1111)])
+@pytest.mark.parametrize(("m", "k", "n"), [(96, 768, 512), (131, 1602, 1111), (1537, 768, 512)])
 def test_epilogues(m: int, k: int, n: int, epilogue: str) -> None:
     body, shape, formula = EPILOGUES[epilogue]
     a, b = factors(m, k, n)
@@ -125,8 +133,18 @@ def test_epilogues(m: int, k: int, n: int, epilogue: str) -> None:
     np.testing.assert_allclose(y, formula(exact(a, b), c.astype(np.float64)), atol=1e-5)
 
 
-def test_transposed_factors() -> None:
-    a, b = factors(197, 770, 1030)
+def test_many_rows_are_cut() -> None:
+    a, b = factors(30721, 768, 512)  # the last part is a single row
+    session = matmul(b)
+    y = session.run(None, {"a": a})[0]
+    assert kernel_of(session) == "strassen"
+    rows = np.r_[0:40, 740:790, 30700:30721]
+    np.testing.assert_allclose(y[rows], exact(a[rows], b), atol=5e-4)
+
+
+@pytest.mark.parametrize("m", [197, 801])
+def test_transposed_factors(m: int) -> None:
+    a, b = factors(m, 770, 1030)
     session = session_of("y = Gemm <transA = 1, transB = 1> (a, b)", "float[k,m] a", {"b": np.ascontiguousarray(b.T)})
     y = session.run(None, {"a": np.ascontiguousarray(a.T)})[0]
     assert kernel_of(session) == "strassen"

@@ -21,6 +21,7 @@ constexpr int64_t kFewestBlocks = 16;
 constexpr int64_t kMinTiles = 6;
 // Rows of a half in a block: their sums of C stay in the second cache.
 constexpr int64_t kMostRows = 192;
+constexpr int64_t kMostRowsAtOnce = 4 * kMostRows;
 // B's panels in so many groups have a profile each: the share of each row in their squares.
 constexpr int64_t kGroups = 8;
 // Rows of A that tell how its squares spread over its columns.
@@ -88,7 +89,12 @@ bool Strassen::gains(int64_t m, int64_t n, int64_t k) {
   return cut.pairs * cut.row_parts >= kFewestBlocks;
 }
 
-bool Strassen::may_gain(int64_t n, int64_t k) { return gains(2 * kMostRows * kFewestBlocks, n, k); }
+bool Strassen::may_gain(int64_t n, int64_t k) { return gains(kMostRowsAtOnce, n, k); }
+
+int64_t Strassen::rows_at_once(int64_t m) {
+  const int64_t tile = 2 * sgemm_tile_rows();
+  return ceil_div(ceil_div(m, ceil_div(m, kMostRowsAtOnce)), tile) * tile;
+}
 
 Strassen::Strassen(int64_t m, int64_t n, int64_t k, int threads)
     : m_(m), k_(k), panel_(sgemm_panel_width()), threads_(threads) {

@@ -24,6 +24,8 @@ class Strassen {
   static bool gains(int64_t m, int64_t n, int64_t k);
   // Whether one with enough rows does.
   static bool may_gain(int64_t n, int64_t k);
+  // Into how many rows a product is cut that has more: the sums of A take memory.
+  static int64_t rows_at_once(int64_t m);
 
   size_t workspace_bytes() const noexcept;
   // The panels of B, of even number, that it multiplies; the rest is the caller's.

@@ -56,7 +56,12 @@ class PackedKernel final : public Kernel {
     sizes.b_packed = pack;
     if (strassen) sizes.strassen_threads = context.options.threads;
     if (pack) pack_weights(context, *weights);
+    rows_ = strassen ? std::min(p.m, kernels::Strassen::rows_at_once(p.m)) : p.m;
+    sizes.m = rows_;
     gemm_ = Sgemm(sizes);
+    sizes.m = rows_ > 0 ? p.m % rows_ : 0;
+    if (!kernels::Strassen::gains(sizes.m, sizes.n, sizes.k)) sizes.strassen_threads = 0;
+    last_ = Sgemm(sizes);
     epilogue_.activation = p.activation;
     epilogue_.bias_per_row = p.addend == Addend::PerRow;
     epilogue_.residual_stride = p.n;
@@ -84,7 +89,12 @@ class PackedKernel final : public Kernel {
     }
     std::byte* const workspace = args.workspace + gemm_at_;
     if (p.batch() == 1) {
-      gemm_.run({a + p.a_offsets[0], b + b_offset(0), c, residual}, epilogue, workspace, args.parallel);
+      for (int64_t row = 0; row < p.m; row += rows_) {
+        const SgemmItem item{a + p.a_offsets[0] + (p.trans_a ? row : row * p.a_stride), b + b_offset(0), c + row * p.n,
+                             residual ? residual + row * p.n : nullptr};
+        (row + rows_ <= p.m ? gemm_ : last_).run(item, epilogue, workspace, args.parallel);
+        if (epilogue.bias_per_row && epilogue.bias) epilogue.bias += rows_;
+      }
     } else {
       const int64_t size = p.m * p.n;
       gemm_.run_batch(
@@ -174,7 +184,7 @@ class PackedKernel final : public Kernel {
     a_count_ = context.shape(0).count();
     b_count_ = context.shape(1).count();
     c_count_ = context.out(0).shape.count();
-    gemm_at_ = regions_.take(gemm_.workspace_bytes());
+    gemm_at_ = regions_.take(std::max(gemm_.workspace_bytes(), last_.workspace_bytes()));
     const auto floats = [&](int64_t count) { return regions_.take(static_cast<size_t>(count) * sizeof(float)); };
     if (half_) {
       a_floats_ = floats(a_count_);
@@ -219,7 +229,9 @@ class PackedKernel final : public Kernel {
   bool scale_bias_ = false, measured_ = false;
   std::shared_ptr<Buffer> packed_;
   std::vector<int64_t> packed_offsets_;
-  Sgemm gemm_;
+  // One product computes so many rows, all but in Strassen's form; and the last one what is left.
+  int64_t rows_ = 0;
+  Sgemm gemm_, last_;
   Epilogue epilogue_;
   Regions regions_;
   int64_t a_count_ = 0, b_count_ = 0, c_count_ = 0, bias_count_ = 0;
