@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -54,11 +55,13 @@ class EngineProcess:
             RuntimeError: If it ends before, or answers with an ``error``.
         """
         self.name = name
+        # A file takes whatever the process complains of; a pipe that nobody reads would stop it when it is full.
+        self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
         self._process = subprocess.Popen(
             [python, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._errors,
             text=True,
             env=environment_of(python, changes),
         )
@@ -73,8 +76,9 @@ class EngineProcess:
         line = self._process.stdout.readline()
         answer = json.loads(line) if line else {}
         if not line or "error" in answer:
-            _, errors = self._process.communicate()
-            last = (errors.strip().splitlines() or [f"exit code {self._process.returncode}"])[-1]
+            self._process.communicate()
+            self._errors.seek(0)
+            last = (self._errors.read().strip().splitlines() or [f"exit code {self._process.returncode}"])[-1]
             raise RuntimeError(f"{self.name}: {' '.join(str(answer.get('error') or last).split())}")
         return dict(answer)
 
@@ -97,3 +101,4 @@ class EngineProcess:
         if self._process.poll() is None:
             self._process.kill()
         self._process.communicate()
+        self._errors.close()
