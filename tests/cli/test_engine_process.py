@@ -25,7 +25,7 @@ def test_a_process_may_complain_as_much_as_it_likes() -> None:
     process = EngineProcess("talker", sys.executable, ["-c", TALKER])
     assert process.start == {"ready": 1}
     assert process.ask("go") == {"answer": 2}
-    with pytest.raises(RuntimeError, match="^talker: no such thing$"):
+    with pytest.raises(RuntimeError, match=r"^talker: no such thing$"):
         process.ask("fail")
     process.close()
 
