@@ -148,7 +148,7 @@ bool Sgemm::run_strassen(const Operands& operands, std::byte* workspace, const P
   o.a = item.a;
   o.a_stride = copy_a_ ? sizes_.k : sizes_.a_stride;
   o.b = item.b;
-  o.measured = item.b + panels_ * panel_ * sizes_.k;
+  o.measured = item.measured;
   o.c = item.c;
   o.c_stride = sizes_.c_stride;
   o.alpha = sizes_.alpha;

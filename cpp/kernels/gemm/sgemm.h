@@ -22,7 +22,7 @@ struct SgemmSizes {
   bool b_packed = false;  // B comes from pack_b; b_stride and trans_b mean nothing
   float alpha = 1;
   // Strassen's form of the product, of one with a packed B for which Strassen::gains: the threads that may serve it, or
-  // 0 for the plain form. What measure_b says of B then lies behind its panels.
+  // 0 for the plain form.
   int strassen_threads = 0;
 };
 
@@ -32,6 +32,7 @@ struct SgemmItem {
   const float* b = nullptr;
   float* c = nullptr;
   const float* residual = nullptr;  // where the epilogue has none
+  const float* measured = nullptr;  // what measure_b says of B, for Strassen's form
 };
 
 // Results do not depend on the number of threads.

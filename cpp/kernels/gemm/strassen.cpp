@@ -89,8 +89,6 @@ bool Strassen::gains(int64_t m, int64_t n, int64_t k) {
   return cut.pairs * cut.row_parts >= kFewestBlocks;
 }
 
-bool Strassen::may_gain(int64_t n, int64_t k) { return gains(kMostRowsAtOnce, n, k); }
-
 int64_t Strassen::rows_at_once(int64_t m) {
   const int64_t tile = 2 * sgemm_tile_rows();
   return ceil_div(ceil_div(m, ceil_div(m, kMostRowsAtOnce)), tile) * tile;

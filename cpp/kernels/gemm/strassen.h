@@ -22,8 +22,6 @@ class Strassen {
   Strassen(int64_t m, int64_t n, int64_t k, int threads);
   // Whether a product of this size gains by it.
   static bool gains(int64_t m, int64_t n, int64_t k);
-  // Whether one with enough rows does.
-  static bool may_gain(int64_t n, int64_t k);
   // Into how many rows a product is cut that has more: the sums of A take memory.
   static int64_t rows_at_once(int64_t m);
 

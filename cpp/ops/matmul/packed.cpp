@@ -55,7 +55,7 @@ class PackedKernel final : public Kernel {
     sizes.alpha = p.alpha;
     sizes.b_packed = pack;
     if (strassen) sizes.strassen_threads = context.options.threads;
-    if (pack) pack_weights(context, *weights);
+    if (pack) pack_weights(context, *weights, strassen);
     rows_ = strassen ? std::min(p.m, kernels::Strassen::rows_at_once(p.m)) : p.m;
     sizes.m = rows_;
     gemm_ = Sgemm(sizes);
@@ -91,7 +91,8 @@ class PackedKernel final : public Kernel {
     if (p.batch() == 1) {
       for (int64_t row = 0; row < p.m; row += rows_) {
         const SgemmItem item{a + p.a_offsets[0] + (p.trans_a ? row : row * p.a_stride), b + b_offset(0), c + row * p.n,
-                             residual ? residual + row * p.n : nullptr};
+                             residual ? residual + row * p.n : nullptr,
+                             measured_ ? reinterpret_cast<const float*>(measured_->data()) : nullptr};
         (row + rows_ <= p.m ? gemm_ : last_).run(item, epilogue, workspace, args.parallel);
         if (epilogue.bias_per_row && epilogue.bias) epilogue.bias += rows_;
       }
@@ -114,15 +115,14 @@ class PackedKernel final : public Kernel {
 
  private:
   // Every matrix of a constant B in panels, one after the other.
-  void pack_weights(const OpContext& context, const Tensor& weights) {
+  void pack_weights(const OpContext& context, const Tensor& weights, bool measure) {
     const Problem& p = problem_;
     std::vector<int64_t> distinct = p.b_offsets;
     std::sort(distinct.begin(), distinct.end());
     distinct.erase(std::unique(distinct.begin(), distinct.end()), distinct.end());
-    measured_ = kernels::Strassen::may_gain(p.n, p.k);
-    const size_t each = align_up(kernels::packed_b_bytes(p.k, p.n) + (measured_ ? kernels::measured_b_bytes(p.k) : 0));
-    const std::string format = std::string(kernels::packed_b_format(p.trans_b)) + (measured_ ? "-measured-" : "-") +
-                               std::to_string(p.k) + "x" + std::to_string(p.n) + "-" + std::to_string(p.b_stride);
+    const size_t each = align_up(kernels::packed_b_bytes(p.k, p.n));
+    const std::string sizes = std::to_string(p.k) + "x" + std::to_string(p.n) + "-" + std::to_string(p.b_stride);
+    const std::string format = std::string(kernels::packed_b_format(p.trans_b)) + "-" + sizes;
     packed_ = context.packs.get(weights, format, each * distinct.size(), [&](std::byte* dst) {
       const Parallel parallel(ThreadPool::instance(), context.options.threads);
       for (size_t i = 0; i < distinct.size(); ++i) pack_matrix(weights, distinct[i], dst + i * each, parallel);
@@ -130,6 +130,13 @@ class PackedKernel final : public Kernel {
     for (int64_t offset : p.b_offsets) {
       const auto index = std::lower_bound(distinct.begin(), distinct.end(), offset) - distinct.begin();
       packed_offsets_.push_back(index * static_cast<int64_t>(each / sizeof(float)));
+    }
+    if (measure) {
+      measured_ = context.packs.get(weights, format + "-measured", kernels::measured_b_bytes(p.k), [&](std::byte* dst) {
+        const Parallel parallel(ThreadPool::instance(), context.options.threads);
+        kernels::measure_b(reinterpret_cast<const float*>(packed_->data()), p.k, p.n, reinterpret_cast<float*>(dst),
+                           parallel);
+      });
     }
   }
 
@@ -161,9 +168,6 @@ class PackedKernel final : public Kernel {
       // The rows of a large weight are read once, and their pages are given back at once.
       if (p.trans_b) weights.buffer()->forget(from, static_cast<size_t>((rows - 1) * p.b_stride + p.k) * item);
     });
-    if (measured_)
-      kernels::measure_b(reinterpret_cast<const float*>(dst), p.k, p.n,
-                         reinterpret_cast<float*>(dst + kernels::packed_b_bytes(p.k, p.n)), parallel);
   }
 
   void read_row(const std::byte* src, float* dst, int64_t count) const {
@@ -226,8 +230,8 @@ class PackedKernel final : public Kernel {
   Problem problem_;
   DataType type_;
   bool half_;
-  bool scale_bias_ = false, measured_ = false;
-  std::shared_ptr<Buffer> packed_;
+  bool scale_bias_ = false;
+  std::shared_ptr<Buffer> packed_, measured_;
   std::vector<int64_t> packed_offsets_;
   // One product computes so many rows, all but in Strassen's form; and the last one what is left.
   int64_t rows_ = 0;
