@@ -138,7 +138,13 @@ float Dot(const float* x, const float* y, int64_t count) {
 void AddRowProfile(const float* row, int64_t depth, float* profile) {
   const float squares = Dot(row, row, depth);
   if (!(squares > 0)) return;
-  for (int64_t k = 0; k < depth; ++k) profile[k] += row[k] * row[k] / squares;
+  const D d;
+  const V share = hn::Set(d, 1 / squares);
+  for (int64_t k = 0; k < depth; k += kLanes) {
+    const auto count = static_cast<size_t>(std::min<int64_t>(kLanes, depth - k));
+    const V x = hn::LoadN(d, row + k, count);
+    hn::StoreN(hn::MulAdd(share, hn::Mul(x, x), hn::LoadN(d, profile + k, count)), d, profile + k, count);
+  }
 }
 
 float AddPanelProfile(const float* panel, int64_t depth, float* profile) {
@@ -381,9 +387,9 @@ int64_t strassen_scratch_floats(int64_t rows, int64_t half_depth) {
 }
 
 bool strassen_comparable(float x, float y) {
-  constexpr float kLeast = 1.0f / 256, kMost = 1e36f;
+  constexpr float kLeastShare = 1.0f / 256, kLeast = 1e-30f, kMost = 1e36f;
   const float smaller = std::min(x, y), larger = std::max(x, y);
-  return larger <= kMost && smaller >= kLeast * larger && !std::isnan(x) && !std::isnan(y);
+  return larger >= kLeast && larger <= kMost && smaller >= kLeastShare * larger && !std::isnan(x) && !std::isnan(y);
 }
 
 void add_row_profile(const float* row, int64_t depth, float* profile) {
