@@ -74,8 +74,9 @@ void infer_gemm(InferContext& context) {
   context.out(0, context.type(0), std::move(shape));
 }
 
-// Wherever Strassen's form serves it is faster than the plain one.
-constexpr Candidate kProduct[] = {{.name = "strassen", .accepts = accepts_strassen, .prepare = prepare_strassen},
+// Wherever one serves it is faster than those behind it.
+constexpr Candidate kProduct[] = {{.name = "amx", .accepts = accepts_amx, .prepare = prepare_amx},
+                                  {.name = "strassen", .accepts = accepts_strassen, .prepare = prepare_strassen},
                                   {.name = "packed", .accepts = accepts_packed, .prepare = prepare_packed},
                                   {.name = "reference", .prepare = prepare_reference}};
 constexpr Candidate kInteger[] = {

@@ -143,7 +143,7 @@ class Trials {
     }
     const EngineOptions& options = draft_.services->options;
     text += " | " + std::to_string(options.threads) + (options.allow_winograd ? 'w' : '-') +
-            (options.allow_blocked_layouts ? 'b' : '-') + (cold_ ? 'c' : '-');
+            (options.allow_amx ? 'a' : '-') + (options.allow_blocked_layouts ? 'b' : '-') + (cold_ ? 'c' : '-');
     return text;
   }
 

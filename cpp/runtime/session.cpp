@@ -173,6 +173,7 @@ Session::Session(Model model, const SessionOptions& options, std::unique_ptr<Pro
     return entry == options.config_entries.end() ? fallback : entry->second == "1";
   };
   engine_.allow_winograd = flag("fastort.allow_winograd", true);
+  engine_.allow_amx = flag("fastort.allow_amx", true);
   packs_ = pack_store(options);
   choice_ = kernel_choice(options);
   engine_.allow_blocked_layouts = flag("fastort.allow_blocked_layouts", true) && options.optimization_level >= 3;

@@ -70,8 +70,10 @@ Sgemm::Sgemm(const SgemmSizes& sizes) : sizes_(sizes) {
   row_parts_ = std::max(ceil_div(sizes.m, std::min(row_step_, finer)), even);
   row_step_ = ceil_div(ceil_div(sizes.m, row_parts_), tile) * tile;
   row_parts_ = ceil_div(sizes.m, row_step_);
-  if (sizes.strassen_threads > 0)
-    strassen_ = std::make_shared<const Strassen>(sizes.m, sizes.n, sizes.k, sizes.strassen_threads);
+  if (sizes.form == SgemmSizes::Form::Strassen)
+    strassen_ = std::make_shared<const Strassen>(sizes.m, sizes.n, sizes.k, sizes.threads);
+  if (sizes.form == SgemmSizes::Form::Amx)
+    amx_ = std::make_shared<const AmxGemm>(sizes.m, sizes.n, sizes.k, sizes.threads);
 }
 
 size_t Sgemm::workspace_bytes() const noexcept {
@@ -79,6 +81,7 @@ size_t Sgemm::workspace_bytes() const noexcept {
   if (copy_a_) bytes += static_cast<size_t>(sizes_.batch) * floats(sizes_.m * sizes_.k);
   if (copy_b_) bytes += static_cast<size_t>(sizes_.batch) * floats(panels_ * panel_ * sizes_.k);
   if (strassen_) bytes += strassen_->workspace_bytes();
+  if (amx_) bytes += amx_->workspace_bytes();
   return bytes;
 }
 
@@ -161,6 +164,22 @@ bool Sgemm::run_strassen(const Operands& operands, std::byte* workspace, const P
   });
 }
 
+bool Sgemm::run_amx(const Operands& operands, std::byte* workspace, const Parallel& parallel) const {
+  const SgemmItem item = operands[0];
+  AmxGemm::Operands o;
+  o.a = item.a;
+  o.a_stride = copy_a_ || sizes_.trans_a ? sizes_.k : sizes_.a_stride;
+  o.b = item.b;
+  o.c = item.c;
+  o.c_stride = sizes_.c_stride;
+  o.alpha = sizes_.alpha;
+  o.epilogue = operands.epilogue;
+  o.epilogue.residual = item.residual;
+  return amx_->run(o, workspace, parallel, [&](const AmxGemm::Area& area) {
+    run_part(item, operands.epilogue, area.row_begin, area.row_end, area.first, area.last, nullptr);
+  });
+}
+
 void Sgemm::run(const SgemmItem& item, const Epilogue& epilogue, std::byte* workspace, const Parallel& parallel) const {
   run_batch([&](int64_t) { return item; }, epilogue, workspace, parallel);
 }
@@ -202,6 +221,7 @@ void Sgemm::run_batch(FnRef<SgemmItem(int64_t)> item, const Epilogue& epilogue, 
   const Operands operands{item, epilogue, a_copies, b_copies, a_bytes, b_bytes};
   std::byte* const rest = b_copies + static_cast<size_t>(s.batch) * b_bytes;
   if (strassen_ && run_strassen(operands, rest, parallel)) return;
+  if (amx_ && run_amx(operands, rest, parallel)) return;
   const int64_t total = s.batch * row_parts_ * panels_;
   const double all = operations * static_cast<double>(s.batch);
   const int workers = std::max(1, static_cast<int>(std::min<double>(parallel.threads(), all / kMinOperations)));

@@ -6,6 +6,7 @@
 
 #include "base/fn_ref.h"
 #include "base/parallel.h"
+#include "kernels/gemm/amx.h"
 #include "kernels/gemm/epilogue.h"
 #include "kernels/gemm/strassen.h"
 
@@ -21,9 +22,10 @@ struct SgemmSizes {
   int64_t a_stride = 0, b_stride = 0, c_stride = 0;
   bool b_packed = false;  // B comes from pack_b; b_stride and trans_b mean nothing
   float alpha = 1;
-  // Strassen's form of the product, of one with a packed B for which Strassen::gains: the threads that may serve it, or
-  // 0 for the plain form.
-  int strassen_threads = 0;
+  // How a single product is computed. Strassen's form asks for a packed B and Strassen::gains, AMX for a B in panels
+  // and AmxGemm::gains; both for the number of threads that may serve them.
+  enum class Form { Plain, Strassen, Amx } form = Form::Plain;
+  int threads = 1;
 };
 
 // The memory of one batch item.
@@ -56,6 +58,7 @@ class Sgemm {
   };
   struct Operands;
   bool run_strassen(const Operands& operands, std::byte* workspace, const Parallel& parallel) const;
+  bool run_amx(const Operands& operands, std::byte* workspace, const Parallel& parallel) const;
   void run_piece(const Operands& operands, Piece piece, Piece next) const;
   void run_part(const SgemmItem& item, const Epilogue& epilogue, int64_t row_begin, int64_t row_end, int64_t first,
                 int64_t last, const float* next_b) const;
@@ -64,6 +67,7 @@ class Sgemm {
   bool copy_a_ = false, copy_b_ = false;
   int64_t panel_ = 1, panels_ = 0, row_step_ = 1, row_parts_ = 1;
   std::shared_ptr<const Strassen> strassen_;
+  std::shared_ptr<const AmxGemm> amx_;
 };
 
 // Memory for B [k, n] in panels, and the packing itself. Element (i, j) of B is b[i * row_stride + j * col_stride]; one

@@ -37,6 +37,10 @@ Problem read_problem(const OpContext& context);
 Refusal accepts_packed(const OpContext& context);
 std::unique_ptr<Kernel> prepare_packed(const OpContext& context);
 
+// The same by the processor's matrix unit (kernels/gemm/amx.h).
+Refusal accepts_amx(const OpContext& context);
+std::unique_ptr<Kernel> prepare_amx(const OpContext& context);
+
 // The same with fewer products, of which sums are made (kernels/gemm/strassen.h).
 Refusal accepts_strassen(const OpContext& context);
 std::unique_ptr<Kernel> prepare_strassen(const OpContext& context);

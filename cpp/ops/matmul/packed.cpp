@@ -14,6 +14,7 @@ namespace {
 using kernels::Epilogue;
 using kernels::Sgemm;
 using kernels::SgemmItem;
+using Form = kernels::SgemmSizes::Form;
 
 // Floats that are packed in one piece by one thread.
 constexpr int64_t kPackedPiece = 1 << 18;
@@ -36,8 +37,8 @@ class Regions {
 
 class PackedKernel final : public Kernel {
  public:
-  // `strassen`: in Strassen's form, which accepts_strassen has found to gain.
-  PackedKernel(const OpContext& context, bool strassen)
+  // `form`: one that accepts_strassen or accepts_amx has found to gain, or the plain one.
+  PackedKernel(const OpContext& context, Form form)
       : problem_(read_problem(context)), type_(context.type(0)), half_(is_half(type_)) {
     Problem& p = problem_;
     const Tensor* weights = context.constant(1);
@@ -54,13 +55,17 @@ class PackedKernel final : public Kernel {
     sizes.c_stride = p.n;
     sizes.alpha = p.alpha;
     sizes.b_packed = pack;
-    if (strassen) sizes.strassen_threads = context.options.threads;
-    if (pack) pack_weights(context, *weights, strassen);
-    rows_ = strassen ? std::min(p.m, kernels::Strassen::rows_at_once(p.m)) : p.m;
+    sizes.form = form;
+    sizes.threads = context.options.threads;
+    if (pack) pack_weights(context, *weights, form == Form::Strassen);
+    rows_ = p.m;
+    if (form == Form::Strassen) rows_ = std::min(p.m, kernels::Strassen::rows_at_once(p.m));
+    if (form == Form::Amx && pack) rows_ = std::min(p.m, kernels::AmxGemm::rows_at_once(p.m, p.k));
     sizes.m = rows_;
     gemm_ = Sgemm(sizes);
     sizes.m = rows_ > 0 ? p.m % rows_ : 0;
-    if (!kernels::Strassen::gains(sizes.m, sizes.n, sizes.k)) sizes.strassen_threads = 0;
+    if (form == Form::Strassen && !kernels::Strassen::gains(sizes.m, sizes.n, sizes.k)) sizes.form = Form::Plain;
+    if (form == Form::Amx && !kernels::AmxGemm::gains(sizes.m, sizes.n, sizes.k)) sizes.form = Form::Plain;
     last_ = Sgemm(sizes);
     epilogue_.activation = p.activation;
     epilogue_.bias_per_row = p.addend == Addend::PerRow;
@@ -233,7 +238,7 @@ class PackedKernel final : public Kernel {
   bool scale_bias_ = false;
   std::shared_ptr<Buffer> packed_, measured_;
   std::vector<int64_t> packed_offsets_;
-  // One product computes so many rows, all but in Strassen's form; and the last one what is left.
+  // One product computes so many rows, all of them in the plain form; and the last one what is left.
   int64_t rows_ = 0;
   Sgemm gemm_, last_;
   Epilogue epilogue_;
@@ -251,7 +256,21 @@ Refusal accepts_packed(const OpContext& context) {
 }
 
 std::unique_ptr<Kernel> prepare_packed(const OpContext& context) {
-  return std::make_unique<PackedKernel>(context, false);
+  return std::make_unique<PackedKernel>(context, Form::Plain);
+}
+
+Refusal accepts_amx(const OpContext& context) {
+  if (!kernels::AmxGemm::available()) return "the processor has no matrix unit for bfloat16 (AMX)";
+  if (!context.options.allow_amx) return "switched off by the session's options";
+  if (Refusal refusal = accepts_packed(context)) return refusal;
+  const Problem problem = read_problem(context);
+  if (problem.batch() != 1) return "a batch of products";
+  if (!kernels::AmxGemm::gains(problem.m, problem.n, problem.k)) return "a product that would not gain by it";
+  return {};
+}
+
+std::unique_ptr<Kernel> prepare_amx(const OpContext& context) {
+  return std::make_unique<PackedKernel>(context, Form::Amx);
 }
 
 Refusal accepts_strassen(const OpContext& context) {
@@ -265,7 +284,7 @@ Refusal accepts_strassen(const OpContext& context) {
 }
 
 std::unique_ptr<Kernel> prepare_strassen(const OpContext& context) {
-  return std::make_unique<PackedKernel>(context, true);
+  return std::make_unique<PackedKernel>(context, Form::Strassen);
 }
 
 }  // namespace fastort::matmul

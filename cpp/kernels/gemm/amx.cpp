@@ -1,0 +1,115 @@
+#include "kernels/gemm/amx.h"
+
+#include <algorithm>
+#include <atomic>
+
+#include "base/cpu_info.h"
+#include "kernels/gemm/amx_kernels.h"
+#include "kernels/gemm/sgemm_kernels.h"
+
+namespace fastort::kernels {
+
+namespace {
+
+// What a product has to have at least to gain: rows fill tiles of 16, and A's parts are made for all columns.
+constexpr int64_t kLeastRows = 16;
+constexpr int64_t kLeastDepth = 64;
+constexpr int64_t kLeastColumns = 64;
+// Of the parts of A, which are read once for each piece.
+constexpr int64_t kMostLeftBytes = 16 << 20;
+// Blocks into which a product is cut at least, for threads to share; where columns give fewer, by its rows.
+constexpr int64_t kMinBlocks = 16;
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+}  // namespace
+
+bool AmxGemm::available() { return cpu_features().amx_bf16; }
+
+bool AmxGemm::gains(int64_t m, int64_t n, int64_t k) {
+  return available() && m >= kLeastRows && n >= kLeastColumns && k >= kLeastDepth;
+}
+
+int64_t AmxGemm::rows_at_once(int64_t m, int64_t k) {
+  const int64_t row = ceil_div(k, kAmxDepth) * kAmxDepth * 6;
+  const int64_t most = std::max(kMostLeftBytes / row, AmxBlock::kMostRows);
+  return ceil_div(ceil_div(m, ceil_div(m, most)), kAmxRows) * kAmxRows;
+}
+
+AmxGemm::AmxGemm(int64_t m, int64_t n, int64_t k, int threads)
+    : m_(m), n_(n), k_(k), panel_(sgemm_panel_width()), panels_(ceil_div(n, panel_)), threads_(threads) {
+  const int64_t wanted = ceil_div(kMinBlocks, panels_), blocks = ceil_div(m, kAmxRows);
+  row_parts_ = std::max(ceil_div(m, AmxBlock::kMostRows), std::min(wanted, blocks));
+  row_step_ = ceil_div(blocks, row_parts_) * kAmxRows;
+  row_parts_ = ceil_div(m, row_step_);
+}
+
+size_t AmxGemm::workspace_bytes() const noexcept {
+  return amx_left_bytes(m_, k_) + static_cast<size_t>(threads_) * aligned(amx_scratch_bytes(k_));
+}
+
+bool AmxGemm::run(const Operands& o, std::byte* workspace, const Parallel& parallel,
+                  FnRef<void(const Area&)> plain) const {
+  const size_t left = amx_left_bytes(kAmxRows, k_), scratch = aligned(amx_scratch_bytes(k_));
+  std::byte* const parts = workspace;
+  std::byte* const own = workspace + amx_left_bytes(m_, k_);
+  std::atomic<bool> fits{true};
+  parallel.range(ceil_div(m_, kAmxRows), 1 + 8192 / (kAmxRows * k_), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t row = i * kAmxRows;
+      if (!amx_split_left(o.a + row * o.a_stride, o.a_stride, std::min(kAmxRows, m_ - row), k_,
+                          parts + static_cast<size_t>(i) * left))
+        fits.store(false, std::memory_order_relaxed);
+    }
+  });
+  if (!fits.load(std::memory_order_relaxed)) return false;
+
+  const int workers = std::min(parallel.threads(), threads_);
+  const int64_t total = row_parts_ * panels_;
+  // Panels [begin, end), counted through all parts of the rows. Each thread takes ever fewer of them, so that all end
+  // together whatever their speeds; the next ones are known one ahead, for their B to be cut into parts.
+  struct Piece {
+    int64_t begin, end;
+  };
+  std::atomic<int64_t> taken{0};
+  const auto take = [&] {
+    int64_t begin = taken.load(std::memory_order_relaxed), end = begin;
+    while (begin < total) {
+      const int64_t rest = panels_ - begin % panels_;
+      end = begin + std::min(rest, std::clamp<int64_t>((total - begin) / (2 * workers), 1, AmxBlock::kMostPanels));
+      if (taken.compare_exchange_weak(begin, end, std::memory_order_relaxed)) return Piece{begin, end};
+    }
+    return Piece{total, total};
+  };
+  const auto panel_of = [&](int64_t piece) { return o.b + piece % panels_ * panel_ * k_; };
+  parallel.chunks(workers, [&](int worker) {
+    std::byte* const memory = own + static_cast<size_t>(worker) * scratch;
+    amx_begin(memory);
+    for (Piece piece = take(), next{}; piece.begin < piece.end && !parallel.cancelled(); piece = next) {
+      next = take();
+      const int64_t row = piece.begin / panels_ * row_step_, first = piece.begin % panels_;
+      const int64_t last = first + piece.end - piece.begin, column = first * panel_;
+      AmxBlock block;
+      block.left = parts + static_cast<size_t>(row / kAmxRows) * left;
+      block.rows = std::min(row_step_, m_ - row);
+      block.cols = std::min(n_, last * panel_) - column;
+      block.depth = k_;
+      block.b = panel_of(piece.begin);
+      block.next_b = next.begin < next.end ? panel_of(next.begin) : nullptr;
+      block.c = o.c + row * o.c_stride + column;
+      block.c_stride = o.c_stride;
+      block.alpha = o.alpha;
+      block.epilogue = o.epilogue;
+      if (o.epilogue.bias) block.epilogue.bias += o.epilogue.bias_per_row ? row : column;
+      if (o.epilogue.residual) block.epilogue.residual += row * o.epilogue.residual_stride + column;
+      const uint64_t unsuitable = amx_block(block, memory);
+      for (int64_t panel = first; unsuitable != 0 && panel < last; ++panel)
+        if (unsuitable >> (panel - first) & 1) plain({row, row + block.rows, panel, panel + 1});
+    }
+    amx_end();
+  });
+  return true;
+}
+
+}  // namespace fastort::kernels

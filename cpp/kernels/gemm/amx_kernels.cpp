@@ -1,0 +1,426 @@
+#include "kernels/gemm/amx_kernels.h"
+
+#include <algorithm>
+#include <cstring>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/gemm/amx_kernels.cpp"
+#include "hwy/foreach_target.h"  // IWYU pragma: keep
+#include "hwy/highway.h"
+//
+#include "kernels/gemm/sgemm_tile-inl.h"
+
+// AMX comes with AVX-512 only; the other targets have nothing to offer.
+#if HWY_TARGET == HWY_AVX3 && HWY_ARCH_X86_64 && (HWY_COMPILER_GCC || HWY_COMPILER_CLANG)
+#undef FASTORT_AMX
+#define FASTORT_AMX 1
+#else
+#undef FASTORT_AMX
+#define FASTORT_AMX 0
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace fastort::kernels::HWY_NAMESPACE {
+namespace {
+namespace hn = hwy::HWY_NAMESPACE;
+using namespace sgemm;
+
+#if FASTORT_AMX
+
+constexpr int64_t kTile = 1024;                // bytes
+constexpr int64_t kStepBytes = 3 * 2 * kTile;  // three parts of two tiles
+constexpr int64_t kUnits = kAmxDepth / 2;      // pairs of rows of B in a step
+constexpr int64_t kMostSteps = 24;  // of the depth at a time: the parts of A and of two panels stay in the second cache
+constexpr int64_t kSums = 4 * kTile;  // four tiles
+constexpr int64_t kStepFloats = kAmxDepth * kPanel;
+
+constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+int64_t steps_at_once(int64_t depth) {
+  const int64_t steps = ceil_div(depth, kAmxDepth);
+  return std::max<int64_t>(1, ceil_div(steps, ceil_div(steps, kMostSteps)));
+}
+
+using DU = hn::RebindToUnsigned<D>;
+using VU = hn::Vec<DU>;
+
+// Of the doubled bits, which lose the sign: sizes of a row or column whose products with another one are far from
+// infinity and from the subnormal numbers, parts and all.
+constexpr uint32_t kLeastSize = (127u - 50) << 24, kMostSize = (127u + 60) << 24;
+HWY_INLINE bool in_range(uint32_t size) { return size == 0 || (size >= kLeastSize && size <= kMostSize); }
+HWY_INLINE bool in_range(VU size) {
+  const DU d;
+  const auto small = hn::Lt(hn::Sub(size, hn::Set(d, 1)), hn::Set(d, kLeastSize - 1));
+  return hn::AllFalse(d, hn::Or(small, hn::Gt(size, hn::Set(d, kMostSize))));
+}
+
+// The nearest number of 8 significant bits.
+HWY_INLINE VU rounded(VU x) {
+  const DU d;
+  return hn::And(hn::Add(x, hn::Set(d, 0x8000u)), hn::Set(d, 0xFFFF0000u));
+}
+HWY_INLINE VU rest(VU x, VU part) {
+  const D d;
+  return hn::BitCast(DU(), hn::Sub(hn::BitCast(d, x), hn::BitCast(d, part)));
+}
+// The parts of x in the lower halves, of y in the upper ones: three of 8 bits each, whose sum is the number.
+HWY_INLINE void write_parts(VU x, VU y, std::byte* to, int64_t part_bytes) {
+  const DU d;
+  const auto write = [&](VU low, VU high, int part) HWY_ATTR {
+    hn::Store(hn::Or(hn::ShiftRight<16>(low), high), d, reinterpret_cast<uint32_t*>(to + part * part_bytes));
+  };
+#pragma GCC unroll 2
+  for (int part = 0; part < 2; ++part) {
+    const VU low = rounded(x), high = rounded(y);
+    write(low, high, part);
+    x = rest(x, low);
+    y = rest(y, high);
+  }
+  write(x, hn::And(y, hn::Set(d, 0xFFFF0000u)), 2);
+}
+
+HWY_INLINE VU larger(VU size, VU x) { return hn::Max(size, hn::Add(x, x)); }
+
+size_t LeftBytes(int64_t rows, int64_t depth) {
+  return static_cast<size_t>(ceil_div(rows, kAmxRows) * ceil_div(depth, kAmxDepth) * kStepBytes);
+}
+
+bool SplitLeft(const float* a, int64_t a_stride, int64_t rows, int64_t depth, std::byte* parts) {
+  const D d;
+  const DU du;
+  const int64_t whole = depth / kAmxDepth, rest = depth % kAmxDepth;
+  const auto low = static_cast<size_t>(std::min<int64_t>(rest, kLanes));
+  const auto high = static_cast<size_t>(rest) - low;
+  bool fits = true;
+  for (int64_t i = 0; i < kAmxRows; ++i) {
+    std::byte* to = parts + i / 16 * kTile + i % 16 * 64;
+    if (i >= rows) {
+      // A tile of no rows at all is never read.
+      if (i < 16 || rows > 16)
+        for (int64_t step = 0; step < whole + (rest > 0); ++step, to += kStepBytes)
+          write_parts(hn::Zero(du), hn::Zero(du), to, 2 * kTile);
+      continue;
+    }
+    const float* row = a + i * a_stride;
+    VU size = hn::Zero(du);
+    for (int64_t step = 0; step < whole; ++step, row += kAmxDepth, to += kStepBytes) {
+      const VU x = hn::BitCast(du, hn::LoadU(d, row)), y = hn::BitCast(du, hn::LoadU(d, row + kLanes));
+      size = larger(larger(size, x), y);
+      write_parts(x, y, to, 2 * kTile);
+    }
+    if (rest > 0) {
+      const VU x = hn::BitCast(du, hn::LoadN(d, row, low));
+      const VU y = high > 0 ? hn::BitCast(du, hn::LoadN(d, row + kLanes, high)) : hn::Zero(du);
+      size = larger(larger(size, x), y);
+      write_parts(x, y, to, 2 * kTile);
+    }
+    fits &= in_range(hn::ReduceMax(du, size));
+  }
+  return fits;
+}
+
+// Some steps of a panel of B that become parts while others are multiplied.
+struct Splitter {
+  const float* src = nullptr;
+  std::byte* dst = nullptr;
+  int64_t units = 0, unit = 0;  // that are left; and the next one of its step
+  int64_t whole = 0;            // steps before the end of the depth
+  const float* edge = nullptr;  // the step at the end, filled up with zeros
+  HWY_ALIGN uint32_t size[2][kLanes] = {};
+
+  HWY_INLINE void next() {
+    if (units == 0) return;
+    const D d;
+    const DU du;
+    const float* const from = src + unit * kPanel;
+#pragma GCC unroll 2
+    for (int j = 0; j < kVectors; ++j) {
+      const VU x = hn::BitCast(du, hn::LoadU(d, from + j * kLanes));
+      const VU y = hn::BitCast(du, hn::LoadU(d, from + kUnits * kPanel + j * kLanes));
+      write_parts(x, y, dst + j * kTile + unit * 64, 2 * kTile);
+      hn::Store(larger(larger(hn::Load(du, size[j]), x), y), du, size[j]);
+    }
+    --units;
+    if (++unit == kUnits) {
+      unit = 0;
+      src += kStepFloats;
+      dst += kStepBytes;
+      if (--whole == 0) src = edge;
+    }
+  }
+  bool fits() const { return in_range(hn::Load(DU(), size[0])) && in_range(hn::Load(DU(), size[1])); }
+};
+
+// What a thread keeps between its blocks.
+struct Scratch {
+  std::byte* parts[2];  // of the panel at hand, and of the next one
+  std::byte* sums;
+  const float* ready;  // the rows of B whose parts are in parts[turn]
+  bool fits;
+  int turn;
+  HWY_ALIGN float edge[2][kStepFloats];
+};
+constexpr size_t kScratchBytes = (sizeof(Scratch) + 63) / 64 * 64;
+
+size_t ScratchBytes(int64_t depth) {
+  const int64_t steps = steps_at_once(depth);
+  const bool cut = steps < ceil_div(depth, kAmxDepth);
+  const int64_t sums = cut ? AmxBlock::kMostPanels * AmxBlock::kMostRows / kAmxRows : 1;
+  return kScratchBytes + static_cast<size_t>(2 * steps * kStepBytes + sums * kSums);
+}
+
+#define FASTORT_TILE(address) "r"(address), "r"(int64_t{64}), "m"(*reinterpret_cast<const std::byte(*)[kTile]>(address))
+#define FASTORT_TILE_LOAD(tile, address) __asm__ volatile("tileloadd (%0,%1,1), %%tmm" #tile : : FASTORT_TILE(address))
+#define FASTORT_TILE_STORE(tile, address)                                  \
+  __asm__ volatile("tilestored %%tmm" #tile ", (%1,%2,1)"                  \
+                   : "=m"(*reinterpret_cast<std::byte(*)[kTile]>(address)) \
+                   : "r"(address), "r"(int64_t{64}))
+#define FASTORT_TILE_ZERO(tile) __asm__ volatile("tilezero %%tmm" #tile : :)
+#define FASTORT_TILE_MULTIPLY(c, a, b) __asm__ volatile("tdpbf16ps %%tmm" #b ", %%tmm" #a ", %%tmm" #c : :)
+
+// c += a * b for two tiles of rows and two of columns.
+#define FASTORT_SQUARE            \
+  FASTORT_TILE_MULTIPLY(0, 4, 6); \
+  FASTORT_TILE_MULTIPLY(1, 4, 7); \
+  FASTORT_TILE_MULTIPLY(2, 5, 6); \
+  FASTORT_TILE_MULTIPLY(3, 5, 7)
+#define FASTORT_LEFT(part)                        \
+  FASTORT_TILE_LOAD(4, a + (2 * (part)) * kTile); \
+  FASTORT_TILE_LOAD(5, a + (2 * (part) + 1) * kTile)
+#define FASTORT_RIGHT(part)                       \
+  FASTORT_TILE_LOAD(6, b + (2 * (part)) * kTile); \
+  FASTORT_TILE_LOAD(7, b + (2 * (part) + 1) * kTile)
+
+// Sums over some steps of the depth of all pairs of parts but the three whose products are below 2^-24 of the largest.
+// `each`: units of the splitter for each step. kTall: 32 rows; otherwise 16, whose sums lie in two halves.
+template <bool kTall>
+HWY_NOINLINE void multiply(const std::byte* a, const std::byte* b, int64_t steps, std::byte* sums, bool continued,
+                           Splitter& splitter, int64_t each) {
+  if (continued) {
+    FASTORT_TILE_LOAD(0, sums);
+    FASTORT_TILE_LOAD(1, sums + kTile);
+    FASTORT_TILE_LOAD(2, sums + 2 * kTile);
+    FASTORT_TILE_LOAD(3, sums + 3 * kTile);
+  } else {
+    FASTORT_TILE_ZERO(0);
+    FASTORT_TILE_ZERO(1);
+    FASTORT_TILE_ZERO(2);
+    FASTORT_TILE_ZERO(3);
+  }
+  int64_t count[6];
+  for (int64_t i = 0; i < 6; ++i) count[i] = each * (i + 1) / 6 - each * i / 6;
+  const auto split = [&](int i) HWY_ATTR {
+    for (int64_t n = count[i]; n > 0; --n) splitter.next();
+  };
+  for (int64_t step = 0; step < steps; ++step, a += kStepBytes, b += kStepBytes) {
+    if constexpr (kTall) {
+      FASTORT_LEFT(0);
+      FASTORT_RIGHT(2);
+      FASTORT_SQUARE;
+      split(0);
+      FASTORT_RIGHT(1);
+      FASTORT_SQUARE;
+      split(1);
+      FASTORT_LEFT(1);
+      FASTORT_SQUARE;
+      split(2);
+      FASTORT_RIGHT(0);
+      FASTORT_SQUARE;
+      split(3);
+      FASTORT_LEFT(2);
+      FASTORT_SQUARE;
+      split(4);
+      FASTORT_LEFT(0);
+      FASTORT_SQUARE;
+      split(5);
+    } else {
+      // The first part in one half, the second one in the other.
+      FASTORT_TILE_LOAD(4, a);
+      FASTORT_TILE_LOAD(5, a + 2 * kTile);
+      FASTORT_RIGHT(1);
+      FASTORT_SQUARE;
+      split(0);
+      split(1);
+      FASTORT_RIGHT(0);
+      FASTORT_SQUARE;
+      split(2);
+      split(3);
+      FASTORT_TILE_LOAD(5, a + 4 * kTile);
+      FASTORT_TILE_MULTIPLY(2, 5, 6);
+      FASTORT_TILE_MULTIPLY(3, 5, 7);
+      FASTORT_RIGHT(2);
+      FASTORT_TILE_MULTIPLY(0, 4, 6);
+      FASTORT_TILE_MULTIPLY(1, 4, 7);
+      split(4);
+      split(5);
+    }
+  }
+  FASTORT_TILE_STORE(0, sums);
+  FASTORT_TILE_STORE(1, sums + kTile);
+  FASTORT_TILE_STORE(2, sums + 2 * kTile);
+  FASTORT_TILE_STORE(3, sums + 3 * kTile);
+}
+
+template <int kM>
+HWY_INLINE void finish_rows(Tile& t, const float* sums, bool tall) {
+  const D d;
+  V sum[kM][kVectors];
+  _Pragma("GCC unroll 8") for (int i = 0; i < kM; ++i) _Pragma("GCC unroll 2") for (int j = 0; j < kVectors; ++j) {
+    sum[i][j] = hn::Load(d, sums + j * 256 + i * kLanes);
+    if (!tall) sum[i][j] = hn::Add(sum[i][j], hn::Load(d, sums + 512 + j * 256 + i * kLanes));
+  }
+  finish<kM, kVectors>(t, sum);
+  t.c += kM * t.c_stride;
+  if (t.row_bias) t.row_bias += kM;
+  if (t.residual) t.residual += kM * t.residual_stride;
+}
+
+HWY_NOINLINE void finish_sums(Tile& t, const float* sums, int64_t rows) {
+  const bool tall = rows > 16;
+  for (int64_t i = 0; i < rows;) {
+    const float* from = sums + i / 16 * 512 + i % 16 * kLanes;
+    if (i + 8 <= rows) {
+      finish_rows<8>(t, from, tall);
+      i += 8;
+    } else {
+      finish_rows<1>(t, from, tall);
+      ++i;
+    }
+  }
+}
+
+// Rows [first, first + steps * kAmxDepth) of a panel of so many in all, into `parts`.
+void start(Splitter& splitter, const float* panel, int64_t first, int64_t steps, int64_t depth, std::byte* parts,
+           float* edge) {
+  splitter.src = panel + first * kPanel;
+  splitter.dst = parts;
+  splitter.units = steps * kUnits;
+  splitter.unit = 0;
+  splitter.whole = (std::min(depth, first + steps * kAmxDepth) - first) / kAmxDepth;
+  splitter.edge = edge;
+  if (const int64_t rest = depth - first - splitter.whole * kAmxDepth; rest > 0 && splitter.whole < steps) {
+    const auto bytes = static_cast<size_t>(rest * kPanel) * sizeof(float);
+    std::memcpy(edge, splitter.src + splitter.whole * kStepFloats, bytes);
+    std::memset(edge + rest * kPanel, 0, kStepFloats * sizeof(float) - bytes);
+    if (splitter.whole == 0) splitter.src = edge;
+  }
+  std::memset(splitter.size, 0, sizeof(splitter.size));
+}
+
+void Begin(std::byte* memory) {
+  Scratch* const scratch = reinterpret_cast<Scratch*>(memory);
+  scratch->ready = nullptr;
+  scratch->turn = 0;
+  struct alignas(64) {
+    uint8_t palette = 1, start = 0, reserved[14] = {};
+    uint16_t bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+    uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+  } tiles;
+  __asm__ volatile("ldtilecfg %0" : : "m"(tiles));
+}
+
+void End() { __asm__ volatile("tilerelease" : :); }
+
+uint64_t Block(const AmxBlock& block, std::byte* memory) {
+  Scratch* const scratch = reinterpret_cast<Scratch*>(memory);
+  const int64_t steps = ceil_div(block.depth, kAmxDepth), at_once = steps_at_once(block.depth);
+  scratch->parts[0] = memory + kScratchBytes;
+  scratch->parts[1] = scratch->parts[0] + at_once * kStepBytes;
+  scratch->sums = scratch->parts[1] + at_once * kStepBytes;
+  const bool cut = at_once < steps;
+  const int64_t panels = ceil_div(block.cols, kPanel), heights = ceil_div(block.rows, kAmxRows);
+  const int64_t panel_stride = kPanel * block.depth;
+  const Epilogue& e = block.epilogue;
+  Tile common = tile_of(e, block.alpha, block.c_stride);
+  uint64_t unsuitable = 0;
+  for (int64_t first = 0; first < steps; first += at_once) {
+    const int64_t some = std::min(at_once, steps - first);
+    const bool last = first + some == steps;
+    for (int64_t p = 0; p < panels; ++p) {
+      const float* const panel = block.b + p * panel_stride;
+      std::byte* const parts = scratch->parts[scratch->turn];
+      Splitter splitter;
+      if (scratch->ready != panel + first * kAmxDepth * kPanel) {
+        start(splitter, panel, first * kAmxDepth, some, block.depth, parts, scratch->edge[0]);
+        while (splitter.units > 0) splitter.next();
+        scratch->fits = splitter.fits();
+      }
+      if (!scratch->fits) unsuitable |= uint64_t{1} << p;
+      // What is multiplied next.
+      const float* next = nullptr;
+      int64_t next_first = first, next_some = some;
+      if (p + 1 < panels) {
+        next = panel + panel_stride;
+      } else if (!last) {
+        next = block.b;
+        next_first = first + some;
+        next_some = std::min(at_once, steps - next_first);
+      } else if (block.next_b) {
+        next = block.next_b;
+        next_first = 0;
+        next_some = std::min(at_once, steps);
+      }
+      int64_t each = 0;
+      if (next) {
+        start(splitter, next, next_first * kAmxDepth, next_some, block.depth, scratch->parts[1 - scratch->turn],
+              scratch->edge[1]);
+        each = ceil_div(splitter.units, heights * some);
+      }
+      Tile t = common;
+      t.c = block.c + p * kPanel;
+      t.cols = std::min<int64_t>(kPanel, block.cols - p * kPanel);
+      t.bias = e.bias && !e.bias_per_row ? e.bias + p * kPanel : nullptr;
+      t.row_bias = e.bias_per_row ? e.bias : nullptr;
+      t.residual = e.residual ? e.residual + p * kPanel : nullptr;
+      t.look();
+      for (int64_t i = 0; i < heights; ++i) {
+        const std::byte* const left = block.left + (i * steps + first) * kStepBytes;
+        std::byte* const sums = scratch->sums + (cut ? (p * heights + i) * kSums : 0);
+        const int64_t rows = std::min(kAmxRows, block.rows - i * kAmxRows);
+        (rows > 16 ? multiply<true> : multiply<false>)(left, parts, some, sums, first > 0, splitter, each);
+        if (last) finish_sums(t, reinterpret_cast<const float*>(sums), rows);
+      }
+      while (splitter.units > 0) splitter.next();
+      scratch->ready = next ? next + next_first * kAmxDepth * kPanel : nullptr;
+      scratch->fits = splitter.fits();
+      if (next) scratch->turn = 1 - scratch->turn;
+    }
+  }
+  return unsuitable;
+}
+
+#else
+
+size_t LeftBytes(int64_t, int64_t) { return 0; }
+bool SplitLeft(const float*, int64_t, int64_t, int64_t, std::byte*) { return false; }
+size_t ScratchBytes(int64_t) { return 0; }
+void Begin(std::byte*) {}
+void End() {}
+uint64_t Block(const AmxBlock&, std::byte*) { return ~uint64_t{0}; }
+
+#endif
+
+}  // namespace
+}  // namespace fastort::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace fastort::kernels {
+
+HWY_EXPORT(LeftBytes);
+HWY_EXPORT(SplitLeft);
+HWY_EXPORT(ScratchBytes);
+HWY_EXPORT(Begin);
+HWY_EXPORT(End);
+HWY_EXPORT(Block);
+
+size_t amx_left_bytes(int64_t rows, int64_t depth) { return HWY_DYNAMIC_DISPATCH(LeftBytes)(rows, depth); }
+bool amx_split_left(const float* a, int64_t a_stride, int64_t rows, int64_t depth, std::byte* parts) {
+  return HWY_DYNAMIC_DISPATCH(SplitLeft)(a, a_stride, rows, depth, parts);
+}
+size_t amx_scratch_bytes(int64_t depth) { return HWY_DYNAMIC_DISPATCH(ScratchBytes)(depth); }
+void amx_begin(std::byte* scratch) { HWY_DYNAMIC_DISPATCH(Begin)(scratch); }
+void amx_end() { HWY_DYNAMIC_DISPATCH(End)(); }
+uint64_t amx_block(const AmxBlock& block, std::byte* scratch) { return HWY_DYNAMIC_DISPATCH(Block)(block, scratch); }
+
+}  // namespace fastort::kernels
+#endif

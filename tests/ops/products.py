@@ -1,0 +1,120 @@
+"""What the tests of single kernels of float32 products share: sessions, factors, and what is done to them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx.parser
+from onnx import helper, numpy_helper
+from scipy.special import erf
+
+import fastort
+
+
+def session_of(body: str, inputs: str, constants: dict[str, np.ndarray], **settings: Any) -> fastort.InferenceSession:
+    """A session of a graph with some weights; ``settings``: threads, deterministic, and what is allowed."""
+    graph = onnx.parser.parse_graph(f"g ({inputs}) => (float[m,n] y) {{ {body} }}")
+    graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
+    imports = [helper.make_opsetid("", 20), helper.make_opsetid("com.microsoft", 1)]
+    model = helper.make_model(graph, opset_imports=imports, ir_version=10)
+    return session_of_model(model, **settings)
+
+
+def session_of_model(model: onnx.ModelProto, **settings: Any) -> fastort.InferenceSession:
+    options = fastort.SessionOptions()
+    options.intra_op_num_threads = settings.get("threads", 2)
+    options.use_deterministic_compute = settings.get("deterministic", False)
+    for kernel in ("winograd", "amx"):
+        options.add_session_config_entry(f"fastort.allow_{kernel}", "1" if settings.get(kernel, True) else "0")
+    return fastort.InferenceSession(model.SerializeToString(), options)
+
+
+def matmul(b: np.ndarray, **settings: Any) -> fastort.InferenceSession:
+    return session_of("y = MatMul(a, b)", "float[m,k] a", {"b": b}, **settings)
+
+
+def factors(m: int, k: int, n: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(m + k + n)
+    return rng.standard_normal((m, k), dtype=np.float32), rng.standard_normal((k, n), dtype=np.float32)
+
+
+def exact(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return a.astype(np.float64) @ b.astype(np.float64)
+
+
+# What surrounds a product: the nodes, the shape of the constant c by the sizes m and n, and the same in double
+# precision.
+EPILOGUES = {
+    "bias": ("p = MatMul(a, b)\n y = Add(p, c)", lambda m, n: (n,), lambda p, c: p + c),
+    "residual": ("p = MatMul(a, b)\n y = Add(p, c)", lambda m, n: (m, n), lambda p, c: p + c),
+    "relu": ("p = MatMul(a, b)\n q = Add(p, c)\n y = Relu(q)", lambda m, n: (n,), lambda p, c: np.maximum(p + c, 0)),
+    "gelu": (
+        "p = MatMul(a, b)\n q = Add(p, c)\n y = Gelu(q)",
+        lambda m, n: (n,),
+        lambda p, c: (p + c) * 0.5 * (1 + erf((p + c) / np.sqrt(2))),
+    ),
+    "a bias for each row": (
+        "y = Gemm <alpha = 0.5, beta = 2.0> (a, b, c)",
+        lambda m, n: (m, 1),
+        lambda p, c: p / 2 + 2 * c,
+    ),
+}
+
+
+def scaled_rows(a: np.ndarray, b: np.ndarray) -> None:
+    a[:40] *= 1e5
+
+
+def scaled_row(a: np.ndarray, b: np.ndarray) -> None:
+    a[77] *= 1e-6
+
+
+def tiny_rows(a: np.ndarray, b: np.ndarray) -> None:
+    a[3] *= 1e-24
+    a[69] *= 1e-30  # which meets row 3
+
+
+def scaled_depths(a: np.ndarray, b: np.ndarray) -> None:
+    scale = np.logspace(-4, 4, a.shape[1], dtype=np.float32)
+    a *= scale
+    b /= scale[:, None]
+
+
+def scaled_columns(a: np.ndarray, b: np.ndarray) -> None:
+    b[:, : b.shape[1] // 3] *= 1e5
+
+
+def scaled_depths_in_disorder(a: np.ndarray, b: np.ndarray) -> None:
+    scale = np.random.default_rng(5).permutation(np.logspace(-4, 4, a.shape[1], dtype=np.float32))
+    a *= scale
+    b /= scale[:, None]
+
+
+def two_models_side_by_side(a: np.ndarray, b: np.ndarray) -> None:
+    a[:, :300] *= 1e5
+    b[:300, 600:] = 0
+    b[300:, :600] = 0
+
+
+def empty_rows(a: np.ndarray, b: np.ndarray) -> None:
+    a[60:] = 0
+
+
+def empty_half(a: np.ndarray, b: np.ndarray) -> None:
+    b[:, :560] = 0
+
+
+# Of 131 rows, a depth of 770 and 1030 columns: parts whose sizes differ from those of others.
+UNEQUAL = [
+    scaled_depths_in_disorder,
+    two_models_side_by_side,
+    scaled_rows,
+    scaled_row,
+    tiny_rows,
+    scaled_depths,
+    scaled_columns,
+    empty_rows,
+    empty_half,
+]

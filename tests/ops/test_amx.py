@@ -1,0 +1,186 @@
+"""Products of float32 on Intel's matrix unit: when it is chosen, that it can be forbidden, how exact it is, and where
+it steps aside. Skipped on processors without the unit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx.parser
+import pytest
+from onnx import helper, numpy_helper
+
+import fastort
+
+from .products import EPILOGUES, UNEQUAL, exact, factors, matmul, session_of, session_of_model
+
+
+def has_unit() -> bool:
+    """Whether the processor says that it has the unit for bfloat16."""
+    info = Path("/proc/cpuinfo")
+    return info.exists() and " amx_bf16" in info.read_text()
+
+
+NO_UNIT = "the processor has no matrix unit for bfloat16 (AMX)"
+pytestmark = pytest.mark.skipif(not has_unit(), reason=NO_UNIT)
+
+# The root mean square of the error of a sum of products of variance 1, against double precision, is at most this times
+# the square root of their number, the largest error 16 times as much: that of plain products; see
+# docs/accuracy.md.
+BOUND = 5.6e-7
+LARGEST = 16
+SIZES = [
+    (16, 64, 64),
+    (17, 65, 67),
+    (31, 97, 129),
+    (33, 768, 100),
+    (128, 768, 2304),
+    (197, 768, 768),
+    (131, 1602, 1111),
+    (300, 3072, 520),
+    (1537, 100, 512),
+]
+
+
+def kernel_of(session: fastort.InferenceSession) -> str:
+    return "amx" if "CPUExecutionProvider, amx" in session.explain() else "another"
+
+
+@pytest.mark.parametrize(("m", "k", "n"), SIZES)
+def test_error(m: int, k: int, n: int) -> None:
+    a, b = factors(m, k, n)
+    session = matmul(b)
+    y = session.run(None, {"a": a})[0]
+    assert kernel_of(session) == "amx"
+    error = (y - exact(a, b)) / np.sqrt(k)
+    assert np.sqrt(np.mean(error**2)) < BOUND
+    assert np.abs(error).max() < LARGEST * BOUND
+
+
+@pytest.mark.parametrize(("m", "k", "n"), [(128, 770, 768), (300, 3072, 520)])
+def test_it_can_be_forbidden(m: int, k: int, n: int) -> None:
+    a, b = factors(m, k, n)
+    session = matmul(b, amx=False)
+    np.testing.assert_allclose(session.run(None, {"a": a})[0], exact(a, b), atol=1e-3)
+    assert kernel_of(session) == "another"
+    assert "switched off" in session.explain()
+
+
+@pytest.mark.parametrize(("m", "k", "n"), [(15, 768, 768), (128, 63, 768), (128, 768, 63)])
+def test_it_leaves_what_would_not_gain(m: int, k: int, n: int) -> None:
+    a, b = factors(m, k, n)
+    session = matmul(b)
+    session.run(None, {"a": a})
+    assert kernel_of(session) == "another"
+
+
+@pytest.mark.parametrize(("m", "k", "n"), SIZES)
+def test_threads_change_nothing(m: int, k: int, n: int) -> None:
+    a, b = factors(m, k, n)
+    alone = matmul(b, threads=1).run(None, {"a": a})[0]
+    for threads in (2, 3, 8):
+        np.testing.assert_array_equal(matmul(b, threads=threads).run(None, {"a": a})[0], alone)
+
+
+@pytest.mark.parametrize("epilogue", EPILOGUES)
+@pytest.mark.parametrize(("m", "k", "n"), [(16, 64, 64), (47, 770, 33 * 3), (131, 1602, 1111), (300, 768, 512)])
+def test_epilogues(m: int, k: int, n: int, epilogue: str) -> None:
+    body, shape, formula = EPILOGUES[epilogue]
+    a, b = factors(m, k, n)
+    a /= np.float32(np.sqrt(k))
+    c = np.random.default_rng(3).standard_normal(shape(m, n), dtype=np.float32)
+    session = session_of(body, "float[m,k] a", {"b": b, "c": c})
+    y = session.run(None, {"a": a})[0]
+    assert kernel_of(session) == "amx"
+    np.testing.assert_allclose(y, formula(exact(a, b), c.astype(np.float64)), atol=1e-5)
+
+
+def test_a_factor_that_is_no_constant() -> None:
+    a, b = factors(130, 770, 1030)
+    session = session_of("y = MatMul(a, b)", "float[m,k] a, float[k,n] b", {})
+    y = session.run(None, {"a": a, "b": b})[0]
+    assert kernel_of(session) == "amx"
+    np.testing.assert_allclose(y, exact(a, b), atol=4e-4)
+
+
+@pytest.mark.parametrize("constant", [False, True])
+@pytest.mark.parametrize("m", [17, 197, 801])
+def test_transposed_factors(m: int, constant: bool) -> None:
+    a, b = factors(m, 770, 1030)
+    b_t = np.ascontiguousarray(b.T)
+    inputs = "float[k,m] a" if constant else "float[k,m] a, float[n,k] b"
+    session = session_of("y = Gemm <transA = 1, transB = 1> (a, b)", inputs, {"b": b_t} if constant else {})
+    feeds = {"a": np.ascontiguousarray(a.T)} | ({} if constant else {"b": b_t})
+    y = session.run(None, feeds)[0]
+    assert kernel_of(session) == "amx"
+    assert np.abs(y - exact(a, b)).max() < LARGEST * BOUND * np.sqrt(770)
+
+
+def test_many_rows_are_cut() -> None:
+    a, b = factors(7301, 770, 96)  # parts of A of 34 MB
+    session = matmul(b)
+    y = session.run(None, {"a": a})[0]
+    assert kernel_of(session) == "amx"
+    np.testing.assert_allclose(y, exact(a, b), atol=5e-4)
+
+
+@pytest.mark.parametrize("where", ["a", "b"])
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 3.4e38, 3e38, 1e25, 1e-30])
+def test_extreme_numbers_stay_where_they_belong(where: str, value: float) -> None:
+    a, b = factors(131, 1602, 1030)
+    b[3] = np.abs(b[3]) + 0.5
+    (a if where == "a" else b)[3 if where == "a" else 0, 3] = value
+    session = matmul(b)
+    with np.errstate(all="ignore"):
+        expected = a.astype(np.float64) @ b.astype(np.float64)
+        expected = np.where(np.abs(expected) > np.finfo(np.float32).max, np.sign(expected) * np.inf, expected)
+    for _ in range(2):
+        y = session.run(None, {"a": a})[0]
+        np.testing.assert_allclose(y, expected, rtol=1e-5, atol=3e-4)
+    assert kernel_of(session) == "amx"
+
+
+@pytest.mark.parametrize("change", UNEQUAL, ids=lambda f: f.__name__)
+def test_numbers_of_unequal_size_lose_nothing(change: Any) -> None:
+    a, b = factors(131, 770, 1030)
+    change(a, b)
+    expected, size = exact(a, b), np.abs(a).astype(np.float64) @ np.abs(b).astype(np.float64)
+    y = matmul(b).run(None, {"a": a})[0]
+    # Relative to the sum of the products' sizes, as a plain product.
+    assert np.all(np.abs(y - expected) <= 6e-7 * size)
+
+
+@pytest.mark.parametrize("exponent", [-40, -38, -37, -30, -20, 18, 19])
+def test_rows_and_columns_near_the_ends_of_float32(exponent: int) -> None:
+    a, b = factors(64, 256, 128)
+    with np.errstate(under="ignore"):
+        a[5] *= np.float32(10.0**exponent)
+        b[:, 7] *= np.float32(10.0**exponent)
+    expected, size = exact(a, b), np.abs(a).astype(np.float64) @ np.abs(b).astype(np.float64)
+    y = matmul(b).run(None, {"a": a})[0]
+    finite = size < 1e38
+    assert np.all(np.abs(y - expected)[finite] <= 6e-7 * size[finite] + 256 * 2.0**-149)
+
+
+def test_a_bad_input_changes_nothing_behind_it() -> None:
+    a, b = factors(128, 768, 768)
+    session = matmul(b)
+    good = session.run(None, {"a": a})[0]
+    bad = a.copy()
+    bad[5, 5] = np.nan
+    y = session.run(None, {"a": bad})[0]
+    assert np.isnan(y[5]).all()
+    assert not np.isnan(np.delete(y, 5, 0)).any()
+    np.testing.assert_array_equal(session.run(None, {"a": a})[0], good)
+
+
+def test_float16() -> None:
+    a, b = factors(128, 768, 768)
+    a, b = (a / 16).astype(np.float16), b.astype(np.float16)
+    graph = onnx.parser.parse_graph("g (float16[m,k] a) => (float16[m,n] y) { y = MatMul(a, b) }")
+    graph.initializer.append(numpy_helper.from_array(b, "b"))
+    session = session_of_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10))
+    y = session.run(None, {"a": a})[0]
+    assert kernel_of(session) == "amx"
+    np.testing.assert_allclose(y, exact(a, b), rtol=1e-3, atol=1e-3)
