@@ -86,7 +86,7 @@ def shapes_model() -> onnx.ModelProto:
     )
 
 
-@pytest.mark.parametrize("count", [1500, pytest.param(10_000, marks=pytest.mark.full)])
+@pytest.mark.parametrize("count", [4000, pytest.param(10_000, marks=pytest.mark.full)])
 def test_memory_is_flat_over_random_shapes(count: int, tmp_path: Path) -> None:
     path = tmp_path / "shapes.onnx"
     onnx.save(shapes_model(), path)
@@ -102,8 +102,9 @@ def test_memory_is_flat_over_random_shapes(count: int, tmp_path: Path) -> None:
             n, t = int(rng.integers(1, 5)), int(rng.integers(1, 4000))
             session.run(None, {"x": largest[:n, :t].copy()})
             seen.append(rss())
-        half = np.array(seen[count // 2 :])
-        slope = np.polyfit(np.arange(half.size), half, 1)[0]
+        # Until then the caches fill: of plans, of outputs' memory, and of oneDNN's code for AVX-512.
+        later = np.array(seen[2500:])
+        slope = np.polyfit(np.arange(later.size), later, 1)[0]
         stats = session.memory_stats()
         session.trim()
         left = session.memory_stats()["plan_count"]
