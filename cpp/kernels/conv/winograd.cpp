@@ -105,7 +105,7 @@ size_t WinogradConv::workspace_bytes() const {
   const int64_t points = sizes().points();
   const int64_t transformed = points * (super_tiles_ * sizes().in_padded + kSkew);
   const int64_t products = points * (sub_tiles_ * kWinogradPanel + kSkew);
-  return static_cast<size_t>(transformed + threads_ * products) * sizeof(float);
+  return static_cast<size_t>(transformed + threads_ * winograd_group() * products) * sizeof(float);
 }
 
 void WinogradConv::run(const float* src, const float* weights, const float* bias, const float* residual, float* dst,
@@ -114,7 +114,7 @@ void WinogradConv::run(const float* src, const float* weights, const float* bias
   const int64_t point_stride = super_tiles_ * s.in_padded + kSkew;
   const int64_t product_stride = sub_tiles_ * kWinogradPanel + kSkew;
   const int64_t weights_stride = s.in_padded * kWinogradPanel;
-  const int64_t points = s.points();
+  const int64_t points = s.points(), group = winograd_group();
   float* products = workspace + points * point_stride;
   for (int64_t begin = 0; begin < tiles(); begin += super_tiles_) {
     const int64_t count = std::min(super_tiles_, tiles() - begin);
@@ -128,17 +128,19 @@ void WinogradConv::run(const float* src, const float* weights, const float* bias
                        workspace + tile * s.in_padded + channels * s.block, point_stride);
       }
     });
-    const int64_t subs = ceil_div(count, sub_tiles_), items = subs * s.panels;
+    const int64_t subs = ceil_div(count, sub_tiles_), groups = ceil_div(s.panels, group), items = subs * groups;
     std::atomic<int64_t> next{0};
     parallel.chunks(static_cast<int>(std::min<int64_t>(threads_, items)), [&](int slot) {
-      float* own = products + slot * points * product_stride;
+      float* own = products + slot * group * points * product_stride;
       for (int64_t i = next++; i < items; i = next++) {
-        const int64_t tile = i / s.panels * sub_tiles_, panel = i % s.panels;
+        const int64_t tile = i / groups * sub_tiles_, first = i % groups * group;
+        const int64_t panels = std::min(group, s.panels - first);
         const int64_t some = std::min(sub_tiles_, count - tile);
-        winograd_multiply(s, weights + panel * points * weights_stride, weights_stride, workspace + tile * s.in_padded,
-                          point_stride, some, own, product_stride);
-        winograd_output(s, own, product_stride, panel, begin + tile, some, epilogue_.bias ? bias : nullptr,
-                        epilogue_.residual ? residual : nullptr, dst);
+        winograd_multiply(s, weights + first * points * weights_stride, weights_stride, panels,
+                          workspace + tile * s.in_padded, point_stride, some, own, product_stride);
+        for (int64_t p = 0; p < panels; ++p)
+          winograd_output(s, own + p * points * product_stride, product_stride, first + p, begin + tile, some,
+                          epilogue_.bias ? bias : nullptr, epilogue_.residual ? residual : nullptr, dst);
       }
     });
   }

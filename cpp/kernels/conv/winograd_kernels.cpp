@@ -12,9 +12,11 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 using D = hn::CappedTag<float, 16>;
 using V = hn::Vec<D>;
-// Inside one block of 8 channels vectors are no wider than the block.
-using D8 = hn::CappedTag<float, 8>;
-using V8 = hn::Vec<D8>;
+// Inside one block of 8 or 16 channels vectors are no wider than the block.
+template <int kBlock>
+using Tag = hn::CappedTag<float, kBlock>;
+template <int kBlock>
+using Vector = hn::Vec<Tag<kBlock>>;
 
 constexpr float kA = 0.70710678118654752440f, kB = 1.41421356237309504880f;
 
@@ -61,13 +63,14 @@ HWY_INLINE void OutputLine(DV d, Get get, Put put) {
   }
 }
 
-template <int kTile>
+template <int kTile, int kBlock>
 HWY_INLINE void TransformInput(const WinogradConv::Sizes& s, const float* src, int64_t channel_block, int64_t first,
                                int64_t count, float* transformed, int64_t point_stride) {
   constexpr int kSide = kTile + 2;
-  const D8 d;
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  const int64_t block = s.block, row = s.width * block;
+  const Tag<kBlock> d;
+  using VB = Vector<kBlock>;
+  constexpr int64_t lanes = hn::MaxLanes(d), block = kBlock;
+  const int64_t row = s.width * block;
   for (int64_t t = 0; t < count; ++t, transformed += s.in_padded) {
     const int64_t tile = first + t;
     const int64_t x = tile % s.tile_columns * kTile - s.pad_left;
@@ -79,100 +82,135 @@ HWY_INLINE void TransformInput(const WinogradConv::Sizes& s, const float* src, i
     const int64_t x0 = std::clamp<int64_t>(-x, 0, kSide), x1 = std::clamp<int64_t>(s.width - x, 0, kSide);
     const bool inside = y0 == 0 && y1 == kSide && x0 == 0 && x1 == kSide;
     for (int64_t lane = 0; lane < block; lane += lanes) {
-      HWY_ALIGN float half[kSide * kSide * 8];
+      HWY_ALIGN float half[kSide * kSide * lanes];
       if (inside) {
         const float* at = image + y * row + x * block + lane;
         for (int i = 0; i < kSide; ++i, at += row)
           InputLine<kTile>(
               d, [&](int j) { return hn::LoadU(d, at + j * block); },
-              [&](int j, V8 v) { hn::Store(v, d, half + (i * kSide + j) * 8); });
+              [&](int j, VB v) { hn::Store(v, d, half + (i * kSide + j) * lanes); });
       } else {
         for (int i = 0; i < kSide; ++i) {
           const float* at = image + (y + i) * row + x * block + lane;
           const bool in_row = i >= y0 && i < y1;
           InputLine<kTile>(
               d, [&](int j) { return in_row && j >= x0 && j < x1 ? hn::LoadU(d, at + j * block) : hn::Zero(d); },
-              [&](int j, V8 v) { hn::Store(v, d, half + (i * kSide + j) * 8); });
+              [&](int j, VB v) { hn::Store(v, d, half + (i * kSide + j) * lanes); });
         }
       }
       float* to = transformed + lane;
       for (int j = 0; j < kSide; ++j)
         InputLine<kTile>(
-            d, [&](int i) { return hn::Load(d, half + (i * kSide + j) * 8); },
-            [&](int i, V8 v) { hn::StoreU(v, d, to + (i * kSide + j) * point_stride); });
+            d, [&](int i) { return hn::Load(d, half + (i * kSide + j) * lanes); },
+            [&](int i, VB v) { hn::StoreU(v, d, to + (i * kSide + j) * point_stride); });
     }
   }
+}
+
+// Calls `f` for the sizes of tiles and of blocks.
+template <class F>
+HWY_INLINE void with_tile_and_block(const WinogradConv::Sizes& s, const F& f) {
+  if (s.tile == 2)
+    s.block == 8 ? f.template operator()<2, 8>() : f.template operator()<2, 16>();
+  else
+    s.block == 8 ? f.template operator()<4, 8>() : f.template operator()<4, 16>();
 }
 
 void WinogradInput(const WinogradConv::Sizes& s, const float* src, int64_t channel_block, int64_t first, int64_t count,
                    float* transformed, int64_t point_stride) {
-  if (s.tile == 2)
-    TransformInput<2>(s, src, channel_block, first, count, transformed, point_stride);
-  else
-    TransformInput<4>(s, src, channel_block, first, count, transformed, point_stride);
+  with_tile_and_block(s, [&]<int kTile, int kBlock>() HWY_ATTR {
+    TransformInput<kTile, kBlock>(s, src, channel_block, first, count, transformed, point_stride);
+  });
 }
 
-// Vectors of a panel, and tiles whose sums stay in registers beside them.
+// Vectors of a panel, and tiles whose sums stay in registers beside them. Where a panel is one vector, two panels share
+// what is loaded of the tiles.
 constexpr int kVectors = kWinogradPanel * sizeof(float) <= HWY_MAX_BYTES ? 1 : kWinogradPanel * 4 / HWY_MAX_BYTES;
+constexpr int kGroup = HWY_TARGET == HWY_AVX3 ? 2 : 1;
 constexpr int kTiles = kVectors == 1 ? 12 : kVectors == 2 ? 6 : 3;
 
-template <int kCount>
-HWY_INLINE void MultiplyTiles(const float* HWY_RESTRICT weights, const float* HWY_RESTRICT transformed,
-                              int64_t channels, float* HWY_RESTRICT products) {
+// `panel` floats lie between the weights of two panels, `products_panel` between their products.
+template <int kPanels, int kCount>
+HWY_INLINE void MultiplyTiles(const float* HWY_RESTRICT weights, int64_t panel, const float* HWY_RESTRICT transformed,
+                              int64_t channels, float* HWY_RESTRICT products, int64_t products_panel) {
   const D d;
-  constexpr int kLanes = kWinogradPanel / kVectors;
-  V sums[kCount][kVectors];
+  constexpr int kLanes = kWinogradPanel / kVectors, kSums = kPanels * kVectors;
+  V sums[kCount][kSums];
+#pragma GCC unroll 12
   for (int t = 0; t < kCount; ++t)
-    for (int v = 0; v < kVectors; ++v) sums[t][v] = hn::Zero(d);
-  for (int64_t c = 0; c < channels; ++c) {
-    V w[kVectors];
 #pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) w[v] = hn::Load(d, weights + c * kWinogradPanel + v * kLanes);
+    for (int v = 0; v < kSums; ++v) sums[t][v] = hn::Zero(d);
+  for (int64_t c = 0; c < channels; ++c) {
+    V w[kSums];
+#pragma GCC unroll 4
+    for (int v = 0; v < kSums; ++v)
+      w[v] = hn::Load(d, weights + v / kVectors * panel + c * kWinogradPanel + v % kVectors * kLanes);
 #pragma GCC unroll 12
     for (int t = 0; t < kCount; ++t) {
       const V x = hn::Set(d, transformed[t * channels + c]);
 #pragma GCC unroll 4
-      for (int v = 0; v < kVectors; ++v) sums[t][v] = hn::MulAdd(w[v], x, sums[t][v]);
+      for (int v = 0; v < kSums; ++v) sums[t][v] = hn::MulAdd(w[v], x, sums[t][v]);
     }
   }
+#pragma GCC unroll 12
   for (int t = 0; t < kCount; ++t)
-    for (int v = 0; v < kVectors; ++v) hn::Store(sums[t][v], d, products + t * kWinogradPanel + v * kLanes);
+#pragma GCC unroll 4
+    for (int v = 0; v < kSums; ++v)
+      hn::Store(sums[t][v], d, products + v / kVectors * products_panel + t * kWinogradPanel + v % kVectors * kLanes);
 }
 
-template <int kCount>
-HWY_INLINE void MultiplyRest(const float* weights, const float* transformed, int64_t channels, int64_t count,
-                             float* products) {
+template <int kPanels, int kCount>
+HWY_INLINE void MultiplyRest(const float* weights, int64_t panel, const float* transformed, int64_t channels,
+                             int64_t count, float* products, int64_t products_panel) {
   if constexpr (kCount > 0) {
-    if (count == kCount) return MultiplyTiles<kCount>(weights, transformed, channels, products);
-    MultiplyRest<kCount - 1>(weights, transformed, channels, count, products);
+    if (count == kCount)
+      return MultiplyTiles<kPanels, kCount>(weights, panel, transformed, channels, products, products_panel);
+    MultiplyRest<kPanels, kCount - 1>(weights, panel, transformed, channels, count, products, products_panel);
   }
 }
 
-void WinogradMultiply(const WinogradConv::Sizes& s, const float* weights, int64_t weights_stride,
-                      const float* transformed, int64_t point_stride, int64_t count, float* products,
-                      int64_t product_stride) {
+template <int kPanels>
+HWY_INLINE void MultiplyPanels(const WinogradConv::Sizes& s, const float* weights, int64_t weights_stride,
+                               const float* transformed, int64_t point_stride, int64_t count, float* products,
+                               int64_t product_stride) {
   const int64_t channels = s.in_padded;
   const int points = s.points();
+  const int64_t panel = points * weights_stride, products_panel = points * product_stride;
   for (int p = 0; p < points; ++p) {
     int64_t t = 0;
     for (; t + kTiles <= count; t += kTiles)
-      MultiplyTiles<kTiles>(weights, transformed + t * channels, channels, products + t * kWinogradPanel);
-    MultiplyRest<kTiles - 1>(weights, transformed + t * channels, channels, count - t, products + t * kWinogradPanel);
+      MultiplyTiles<kPanels, kTiles>(weights, panel, transformed + t * channels, channels,
+                                     products + t * kWinogradPanel, products_panel);
+    MultiplyRest<kPanels, kTiles - 1>(weights, panel, transformed + t * channels, channels, count - t,
+                                      products + t * kWinogradPanel, products_panel);
     weights += weights_stride;
     transformed += point_stride;
     products += product_stride;
   }
 }
 
-template <int kTile>
+int64_t WinogradGroup() { return kGroup; }
+
+void WinogradMultiply(const WinogradConv::Sizes& s, const float* weights, int64_t weights_stride, int64_t panels,
+                      const float* transformed, int64_t point_stride, int64_t count, float* products,
+                      int64_t product_stride) {
+  if constexpr (kGroup == 2) {
+    if (panels == 2)
+      return MultiplyPanels<2>(s, weights, weights_stride, transformed, point_stride, count, products, product_stride);
+  }
+  MultiplyPanels<1>(s, weights, weights_stride, transformed, point_stride, count, products, product_stride);
+}
+
+template <int kTile, int kBlock>
 HWY_INLINE void TransformOutput(const WinogradConv::Sizes& s, const float* products, int64_t product_stride,
                                 int64_t panel, int64_t first, int64_t count, const float* bias, const float* residual,
                                 float* dst) {
   constexpr int kSide = kTile + 2;
-  const D8 d;
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  const int64_t block = s.block, row = s.out_width * block;
-  const V8 zero = hn::Zero(d);
+  const Tag<kBlock> d;
+  using VB = Vector<kBlock>;
+  constexpr int64_t lanes = hn::MaxLanes(d), block = kBlock;
+  const int64_t row = s.out_width * block;
+  const VB zero = hn::Zero(d);
   const bool relu = s.activation.kind == Activation::Relu;
   const bool other = !relu && s.activation.kind != Activation::None;
   for (int64_t t = 0; t < count; ++t) {
@@ -185,30 +223,30 @@ HWY_INLINE void TransformOutput(const WinogradConv::Sizes& s, const float* produ
       const int64_t channel = panel * kWinogradPanel + lane;
       if (channel >= s.out_blocks * block) break;
       const float* from = products + t * kWinogradPanel + lane;
-      HWY_ALIGN float half[kTile * kSide * 8], out[kTile * kTile * 8];
+      HWY_ALIGN float half[kTile * kSide * lanes], out[kTile * kTile * lanes];
       for (int j = 0; j < kSide; ++j)
         OutputLine<kTile>(
             d, [&](int i) { return hn::Load(d, from + (i * kSide + j) * product_stride); },
-            [&](int i, V8 v) { hn::Store(v, d, half + (i * kSide + j) * 8); });
+            [&](int i, VB v) { hn::Store(v, d, half + (i * kSide + j) * lanes); });
       // Lanes behind the last channel stay zero whatever the activation makes of zero.
       const int64_t left = std::clamp<int64_t>(s.out_channels - channel, 0, lanes);
-      const V8 shift = bias ? hn::LoadN(d, bias + std::min(channel, s.out_channels), static_cast<size_t>(left)) : zero;
+      const VB shift = bias ? hn::LoadN(d, bias + std::min(channel, s.out_channels), static_cast<size_t>(left)) : zero;
       const int64_t at = ((n * s.out_blocks + channel / block) * s.out_height + y) * row + x * block + channel % block;
       for (int i = 0; i < rows; ++i) {
         OutputLine<kTile>(
-            d, [&](int j) { return hn::Load(d, half + (i * kSide + j) * 8); },
-            [&](int j, V8 v) { hn::Store(hn::Add(v, shift), d, out + (i * kTile + j) * 8); });
+            d, [&](int j) { return hn::Load(d, half + (i * kSide + j) * lanes); },
+            [&](int j, VB v) { hn::Store(hn::Add(v, shift), d, out + (i * kTile + j) * lanes); });
         if (residual)
           for (int64_t j = 0; j < columns; ++j) {
-            float* o = out + (i * kTile + j) * 8;
+            float* o = out + (i * kTile + j) * lanes;
             hn::Store(hn::Add(hn::Load(d, o), hn::LoadU(d, residual + at + i * row + j * block)), d, o);
           }
       }
       if (other)
-        for (int64_t i = 0; i < kTile * kTile; ++i) activate_array(d, s.activation, out + i * 8, lanes);
+        for (int64_t i = 0; i < kTile * kTile; ++i) activate_array(d, s.activation, out + i * lanes, lanes);
       for (int64_t i = 0; i < rows; ++i)
         for (int64_t j = 0; j < columns; ++j) {
-          V8 v = hn::Load(d, out + (i * kTile + j) * 8);
+          VB v = hn::Load(d, out + (i * kTile + j) * lanes);
           if (relu) v = hn::Max(zero, v);
           if (left < lanes) v = hn::IfThenElseZero(hn::FirstN(d, static_cast<size_t>(left)), v);
           hn::StoreU(v, d, dst + at + i * row + j * block);
@@ -219,10 +257,9 @@ HWY_INLINE void TransformOutput(const WinogradConv::Sizes& s, const float* produ
 
 void WinogradOutput(const WinogradConv::Sizes& s, const float* products, int64_t product_stride, int64_t panel,
                     int64_t first, int64_t count, const float* bias, const float* residual, float* dst) {
-  if (s.tile == 2)
-    TransformOutput<2>(s, products, product_stride, panel, first, count, bias, residual, dst);
-  else
-    TransformOutput<4>(s, products, product_stride, panel, first, count, bias, residual, dst);
+  with_tile_and_block(s, [&]<int kTile, int kBlock>() HWY_ATTR {
+    TransformOutput<kTile, kBlock>(s, products, product_stride, panel, first, count, bias, residual, dst);
+  });
 }
 
 }  // namespace fastort::kernels::HWY_NAMESPACE
@@ -233,6 +270,7 @@ namespace fastort::kernels {
 
 HWY_EXPORT(WinogradInput);
 HWY_EXPORT(WinogradMultiply);
+HWY_EXPORT(WinogradGroup);
 HWY_EXPORT(WinogradOutput);
 
 void winograd_input(const WinogradConv::Sizes& sizes, const float* src, int64_t channel_block, int64_t first,
@@ -240,11 +278,13 @@ void winograd_input(const WinogradConv::Sizes& sizes, const float* src, int64_t 
   HWY_DYNAMIC_DISPATCH(WinogradInput)(sizes, src, channel_block, first, count, transformed, point_stride);
 }
 
-void winograd_multiply(const WinogradConv::Sizes& sizes, const float* weights, int64_t weights_stride,
+int64_t winograd_group() { return HWY_DYNAMIC_DISPATCH(WinogradGroup)(); }
+
+void winograd_multiply(const WinogradConv::Sizes& sizes, const float* weights, int64_t weights_stride, int64_t panels,
                        const float* transformed, int64_t point_stride, int64_t count, float* products,
                        int64_t product_stride) {
   HWY_DYNAMIC_DISPATCH(WinogradMultiply)
-  (sizes, weights, weights_stride, transformed, point_stride, count, products, product_stride);
+  (sizes, weights, weights_stride, panels, transformed, point_stride, count, products, product_stride);
 }
 
 void winograd_output(const WinogradConv::Sizes& sizes, const float* products, int64_t product_stride, int64_t panel,

@@ -12,8 +12,12 @@ inline constexpr int64_t kWinogradPanel = 16;
 void winograd_input(const WinogradConv::Sizes& sizes, const float* src, int64_t channel_block, int64_t first,
                     int64_t count, float* transformed, int64_t point_stride);
 
-// products[point][tile][16] = weights[point][channel][16] * transformed[point][tile][channel].
-void winograd_multiply(const WinogradConv::Sizes& sizes, const float* weights, int64_t weights_stride,
+// Panels that are best multiplied together.
+int64_t winograd_group();
+
+// products[panel][point][tile][16] = weights[panel][point][channel][16] * transformed[point][tile][channel], for at
+// most winograd_group() panels.
+void winograd_multiply(const WinogradConv::Sizes& sizes, const float* weights, int64_t weights_stride, int64_t panels,
                        const float* transformed, int64_t point_stride, int64_t count, float* products,
                        int64_t product_stride);
 
