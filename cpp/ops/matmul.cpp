@@ -74,11 +74,11 @@ void infer_gemm(InferContext& context) {
   context.out(0, context.type(0), std::move(shape));
 }
 
-// Wherever one serves it is faster than those behind it.
-constexpr Candidate kProduct[] = {{.name = "amx", .accepts = accepts_amx, .prepare = prepare_amx},
-                                  {.name = "strassen", .accepts = accepts_strassen, .prepare = prepare_strassen},
-                                  {.name = "packed", .accepts = accepts_packed, .prepare = prepare_packed},
-                                  {.name = "reference", .prepare = prepare_reference}};
+constexpr Candidate kProduct[] = {
+    {.name = "amx", .accepts = accepts_amx, .prepare = prepare_amx, .cost = cost_amx},
+    {.name = "strassen", .accepts = accepts_strassen, .prepare = prepare_strassen, .cost = cost_strassen},
+    {.name = "packed", .accepts = accepts_packed, .prepare = prepare_packed, .cost = cost_packed},
+    {.name = "reference", .prepare = prepare_reference}};
 constexpr Candidate kInteger[] = {
     {.name = "packed", .accepts = accepts_integer_packed, .prepare = prepare_integer_packed},
     {.name = "reference", .prepare = prepare_integer}};

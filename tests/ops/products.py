@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,12 @@ from onnx import helper, numpy_helper
 from scipy.special import erf
 
 import fastort
+
+
+def processor_has(flag: str) -> bool:
+    """Whether the processor says that it has these instructions; False where the system does not tell."""
+    info = Path("/proc/cpuinfo")
+    return info.exists() and flag in info.read_text().split()
 
 
 def session_of(body: str, inputs: str, constants: dict[str, np.ndarray], **settings: Any) -> fastort.InferenceSession:
@@ -28,6 +36,8 @@ def session_of_model(model: onnx.ModelProto, **settings: Any) -> fastort.Inferen
     options.use_deterministic_compute = settings.get("deterministic", False)
     for kernel in ("winograd", "amx"):
         options.add_session_config_entry(f"fastort.allow_{kernel}", "1" if settings.get(kernel, True) else "0")
+    if "prefer" in settings:
+        options.add_session_config_entry("fastort.prefer_kernel", settings["prefer"])
     return fastort.InferenceSession(model.SerializeToString(), options)
 
 
@@ -38,6 +48,20 @@ def matmul(b: np.ndarray, **settings: Any) -> fastort.InferenceSession:
 def factors(m: int, k: int, n: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(m + k + n)
     return rng.standard_normal((m, k), dtype=np.float32), rng.standard_normal((k, n), dtype=np.float32)
+
+
+def float16_matmul(b: np.ndarray, **settings: Any) -> fastort.InferenceSession:
+    graph = onnx.parser.parse_graph("g (float16[m,k] a) => (float16[m,n] y) { y = MatMul(a, b) }")
+    graph.initializer.append(numpy_helper.from_array(b.astype(np.float16), "b"))
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    return session_of_model(model, **settings)
+
+
+def kernel_of(session: fastort.InferenceSession) -> str:
+    """The name of the kernel of the only product."""
+    names = re.findall(r"CPUExecutionProvider, (amx|strassen|packed)\b", session.explain())
+    assert len(names) == 1
+    return names[0]
 
 
 def exact(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -61,6 +85,47 @@ EPILOGUES = {
         lambda p, c: p / 2 + 2 * c,
     ),
 }
+
+
+def check_epilogue(epilogue: str, m: int, k: int, n: int, kernel: str) -> None:
+    body, shape, formula = EPILOGUES[epilogue]
+    a, b = factors(m, k, n)
+    a /= np.float32(np.sqrt(k))
+    c = np.random.default_rng(3).standard_normal(shape(m, n), dtype=np.float32)
+    session = session_of(body, "float[m,k] a", {"b": b, "c": c}, prefer=kernel)
+    y = session.run(None, {"a": a})[0]
+    assert kernel_of(session) == kernel
+    np.testing.assert_allclose(y, formula(exact(a, b), c.astype(np.float64)), atol=1e-5)
+
+
+def check_threads(m: int, k: int, n: int, kernel: str) -> None:
+    """The same bits for any number of threads."""
+    a, b = factors(m, k, n)
+    alone = matmul(b, threads=1, prefer=kernel).run(None, {"a": a})[0]
+    for threads in (2, 3, 8):
+        session = matmul(b, threads=threads, prefer=kernel)
+        np.testing.assert_array_equal(session.run(None, {"a": a})[0], alone)
+        assert kernel_of(session) == kernel
+
+
+def check_float16(m: int, k: int, n: int, kernel: str) -> None:
+    a, b = factors(m, k, n)
+    a, b = (a / 16).astype(np.float16), b.astype(np.float16)
+    session = float16_matmul(b, prefer=kernel)
+    y = session.run(None, {"a": a})[0]
+    assert kernel_of(session) == kernel
+    np.testing.assert_allclose(y, exact(a, b), rtol=1e-3, atol=1e-3)
+
+
+def with_extreme(m: int, k: int, n: int, where: str, value: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Factors of which one number is `value`, of row 3 or of column 3; and their product, infinite beyond float32."""
+    a, b = factors(m, k, n)
+    b[3] = np.abs(b[3]) + 0.5
+    (a if where == "a" else b)[3 if where == "a" else 0, 3] = value
+    with np.errstate(all="ignore"):
+        product = a.astype(np.float64) @ b.astype(np.float64)
+        product = np.where(np.abs(product) > np.finfo(np.float32).max, np.sign(product) * np.inf, product)
+    return a, b, product
 
 
 def scaled_rows(a: np.ndarray, b: np.ndarray) -> None:

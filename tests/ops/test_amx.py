@@ -3,27 +3,31 @@ it steps aside. Skipped on processors without the unit."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx.parser
 import pytest
-from onnx import helper, numpy_helper
 
 import fastort
 
-from .products import EPILOGUES, UNEQUAL, exact, factors, matmul, session_of, session_of_model
+from .products import (
+    EPILOGUES,
+    UNEQUAL,
+    check_epilogue,
+    check_float16,
+    check_threads,
+    exact,
+    factors,
+    kernel_of,
+    processor_has,
+    with_extreme,
+)
+from .products import matmul as any_matmul
+from .products import session_of as any_session
 
-
-def has_unit() -> bool:
-    """Whether the processor says that it has the unit for bfloat16."""
-    info = Path("/proc/cpuinfo")
-    return info.exists() and " amx_bf16" in info.read_text()
-
-
-NO_UNIT = "the processor has no matrix unit for bfloat16 (AMX)"
-pytestmark = pytest.mark.skipif(not has_unit(), reason=NO_UNIT)
+pytestmark = pytest.mark.skipif(
+    not processor_has("amx_bf16"), reason="the processor has no matrix unit for bfloat16 (AMX)"
+)
 
 # The root mean square of the error of a sum of products of variance 1, against double precision, is at most this times
 # the square root of their number, the largest error 16 times as much: that of plain products; see
@@ -31,6 +35,8 @@ pytestmark = pytest.mark.skipif(not has_unit(), reason=NO_UNIT)
 BOUND = 5.6e-7
 LARGEST = 16
 SIZES = [
+    (1, 1, 1),
+    (2, 33, 31),
     (16, 64, 64),
     (17, 65, 67),
     (31, 97, 129),
@@ -43,8 +49,12 @@ SIZES = [
 ]
 
 
-def kernel_of(session: fastort.InferenceSession) -> str:
-    return "amx" if "CPUExecutionProvider, amx" in session.explain() else "another"
+def session_of(*graph: Any, **settings: Any) -> fastort.InferenceSession:
+    return any_session(*graph, prefer="amx", **settings)
+
+
+def matmul(b: np.ndarray, **settings: Any) -> fastort.InferenceSession:
+    return any_matmul(b, prefer="amx", **settings)
 
 
 @pytest.mark.parametrize(("m", "k", "n"), SIZES)
@@ -63,37 +73,49 @@ def test_it_can_be_forbidden(m: int, k: int, n: int) -> None:
     a, b = factors(m, k, n)
     session = matmul(b, amx=False)
     np.testing.assert_allclose(session.run(None, {"a": a})[0], exact(a, b), atol=1e-3)
-    assert kernel_of(session) == "another"
+    assert kernel_of(session) != "amx"
     assert "switched off" in session.explain()
 
 
-@pytest.mark.parametrize(("m", "k", "n"), [(15, 768, 768), (128, 63, 768), (128, 768, 63)])
-def test_it_leaves_what_would_not_gain(m: int, k: int, n: int) -> None:
+@pytest.mark.parametrize(
+    ("m", "k", "n", "kernel"),
+    [
+        (16, 768, 768, "packed"),
+        (128, 768, 768, "amx"),
+        (3136, 64, 64, "packed"),
+        (512, 96, 384, "amx"),
+        (197, 3072, 768, "amx"),
+        (48, 1024, 256, "packed"),
+        (1, 4096, 4096, "packed"),
+    ],
+)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_it_serves_where_it_gains(m: int, k: int, n: int, kernel: str, threads: int) -> None:
     a, b = factors(m, k, n)
-    session = matmul(b)
+    session = any_matmul(b, threads=threads)
     session.run(None, {"a": a})
-    assert kernel_of(session) == "another"
+    assert kernel_of(session) == kernel
+
+
+def test_empty_products_are_left() -> None:
+    for m, k, n in [(0, 96, 96), (96, 0, 96), (96, 96, 0)]:
+        a, b = factors(m, k, n)
+        session = matmul(b)
+        assert session.run(None, {"a": a})[0].shape == (m, n)
+        assert "CPUExecutionProvider, amx" not in session.explain()
 
 
 @pytest.mark.parametrize(("m", "k", "n"), SIZES)
 def test_threads_change_nothing(m: int, k: int, n: int) -> None:
-    a, b = factors(m, k, n)
-    alone = matmul(b, threads=1).run(None, {"a": a})[0]
-    for threads in (2, 3, 8):
-        np.testing.assert_array_equal(matmul(b, threads=threads).run(None, {"a": a})[0], alone)
+    check_threads(m, k, n, "amx")
 
 
 @pytest.mark.parametrize("epilogue", EPILOGUES)
-@pytest.mark.parametrize(("m", "k", "n"), [(16, 64, 64), (47, 770, 33 * 3), (131, 1602, 1111), (300, 768, 512)])
+@pytest.mark.parametrize(
+    ("m", "k", "n"), [(1, 1, 1), (16, 64, 64), (47, 770, 33 * 3), (131, 1602, 1111), (300, 768, 512)]
+)
 def test_epilogues(m: int, k: int, n: int, epilogue: str) -> None:
-    body, shape, formula = EPILOGUES[epilogue]
-    a, b = factors(m, k, n)
-    a /= np.float32(np.sqrt(k))
-    c = np.random.default_rng(3).standard_normal(shape(m, n), dtype=np.float32)
-    session = session_of(body, "float[m,k] a", {"b": b, "c": c})
-    y = session.run(None, {"a": a})[0]
-    assert kernel_of(session) == "amx"
-    np.testing.assert_allclose(y, formula(exact(a, b), c.astype(np.float64)), atol=1e-5)
+    check_epilogue(epilogue, m, k, n, "amx")
 
 
 def test_a_factor_that_is_no_constant() -> None:
@@ -128,16 +150,10 @@ def test_many_rows_are_cut() -> None:
 @pytest.mark.parametrize("where", ["a", "b"])
 @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 3.4e38, 3e38, 1e25, 1e-30])
 def test_extreme_numbers_stay_where_they_belong(where: str, value: float) -> None:
-    a, b = factors(131, 1602, 1030)
-    b[3] = np.abs(b[3]) + 0.5
-    (a if where == "a" else b)[3 if where == "a" else 0, 3] = value
+    a, b, expected = with_extreme(131, 1602, 1030, where, value)
     session = matmul(b)
-    with np.errstate(all="ignore"):
-        expected = a.astype(np.float64) @ b.astype(np.float64)
-        expected = np.where(np.abs(expected) > np.finfo(np.float32).max, np.sign(expected) * np.inf, expected)
     for _ in range(2):
-        y = session.run(None, {"a": a})[0]
-        np.testing.assert_allclose(y, expected, rtol=1e-5, atol=3e-4)
+        np.testing.assert_allclose(session.run(None, {"a": a})[0], expected, rtol=1e-5, atol=3e-4)
     assert kernel_of(session) == "amx"
 
 
@@ -176,11 +192,4 @@ def test_a_bad_input_changes_nothing_behind_it() -> None:
 
 
 def test_float16() -> None:
-    a, b = factors(128, 768, 768)
-    a, b = (a / 16).astype(np.float16), b.astype(np.float16)
-    graph = onnx.parser.parse_graph("g (float16[m,k] a) => (float16[m,n] y) { y = MatMul(a, b) }")
-    graph.initializer.append(numpy_helper.from_array(b, "b"))
-    session = session_of_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10))
-    y = session.run(None, {"a": a})[0]
-    assert kernel_of(session) == "amx"
-    np.testing.assert_allclose(y, exact(a, b), rtol=1e-3, atol=1e-3)
+    check_float16(128, 768, 768, "amx")

@@ -11,7 +11,19 @@ from onnx import helper, numpy_helper
 
 import fastort
 
-from .products import EPILOGUES, UNEQUAL, exact, factors, session_of_model
+from .products import (
+    EPILOGUES,
+    UNEQUAL,
+    check_epilogue,
+    check_float16,
+    check_threads,
+    exact,
+    factors,
+    kernel_of,
+    processor_has,
+    session_of_model,
+    with_extreme,
+)
 from .products import matmul as any_matmul
 from .products import session_of as any_session
 
@@ -31,23 +43,18 @@ SIZES = [
 
 
 def session_of(*graph: Any, **settings: Any) -> fastort.InferenceSession:
-    return any_session(*graph, amx=False, **settings)
+    return any_session(*graph, prefer="strassen", amx=False, **settings)
 
 
 def matmul(b: np.ndarray, **settings: Any) -> fastort.InferenceSession:
-    return any_matmul(b, amx=False, **settings)
-
-
-def kernel_of(session: fastort.InferenceSession) -> str:
-    text = session.explain()
-    return "strassen" if "CPUExecutionProvider, strassen" in text else "packed"
+    return any_matmul(b, **({"prefer": "strassen", "amx": False} | settings))
 
 
 @pytest.mark.parametrize("kernel", BOUND)
 @pytest.mark.parametrize(("m", "k", "n"), SIZES)
 def test_error(m: int, k: int, n: int, kernel: str) -> None:
     a, b = factors(m, k, n)
-    session = matmul(b, winograd=kernel == "strassen")
+    session = matmul(b, prefer=kernel)
     y = session.run(None, {"a": a})[0]
     assert kernel_of(session) == kernel
     error = (y - exact(a, b)) / np.sqrt(k)
@@ -63,6 +70,18 @@ def test_it_leaves_what_would_not_gain(m: int, k: int, n: int) -> None:
     assert kernel_of(session) == "packed"
 
 
+@pytest.mark.skipif(not processor_has("avx2"), reason="when it serves was measured with AVX2 and AVX-512 alone")
+def test_it_serves_with_avx2_alone() -> None:
+    a, b = factors(197, 768, 3072)
+    session = any_matmul(b, amx=False)
+    session.run(None, {"a": a})
+    assert kernel_of(session) == ("packed" if processor_has("avx512f") else "strassen")
+    forbidden = any_matmul(b, amx=False, winograd=False)
+    forbidden.run(None, {"a": a})
+    assert kernel_of(forbidden) == "packed"
+    assert "switched off" in forbidden.explain()
+
+
 def test_a_factor_that_is_no_constant_and_batches_are_left() -> None:
     a, b = factors(128, 768, 1024)
     session = session_of("y = MatMul(a, b)", "float[m,k] a, float[k,n] b", {})
@@ -72,7 +91,7 @@ def test_a_factor_that_is_no_constant_and_batches_are_left() -> None:
     graph = onnx.parser.parse_graph("g (float[2,m,k] a) => (float[2,m,n] y) { y = MatMul(a, b) }")
     graph.initializer.append(numpy_helper.from_array(weights, "b"))
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
-    session = session_of_model(model, amx=False)
+    session = session_of_model(model, prefer="strassen", amx=False)
     y = session.run(None, {"a": np.stack([a, a])})[0]
     assert kernel_of(session) == "packed"
     np.testing.assert_allclose(y, np.stack([exact(a, b), 2 * exact(a, b)]), atol=4e-4)
@@ -80,23 +99,13 @@ def test_a_factor_that_is_no_constant_and_batches_are_left() -> None:
 
 @pytest.mark.parametrize(("m", "k", "n"), SIZES)
 def test_threads_change_nothing(m: int, k: int, n: int) -> None:
-    a, b = factors(m, k, n)
-    alone = matmul(b, threads=1).run(None, {"a": a})[0]
-    for threads in (2, 3, 8):
-        np.testing.assert_array_equal(matmul(b, threads=threads).run(None, {"a": a})[0], alone)
+    check_threads(m, k, n, "strassen")
 
 
 @pytest.mark.parametrize("epilogue", EPILOGUES)
 @pytest.mark.parametrize(("m", "k", "n"), [(96, 768, 1024), (131, 1602, 1111), (1537, 768, 512)])
 def test_epilogues(m: int, k: int, n: int, epilogue: str) -> None:
-    body, shape, formula = EPILOGUES[epilogue]
-    a, b = factors(m, k, n)
-    a /= np.float32(np.sqrt(k))
-    c = np.random.default_rng(3).standard_normal(shape(m, n), dtype=np.float32)
-    session = session_of(body, "float[m,k] a", {"b": b, "c": c})
-    y = session.run(None, {"a": a})[0]
-    assert kernel_of(session) == "strassen"
-    np.testing.assert_allclose(y, formula(exact(a, b), c.astype(np.float64)), atol=1e-5)
+    check_epilogue(epilogue, m, k, n, "strassen")
 
 
 def test_many_rows_are_cut() -> None:
@@ -120,13 +129,8 @@ def test_transposed_factors(m: int) -> None:
 @pytest.mark.parametrize("where", ["a", "b"])
 @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 3e38, 1e25])
 def test_extreme_numbers_stay_where_they_belong(where: str, value: float) -> None:
-    a, b = factors(131, 770, 1030)
-    b[3] = np.abs(b[3]) + 0.5
-    (a if where == "a" else b)[3 if where == "a" else 0, 3] = value
+    a, b, expected = with_extreme(131, 770, 1030, where, value)
     session = matmul(b)
-    with np.errstate(all="ignore"):
-        expected = a.astype(np.float64) @ b.astype(np.float64)
-        expected = np.where(np.abs(expected) > np.finfo(np.float32).max, np.sign(expected) * np.inf, expected)
     touched = np.zeros(expected.shape, bool)
     if where == "a":
         touched[3] = True
@@ -161,17 +165,9 @@ def test_it_comes_back_after_a_bad_input() -> None:
     bad[5, 5] = np.nan
     assert np.isnan(session.run(None, {"a": bad})[0][5]).all()
     np.testing.assert_array_equal(session.run(None, {"a": a})[0], good)
-    plain = matmul(b, winograd=False).run(None, {"a": a})[0]
+    plain = matmul(b, prefer="packed").run(None, {"a": a})[0]
     assert not np.array_equal(plain, good)
 
 
 def test_float16() -> None:
-    a, b = factors(128, 768, 1024)
-    a, b = (a / 16).astype(np.float16), b.astype(np.float16)
-    graph = onnx.parser.parse_graph("g (float16[m,k] a) => (float16[m,n] y) { y = MatMul(a, b) }")
-    graph.initializer.append(numpy_helper.from_array(b, "b"))
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
-    session = session_of_model(model, amx=False)
-    y = session.run(None, {"a": a})[0]
-    assert kernel_of(session) == "strassen"
-    np.testing.assert_allclose(y, exact(a, b), rtol=1e-3, atol=1e-3)
+    check_float16(128, 768, 1024, "strassen")

@@ -5,7 +5,7 @@
 
 #include "base/fn_ref.h"
 #include "base/parallel.h"
-#include "kernels/gemm/epilogue.h"
+#include "kernels/gemm/operands.h"
 
 namespace fastort::kernels {
 
@@ -22,29 +22,20 @@ class AmxGemm {
   AmxGemm(int64_t m, int64_t n, int64_t k, int threads);
   // Whether this machine has the unit.
   static bool available();
-  // Whether a product of this size gains by it.
-  static bool gains(int64_t m, int64_t n, int64_t k);
+  // About how long it takes, in nanoseconds.
+  double nanoseconds() const noexcept;
   // Into how many rows a product is cut that has more: the parts of A take memory.
   static int64_t rows_at_once(int64_t m, int64_t k);
 
   size_t workspace_bytes() const noexcept;
 
-  struct Operands {
-    const float* a = nullptr;
-    int64_t a_stride = 0;
-    const float* b = nullptr;  // in panels
-    float* c = nullptr;
-    int64_t c_stride = 0;
-    float alpha = 1;
-    Epilogue epilogue;
-  };
   // Some rows, and panels of B.
   struct Area {
     int64_t row_begin, row_end, first, last;
   };
   // Calls `plain` for what it leaves because of its numbers (NaN, infinity, rows and columns near the ends of float32),
   // or returns false at once where that are rows of A.
-  bool run(const Operands& operands, std::byte* workspace, const Parallel& parallel,
+  bool run(const GemmOperands& operands, std::byte* workspace, const Parallel& parallel,
            FnRef<void(const Area&)> plain) const;
 
  private:

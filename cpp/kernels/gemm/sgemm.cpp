@@ -145,28 +145,9 @@ void Sgemm::run_piece(const Operands& operands, Piece piece, Piece next) const {
   }
 }
 
-bool Sgemm::run_strassen(const Operands& operands, std::byte* workspace, const Parallel& parallel) const {
+bool Sgemm::run_form(const Operands& operands, std::byte* workspace, const Parallel& parallel) const {
   const SgemmItem item = operands[0];
-  Strassen::Operands o;
-  o.a = item.a;
-  o.a_stride = copy_a_ ? sizes_.k : sizes_.a_stride;
-  o.b = item.b;
-  o.measured = item.measured;
-  o.c = item.c;
-  o.c_stride = sizes_.c_stride;
-  o.alpha = sizes_.alpha;
-  o.epilogue = operands.epilogue;
-  o.epilogue.residual = item.residual;
-  const int64_t done = strassen_->panels();
-  return strassen_->run(o, workspace, parallel, done < panels_ ? row_parts_ : 0, [&](int64_t part) {
-    const int64_t row = part * row_step_;
-    run_part(item, operands.epilogue, row, std::min(sizes_.m, row + row_step_), done, panels_, nullptr);
-  });
-}
-
-bool Sgemm::run_amx(const Operands& operands, std::byte* workspace, const Parallel& parallel) const {
-  const SgemmItem item = operands[0];
-  AmxGemm::Operands o;
+  GemmOperands o;
   o.a = item.a;
   o.a_stride = copy_a_ || sizes_.trans_a ? sizes_.k : sizes_.a_stride;
   o.b = item.b;
@@ -175,8 +156,14 @@ bool Sgemm::run_amx(const Operands& operands, std::byte* workspace, const Parall
   o.alpha = sizes_.alpha;
   o.epilogue = operands.epilogue;
   o.epilogue.residual = item.residual;
-  return amx_->run(o, workspace, parallel, [&](const AmxGemm::Area& area) {
+  const auto plain = [&](const AmxGemm::Area& area) {
     run_part(item, operands.epilogue, area.row_begin, area.row_end, area.first, area.last, nullptr);
+  };
+  if (amx_) return amx_->run(o, workspace, parallel, plain);
+  const int64_t done = strassen_->panels();
+  return strassen_->run(o, item.measured, workspace, parallel, done < panels_ ? row_parts_ : 0, [&](int64_t part) {
+    const int64_t row = part * row_step_;
+    plain({row, std::min(sizes_.m, row + row_step_), done, panels_});
   });
 }
 
@@ -220,8 +207,7 @@ void Sgemm::run_batch(FnRef<SgemmItem(int64_t)> item, const Epilogue& epilogue, 
 
   const Operands operands{item, epilogue, a_copies, b_copies, a_bytes, b_bytes};
   std::byte* const rest = b_copies + static_cast<size_t>(s.batch) * b_bytes;
-  if (strassen_ && run_strassen(operands, rest, parallel)) return;
-  if (amx_ && run_amx(operands, rest, parallel)) return;
+  if ((strassen_ || amx_) && run_form(operands, rest, parallel)) return;
   const int64_t total = s.batch * row_parts_ * panels_;
   const double all = operations * static_cast<double>(s.batch);
   const int workers = std::max(1, static_cast<int>(std::min<double>(parallel.threads(), all / kMinOperations)));

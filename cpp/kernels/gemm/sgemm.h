@@ -22,8 +22,8 @@ struct SgemmSizes {
   int64_t a_stride = 0, b_stride = 0, c_stride = 0;
   bool b_packed = false;  // B comes from pack_b; b_stride and trans_b mean nothing
   float alpha = 1;
-  // How a single product is computed. Strassen's form asks for a packed B and Strassen::gains, AMX for a B in panels
-  // and AmxGemm::gains; both for the number of threads that may serve them.
+  // How a single product is computed. Strassen's form asks for a packed B and Strassen::gains, AMX for
+  // AmxGemm::available; both for the number of threads that may serve them.
   enum class Form { Plain, Strassen, Amx } form = Form::Plain;
   int threads = 1;
 };
@@ -57,8 +57,8 @@ class Sgemm {
     int64_t begin, end;
   };
   struct Operands;
-  bool run_strassen(const Operands& operands, std::byte* workspace, const Parallel& parallel) const;
-  bool run_amx(const Operands& operands, std::byte* workspace, const Parallel& parallel) const;
+  // A single product by its form; false where that leaves it to the plain one.
+  bool run_form(const Operands& operands, std::byte* workspace, const Parallel& parallel) const;
   void run_piece(const Operands& operands, Piece piece, Piece next) const;
   void run_part(const SgemmItem& item, const Epilogue& epilogue, int64_t row_begin, int64_t row_end, int64_t first,
                 int64_t last, const float* next_b) const;

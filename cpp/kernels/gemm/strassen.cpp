@@ -72,14 +72,14 @@ void measure_b(const float* packed, int64_t k, int64_t n, float* measured, const
 }
 
 // Whether A's columns meet rows of B of such a size that their products are no smaller than those of others.
-bool Strassen::suits(const Operands& operands, float* profile) const {
-  if (operands.measured[kGroups * k_] == 0) return false;
+bool Strassen::suits(const GemmOperands& operands, const float* measured, float* profile) const {
+  if (measured[kGroups * k_] == 0) return false;
   std::fill(profile, profile + k_, 0.0f);
   const int64_t rows = std::min(m_, kSampledRows);
   for (int64_t i = 0; i < rows; ++i) add_row_profile(operands.a + i * m_ / rows * operands.a_stride, k_, profile);
   const float least = kLeastProducts * static_cast<float>(rows) / static_cast<float>(k_);
   for (int64_t group = 0; group < kGroups; ++group)
-    if (!(dot_product(profile, operands.measured + group * k_, k_) >= least)) return false;
+    if (!(dot_product(profile, measured + group * k_, k_) >= least)) return false;
   return true;
 }
 
@@ -108,7 +108,7 @@ size_t Strassen::workspace_bytes() const noexcept {
          static_cast<size_t>(threads_) * floats(strassen_scratch_floats(row_step_, k_ / 2));
 }
 
-void Strassen::run_block(const Operands& operands, const StrassenLeft& left, int64_t i, int64_t next,
+void Strassen::run_block(const GemmOperands& operands, const StrassenLeft& left, int64_t i, int64_t next,
                          std::byte* scratch) const {
   const int64_t pair = i % pairs_, blocks = pairs_ * row_parts_;
   StrassenBlock block;
@@ -131,8 +131,8 @@ void Strassen::run_block(const Operands& operands, const StrassenLeft& left, int
   strassen_block(block);
 }
 
-bool Strassen::run(const Operands& operands, std::byte* workspace, const Parallel& parallel, int64_t parts,
-                   FnRef<void(int64_t)> rest) const {
+bool Strassen::run(const GemmOperands& operands, const float* measured, std::byte* workspace, const Parallel& parallel,
+                   int64_t parts, FnRef<void(int64_t)> rest) const {
   StrassenLeft left;
   left.a = operands.a;
   left.a_stride = operands.a_stride;
@@ -140,7 +140,7 @@ bool Strassen::run(const Operands& operands, std::byte* workspace, const Paralle
   left.lower = m_ - half_rows_;
   left.half_depth = k_ / 2;
   left.sums = reinterpret_cast<float*>(workspace);
-  if (!suits(operands, left.sums)) return false;
+  if (!suits(operands, measured, left.sums)) return false;
   std::atomic<bool> comparable{true};
   parallel.range(left.upper, 1 + 16384 / left.half_depth, [&](int64_t begin, int64_t end) {
     if (!strassen_add_left(left, begin, end)) comparable.store(false, std::memory_order_relaxed);

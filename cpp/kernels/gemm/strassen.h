@@ -5,7 +5,7 @@
 
 #include "base/fn_ref.h"
 #include "base/parallel.h"
-#include "kernels/gemm/epilogue.h"
+#include "kernels/gemm/operands.h"
 
 namespace fastort::kernels {
 
@@ -29,23 +29,14 @@ class Strassen {
   // The panels of B, of even number, that it multiplies; the rest is the caller's.
   int64_t panels() const noexcept { return 2 * pairs_; }
 
-  struct Operands {
-    const float* a = nullptr;
-    int64_t a_stride = 0;
-    const float* b = nullptr;         // in panels
-    const float* measured = nullptr;  // by measure_b
-    float* c = nullptr;
-    int64_t c_stride = 0;
-    float alpha = 1;
-    Epilogue epilogue;
-  };
-  // Calls rest(i) for i in [0, parts) among its own work; or returns false at once where the operands do not suit.
-  bool run(const Operands& operands, std::byte* workspace, const Parallel& parallel, int64_t parts,
-           FnRef<void(int64_t)> rest) const;
+  // `measured`: what measure_b says of B. Calls rest(i) for i in [0, parts) among its own work; or returns false at
+  // once where the operands do not suit.
+  bool run(const GemmOperands& operands, const float* measured, std::byte* workspace, const Parallel& parallel,
+           int64_t parts, FnRef<void(int64_t)> rest) const;
 
  private:
-  bool suits(const Operands& operands, float* profile) const;
-  void run_block(const Operands& operands, const struct StrassenLeft& left, int64_t block, int64_t next,
+  bool suits(const GemmOperands& operands, const float* measured, float* profile) const;
+  void run_block(const GemmOperands& operands, const struct StrassenLeft& left, int64_t block, int64_t next,
                  std::byte* scratch) const;
 
   int64_t m_ = 0, k_ = 0, panel_ = 1, pairs_ = 0, half_rows_ = 0, row_step_ = 1, row_parts_ = 1;

@@ -35,14 +35,17 @@ Problem read_problem(const OpContext& context);
 
 // float32, float16 and bfloat16 through the packed product.
 Refusal accepts_packed(const OpContext& context);
+double cost_packed(const OpContext& context);
 std::unique_ptr<Kernel> prepare_packed(const OpContext& context);
 
 // The same by the processor's matrix unit (kernels/gemm/amx.h).
 Refusal accepts_amx(const OpContext& context);
+double cost_amx(const OpContext& context);
 std::unique_ptr<Kernel> prepare_amx(const OpContext& context);
 
 // The same with fewer products, of which sums are made (kernels/gemm/strassen.h).
 Refusal accepts_strassen(const OpContext& context);
+double cost_strassen(const OpContext& context);
 std::unique_ptr<Kernel> prepare_strassen(const OpContext& context);
 
 // float32 on the GPU.
