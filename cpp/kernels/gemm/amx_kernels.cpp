@@ -87,34 +87,30 @@ size_t LeftBytes(int64_t rows, int64_t depth) {
 bool SplitLeft(const float* a, int64_t a_stride, int64_t rows, int64_t depth, std::byte* parts) {
   const D d;
   const DU du;
-  const int64_t whole = depth / kAmxDepth, rest = depth % kAmxDepth;
-  const auto low = static_cast<size_t>(std::min<int64_t>(rest, kLanes));
-  const auto high = static_cast<size_t>(rest) - low;
-  bool fits = true;
-  for (int64_t i = 0; i < kAmxRows; ++i) {
-    std::byte* to = parts + i / 16 * kTile + i % 16 * 64;
-    if (i >= rows) {
-      // A tile of no rows at all is never read.
-      if (i < 16 || rows > 16)
-        for (int64_t step = 0; step < whole + (rest > 0); ++step, to += kStepBytes)
-          write_parts(hn::Zero(du), hn::Zero(du), to, 2 * kTile);
-      continue;
+  HWY_ALIGN uint32_t size[kAmxRows][kLanes] = {};
+  const auto split = [&](int64_t i, VU x, VU y, std::byte* to) HWY_ATTR {
+    hn::Store(larger(larger(hn::Load(du, size[i]), x), y), du, size[i]);
+    write_parts(x, y, to + i / 16 * kTile + i % 16 * 64, 2 * kTile);
+  };
+  // What is missing of a tile; one of no rows at all is never read.
+  const int64_t filled = rows > 16 ? kAmxRows : 16;
+  // The rows of a step one after the other, for their parts to be written where those before them were.
+  for (int64_t at = 0; at < depth; at += kAmxDepth, parts += kStepBytes) {
+    const float* row = a + at;
+    if (at + kAmxDepth <= depth) {
+      for (int64_t i = 0; i < rows; ++i, row += a_stride)
+        split(i, hn::BitCast(du, hn::LoadU(d, row)), hn::BitCast(du, hn::LoadU(d, row + kLanes)), parts);
+    } else {
+      const auto low = static_cast<size_t>(std::min<int64_t>(depth - at, kLanes));
+      const auto high = static_cast<size_t>(depth - at) - low;
+      for (int64_t i = 0; i < rows; ++i, row += a_stride)
+        split(i, hn::BitCast(du, hn::LoadN(d, row, low)),
+              high > 0 ? hn::BitCast(du, hn::LoadN(d, row + kLanes, high)) : hn::Zero(du), parts);
     }
-    const float* row = a + i * a_stride;
-    VU size = hn::Zero(du);
-    for (int64_t step = 0; step < whole; ++step, row += kAmxDepth, to += kStepBytes) {
-      const VU x = hn::BitCast(du, hn::LoadU(d, row)), y = hn::BitCast(du, hn::LoadU(d, row + kLanes));
-      size = larger(larger(size, x), y);
-      write_parts(x, y, to, 2 * kTile);
-    }
-    if (rest > 0) {
-      const VU x = hn::BitCast(du, hn::LoadN(d, row, low));
-      const VU y = high > 0 ? hn::BitCast(du, hn::LoadN(d, row + kLanes, high)) : hn::Zero(du);
-      size = larger(larger(size, x), y);
-      write_parts(x, y, to, 2 * kTile);
-    }
-    fits &= in_range(hn::ReduceMax(du, size));
+    for (int64_t i = rows; i < filled; ++i) split(i, hn::Zero(du), hn::Zero(du), parts);
   }
+  bool fits = true;
+  for (int64_t i = 0; i < rows; ++i) fits &= in_range(hn::ReduceMax(du, hn::Load(du, size[i])));
   return fits;
 }
 
