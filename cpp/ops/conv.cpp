@@ -25,10 +25,12 @@ constexpr Variant kDnnlVariants[] = {{Layout::C8, Layout::C8},     {Layout::C16,
                                      {Layout::Plain, Layout::C8},  {Layout::Plain, Layout::C16},
                                      {Layout::Nhwc, Layout::Nhwc}, {Layout::Plain, Layout::Plain}};
 constexpr Variant kBlockedVariants[] = {{Layout::C8, Layout::C8}, {Layout::C16, Layout::C16}};
+constexpr Variant kAmxVariants[] = {{Layout::C16, Layout::C16}};
 constexpr uint32_t kLayoutInputs = 1u << conv::kX | 1u << conv::kZ;
 
 constexpr Candidate kCandidates[] = {
     {"vector", conv::accepts_vector, conv::prepare_vector, kAnyLayout, conv::cost_vector, kLayoutInputs},
+    {"amx", conv::accepts_amx, conv::prepare_amx, kAmxVariants, conv::cost_amx, kLayoutInputs},
     {"winograd", conv::accepts_winograd, conv::prepare_winograd, kBlockedVariants, conv::cost_winograd, kLayoutInputs},
     {"winograd 2x2", conv::accepts_winograd, conv::prepare_winograd_small, kBlockedVariants, conv::cost_winograd_small,
      kLayoutInputs},

@@ -56,7 +56,9 @@ WinogradConv::WinogradConv(const ConvShape& shape, const ConvEpilogue& epilogue,
   const int64_t most = std::max<int64_t>(kTransformedBytes / tile_bytes, 12);
   super_tiles_ = ceil_div(tiles(), ceil_div(tiles(), most));
   const int64_t most_sub = kSubPoints / sizes().points();
-  sub_tiles_ = ceil_div(super_tiles_, ceil_div(super_tiles_, most_sub));
+  // Where there are few panels threads share the tiles.
+  const int64_t wanted = ceil_div(threads > 1 ? 2 * threads : 1, ceil_div(sizes().panels, winograd_group()));
+  sub_tiles_ = ceil_div(super_tiles_, std::max(ceil_div(super_tiles_, most_sub), std::min(wanted, super_tiles_ / 12)));
 }
 
 WinogradConv::Sizes WinogradConv::sizes() const {

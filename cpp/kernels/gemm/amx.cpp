@@ -35,6 +35,7 @@ AmxGemm::AmxGemm(int64_t m, int64_t n, int64_t k, int threads)
   row_parts_ = std::max(ceil_div(m, AmxBlock::kMostRows), std::min(wanted, blocks));
   row_step_ = ceil_div(blocks, row_parts_) * kAmxRows;
   row_parts_ = ceil_div(m, row_step_);
+  for (int64_t i = 0; i * kAmxDepth < k; ++i) steps_.push_back(i * kAmxStepBytes);
 }
 
 size_t AmxGemm::workspace_bytes() const noexcept {
@@ -93,7 +94,10 @@ bool AmxGemm::run(const GemmOperands& o, std::byte* workspace, const Parallel& p
       const int64_t row = piece.begin / panels_ * row_step_, first = piece.begin % panels_;
       const int64_t last = first + piece.end - piece.begin, column = first * panel_;
       AmxBlock block;
-      block.left = parts + static_cast<size_t>(row / kAmxRows) * left;
+      block.left.parts = parts + static_cast<size_t>(row / kAmxRows) * left;
+      block.left.steps = steps_.data();
+      block.left.part = 2 * kAmxTileBytes;
+      block.left.height = static_cast<int64_t>(left);
       block.rows = std::min(row_step_, m_ - row);
       block.cols = std::min(n_, last * panel_) - column;
       block.depth = k_;

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "base/fn_ref.h"
 #include "base/parallel.h"
@@ -41,6 +42,7 @@ class AmxGemm {
  private:
   int64_t m_ = 0, n_ = 0, k_ = 0, panel_ = 1, panels_ = 0, row_step_ = 1, row_parts_ = 1;
   int threads_ = 1;
+  std::vector<int64_t> steps_;
 };
 
 }  // namespace fastort::kernels

@@ -27,9 +27,8 @@ using namespace sgemm;
 
 #if FASTORT_AMX
 
-constexpr int64_t kTile = 1024;                // bytes
-constexpr int64_t kStepBytes = 3 * 2 * kTile;  // three parts of two tiles
-constexpr int64_t kUnits = kAmxDepth / 2;      // pairs of rows of B in a step
+constexpr int64_t kTile = kAmxTileBytes, kStepBytes = kAmxStepBytes;
+constexpr int64_t kUnits = kAmxDepth / 2;  // pairs of rows of B in a step
 constexpr int64_t kMostSteps = 24;  // of the depth at a time: the parts of A and of two panels stay in the second cache
 constexpr int64_t kSums = 4 * kTile;  // four tiles
 constexpr int64_t kStepFloats = kAmxDepth * kPanel;
@@ -114,6 +113,21 @@ bool SplitLeft(const float* a, int64_t a_stride, int64_t rows, int64_t depth, st
   return fits;
 }
 
+uint32_t SplitPixels(const float* low, const float* high, int64_t stride, int64_t pixels, std::byte* to, int64_t part) {
+  const D d;
+  const DU du;
+  VU size = hn::Zero(du);
+  for (int64_t i = 0; i < pixels; ++i, to += 64) {
+    const VU x = hn::BitCast(du, hn::LoadU(d, low + i * stride));
+    const VU y = high ? hn::BitCast(du, hn::LoadU(d, high + i * stride)) : hn::Zero(du);
+    size = larger(larger(size, x), y);
+    write_parts(x, y, to, part);
+  }
+  return hn::ReduceMax(du, size);
+}
+
+bool Fits(uint32_t measure) { return in_range(measure); }
+
 // Some steps of a panel of B that become parts while others are multiplied.
 struct Splitter {
   const float* src = nullptr;
@@ -132,6 +146,9 @@ struct Splitter {
     for (int j = 0; j < kVectors; ++j) {
       const VU x = hn::BitCast(du, hn::LoadU(d, from + j * kLanes));
       const VU y = hn::BitCast(du, hn::LoadU(d, from + kUnits * kPanel + j * kLanes));
+      // The same of the next step: the tiles' loads keep the processor from fetching ahead by itself.
+      bring_nearer(reinterpret_cast<const char*>(from + kStepFloats + j * kLanes));
+      bring_nearer(reinterpret_cast<const char*>(from + kStepFloats + kUnits * kPanel + j * kLanes));
       write_parts(x, y, dst + j * kTile + unit * 64, 2 * kTile);
       hn::Store(larger(larger(hn::Load(du, size[j]), x), y), du, size[j]);
     }
@@ -179,9 +196,9 @@ size_t ScratchBytes(int64_t depth) {
   FASTORT_TILE_MULTIPLY(1, 4, 7); \
   FASTORT_TILE_MULTIPLY(2, 5, 6); \
   FASTORT_TILE_MULTIPLY(3, 5, 7)
-#define FASTORT_LEFT(part)                        \
-  FASTORT_TILE_LOAD(4, a + (2 * (part)) * kTile); \
-  FASTORT_TILE_LOAD(5, a + (2 * (part) + 1) * kTile)
+#define FASTORT_LEFT(i)               \
+  FASTORT_TILE_LOAD(4, a + (i)*part); \
+  FASTORT_TILE_LOAD(5, a + (i)*part + kTile)
 #define FASTORT_RIGHT(part)                       \
   FASTORT_TILE_LOAD(6, b + (2 * (part)) * kTile); \
   FASTORT_TILE_LOAD(7, b + (2 * (part) + 1) * kTile)
@@ -189,8 +206,9 @@ size_t ScratchBytes(int64_t depth) {
 // Sums over some steps of the depth of all pairs of parts but the three whose products are below 2^-24 of the largest.
 // `each`: units of the splitter for each step. kTall: 32 rows; otherwise 16, whose sums lie in two halves.
 template <bool kTall>
-HWY_NOINLINE void multiply(const std::byte* a, const std::byte* b, int64_t steps, std::byte* sums, bool continued,
+HWY_NOINLINE void multiply(const AmxLeft& left, const std::byte* b, int64_t steps, std::byte* sums, bool continued,
                            Splitter& splitter, int64_t each) {
+  const int64_t part = left.part;
   if (continued) {
     FASTORT_TILE_LOAD(0, sums);
     FASTORT_TILE_LOAD(1, sums + kTile);
@@ -207,7 +225,8 @@ HWY_NOINLINE void multiply(const std::byte* a, const std::byte* b, int64_t steps
   const auto split = [&](int i) HWY_ATTR {
     for (int64_t n = count[i]; n > 0; --n) splitter.next();
   };
-  for (int64_t step = 0; step < steps; ++step, a += kStepBytes, b += kStepBytes) {
+  for (int64_t step = 0; step < steps; ++step, b += kStepBytes) {
+    const std::byte* const a = left.parts + left.steps[step];
     if constexpr (kTall) {
       FASTORT_LEFT(0);
       FASTORT_RIGHT(2);
@@ -231,7 +250,7 @@ HWY_NOINLINE void multiply(const std::byte* a, const std::byte* b, int64_t steps
     } else {
       // The first part in one half, the second one in the other.
       FASTORT_TILE_LOAD(4, a);
-      FASTORT_TILE_LOAD(5, a + 2 * kTile);
+      FASTORT_TILE_LOAD(5, a + part);
       FASTORT_RIGHT(1);
       FASTORT_SQUARE;
       split(0);
@@ -240,7 +259,7 @@ HWY_NOINLINE void multiply(const std::byte* a, const std::byte* b, int64_t steps
       FASTORT_SQUARE;
       split(2);
       split(3);
-      FASTORT_TILE_LOAD(5, a + 4 * kTile);
+      FASTORT_TILE_LOAD(5, a + 2 * part);
       FASTORT_TILE_MULTIPLY(2, 5, 6);
       FASTORT_TILE_MULTIPLY(3, 5, 7);
       FASTORT_RIGHT(2);
@@ -281,6 +300,33 @@ HWY_NOINLINE void finish_sums(Tile& t, const float* sums, int64_t rows) {
       finish_rows<1>(t, from, tall);
       ++i;
     }
+  }
+}
+
+// Pixels of a panel of channels.
+HWY_NOINLINE void finish_pixels(const Tile& t, const float* sums, const int64_t* places, int64_t rows, int64_t block) {
+  const D d;
+  const V lower = hn::Set(d, t.lower), upper = hn::Set(d, t.upper);
+  HWY_ALIGN float values[kAmxRows * kLanes];
+  for (int64_t j = 0; j * kLanes < t.cols; ++j, sums += 256) {
+    const auto exists = hn::FirstN(d, static_cast<size_t>(t.cols - j * kLanes));
+    const V bias = t.bias ? hn::LoadU(d, t.bias + j * kLanes) : hn::Zero(d);
+    float* const c = t.c + j * block;
+    const auto write = [&](V x, int64_t i) HWY_ATTR { hn::StoreU(hn::IfThenElseZero(exists, x), d, c + places[i]); };
+    for (int64_t i = 0; i < rows; ++i) {
+      if (places[i] < 0) continue;
+      const float* const from = sums + i / 16 * 512 + i % 16 * kLanes;
+      V x = hn::Add(hn::Load(d, from), bias);
+      if (rows <= 16) x = hn::Add(x, hn::Load(d, from + 512));
+      if (t.residual) x = hn::Add(x, hn::LoadU(d, t.residual + j * block + places[i]));
+      // With NaN as the second operand the result is NaN on every target.
+      if (t.bounded) x = hn::Min(upper, hn::Max(lower, x));
+      t.curve ? hn::Store(x, d, values + i * kLanes) : write(x, i);
+    }
+    if (!t.curve) continue;
+    apply_curve(*t.curve, values, rows * kLanes);
+    for (int64_t i = 0; i < rows; ++i)
+      if (places[i] >= 0) write(hn::Load(d, values + i * kLanes), i);
   }
 }
 
@@ -362,18 +408,24 @@ uint64_t Block(const AmxBlock& block, std::byte* memory) {
         each = ceil_div(splitter.units, heights * some);
       }
       Tile t = common;
-      t.c = block.c + p * kPanel;
+      t.c = block.c + p * (block.places ? kVectors * block.c_block : kPanel);
       t.cols = std::min<int64_t>(kPanel, block.cols - p * kPanel);
       t.bias = e.bias && !e.bias_per_row ? e.bias + p * kPanel : nullptr;
       t.row_bias = e.bias_per_row ? e.bias : nullptr;
-      t.residual = e.residual ? e.residual + p * kPanel : nullptr;
+      t.residual = e.residual ? e.residual + (t.c - block.c) : nullptr;
       t.look();
       for (int64_t i = 0; i < heights; ++i) {
-        const std::byte* const left = block.left + (i * steps + first) * kStepBytes;
+        AmxLeft left = block.left;
+        left.parts += i * left.height;
+        left.steps += first;
         std::byte* const sums = scratch->sums + (cut ? (p * heights + i) * kSums : 0);
         const int64_t rows = std::min(kAmxRows, block.rows - i * kAmxRows);
         (rows > 16 ? multiply<true> : multiply<false>)(left, parts, some, sums, first > 0, splitter, each);
-        if (last) finish_sums(t, reinterpret_cast<const float*>(sums), rows);
+        if (!last) continue;
+        if (block.places)
+          finish_pixels(t, reinterpret_cast<const float*>(sums), block.places + i * kAmxRows, rows, block.c_block);
+        else
+          finish_sums(t, reinterpret_cast<const float*>(sums), rows);
       }
       while (splitter.units > 0) splitter.next();
       scratch->ready = next ? next + next_first * kAmxDepth * kPanel : nullptr;
@@ -384,10 +436,34 @@ uint64_t Block(const AmxBlock& block, std::byte* memory) {
   return unsuitable;
 }
 
+void PlainPixel(const AmxBlock& block, const float* const* numbers) {
+  const D d;
+  const Epilogue& e = block.epilogue;
+  Tile t = tile_of(e, 1, 0);
+  HWY_ALIGN float sums[4 * 256] = {};
+  for (int64_t p = 0; p * kPanel < block.cols; ++p) {
+    const float* b = block.b + p * kPanel * block.depth;
+    V sum[kVectors] = {hn::Zero(d), hn::Zero(d)};
+    for (int64_t i = 0; i < 2 * (block.depth / kAmxDepth); ++i, b += kLanes * kPanel)
+      for (int64_t c = 0; numbers[i] && c < kLanes; ++c)
+        for (int j = 0; j < kVectors; ++j)
+          sum[j] = hn::MulAdd(hn::Set(d, numbers[i][c]), hn::LoadU(d, b + c * kPanel + j * kLanes), sum[j]);
+    for (int j = 0; j < kVectors; ++j) hn::Store(sum[j], d, sums + j * 256);
+    t.c = block.c + p * kVectors * block.c_block;
+    t.cols = std::min<int64_t>(kPanel, block.cols - p * kPanel);
+    t.bias = e.bias ? e.bias + p * kPanel : nullptr;
+    t.residual = e.residual ? e.residual + (t.c - block.c) : nullptr;
+    finish_pixels(t, sums, block.places, 1, block.c_block);
+  }
+}
+
 #else
 
 size_t LeftBytes(int64_t, int64_t) { return 0; }
 bool SplitLeft(const float*, int64_t, int64_t, int64_t, std::byte*) { return false; }
+uint32_t SplitPixels(const float*, const float*, int64_t, int64_t, std::byte*, int64_t) { return 0; }
+bool Fits(uint32_t) { return false; }
+void PlainPixel(const AmxBlock&, const float* const*) {}
 size_t ScratchBytes(int64_t) { return 0; }
 void Begin(std::byte*) {}
 void End() {}
@@ -404,6 +480,9 @@ namespace fastort::kernels {
 
 HWY_EXPORT(LeftBytes);
 HWY_EXPORT(SplitLeft);
+HWY_EXPORT(SplitPixels);
+HWY_EXPORT(Fits);
+HWY_EXPORT(PlainPixel);
 HWY_EXPORT(ScratchBytes);
 HWY_EXPORT(Begin);
 HWY_EXPORT(End);
@@ -412,6 +491,14 @@ HWY_EXPORT(Block);
 size_t amx_left_bytes(int64_t rows, int64_t depth) { return HWY_DYNAMIC_DISPATCH(LeftBytes)(rows, depth); }
 bool amx_split_left(const float* a, int64_t a_stride, int64_t rows, int64_t depth, std::byte* parts) {
   return HWY_DYNAMIC_DISPATCH(SplitLeft)(a, a_stride, rows, depth, parts);
+}
+uint32_t amx_split_pixels(const float* low, const float* high, int64_t stride, int64_t pixels, std::byte* to,
+                          int64_t part) {
+  return HWY_DYNAMIC_DISPATCH(SplitPixels)(low, high, stride, pixels, to, part);
+}
+bool amx_fits(uint32_t measure) { return HWY_DYNAMIC_DISPATCH(Fits)(measure); }
+void amx_plain_pixel(const AmxBlock& block, const float* const* numbers) {
+  HWY_DYNAMIC_DISPATCH(PlainPixel)(block, numbers);
 }
 size_t amx_scratch_bytes(int64_t depth) { return HWY_DYNAMIC_DISPATCH(ScratchBytes)(depth); }
 void amx_begin(std::byte* scratch) { HWY_DYNAMIC_DISPATCH(Begin)(scratch); }

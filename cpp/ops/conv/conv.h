@@ -42,6 +42,9 @@ Refusal refuse_odd_sizes(const kernels::ConvShape& shape);
 // Layouts in the context that no variant offers: a constant is plain whatever the variant says.
 Refusal refuse_layouts(const OpContext& context);
 
+// How much faster than with AVX2, for which rates are given, a thread multiplies here.
+double vector_rate();
+
 // Estimated nanoseconds of an algorithm that does `flops` at `gflops` a thread, and moves inputs and outputs once.
 double estimate(const OpContext& context, const kernels::ConvShape& shape, double flops, double gflops);
 
@@ -56,6 +59,11 @@ double cost_winograd(const OpContext& context);
 double cost_winograd_small(const OpContext& context);
 std::unique_ptr<Kernel> prepare_winograd(const OpContext& context);
 std::unique_ptr<Kernel> prepare_winograd_small(const OpContext& context);
+
+// Intel's matrix unit on blocked channels (kernels/conv/amx_conv.h).
+Refusal accepts_amx(const OpContext& context);
+double cost_amx(const OpContext& context);
+std::unique_ptr<Kernel> prepare_amx(const OpContext& context);
 
 // Our own 1x1 and depthwise kernels on blocked channels.
 Refusal accepts_pointwise_blocks(const OpContext& context);

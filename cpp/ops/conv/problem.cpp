@@ -2,6 +2,8 @@
 
 #include "ops/conv/conv.h"
 
+#include "base/cpu_info.h"
+
 namespace fastort::conv {
 
 ActivationSpec read_activation(const Attributes& attributes) {
@@ -102,6 +104,8 @@ Refusal refuse_layouts(const OpContext& context) {
   return {};
 }
 
+double vector_rate() { return cpu_features().avx512 ? 1.85 : 1; }
+
 double estimate(const OpContext& context, const kernels::ConvShape& shape, double flops, double gflops) {
   // Bytes a nanosecond of a map that one kernel wrote and the next reads.
   constexpr double kBandwidth = 20;
@@ -109,7 +113,7 @@ double estimate(const OpContext& context, const kernels::ConvShape& shape, doubl
   const double bytes =
       4.0 * (static_cast<double>(physical_count(context.shape(kX), context.in(kX).layout)) +
              static_cast<double>(physical_count(context.out(0).shape, context.out(0).layout)) + weights);
-  return flops / (gflops * context.options.threads) + bytes / kBandwidth + 500;
+  return flops / (gflops * vector_rate() * context.options.threads) + bytes / (kBandwidth * vector_rate()) + 500;
 }
 
 }  // namespace fastort::conv

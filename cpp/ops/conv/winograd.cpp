@@ -1,5 +1,6 @@
 #include "kernels/conv/winograd.h"
 
+#include "base/cpu_info.h"
 #include "ops/conv/conv.h"
 
 namespace fastort::conv {
@@ -16,18 +17,21 @@ WinogradConv make(const OpContext& context, const Problem& problem, int tile) {
 
 // Estimated nanoseconds; `input` and `output` are those of the transforms of 8 channels of a tile.
 double cost(const OpContext& context, int tile, double input, double output) {
-  // GFLOP/s of the products; bytes a nanosecond of weights from memory; the share of the shorter of the two that the
-  // longer one does not hide.
-  constexpr double kRate = 75, kWeightsBandwidth = 24, kNotHidden = 0.3;
+  // Bytes a nanosecond of weights from memory; the share of the shorter of the two that the products do not hide, or
+  // that does not hide them.
+  constexpr double kWeightsBandwidth = 24, kNotHidden = 0.3;
   const Problem problem = read_problem(context);
   const WinogradConv conv = make(context, problem, tile);
   const WinogradConv::Sizes sizes = conv.sizes();
   const double tiles = static_cast<double>(conv.tiles()), blocks = static_cast<double>(sizes.in_padded) / 8;
   const double panels = static_cast<double>(sizes.panels);
   const int threads = context.options.threads;
+  // GFLOP/s of the products. With AVX-512 threads wait for the third-level cache, through which transformed maps pass.
+  const bool wide = cpu_features().avx512, waiting = wide && threads > 1;
+  const double rate = waiting ? 110 : wide ? 135 : 75, slower = waiting ? 1.6 : 1;
   const double products =
-      tiles * sizes.points() * 2 * static_cast<double>(sizes.in_padded) * panels * 16 / (kRate * threads);
-  const double transforms = tiles * (blocks * input + panels * 2 * output) / threads;
+      tiles * sizes.points() * 2 * static_cast<double>(sizes.in_padded) * panels * 16 / (rate * threads);
+  const double transforms = slower * tiles * (blocks * input + panels * 2 * output) / threads;
   const double weights = static_cast<double>(conv.weights_bytes()) / kWeightsBandwidth;
   return std::max(products, weights) + kNotHidden * std::min(products, weights) + transforms + 3000;
 }
