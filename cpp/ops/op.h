@@ -101,7 +101,7 @@ class Body {
 struct EngineOptions {
   int threads = 1;             // that one run may use
   bool allow_winograd = true;  // and other algorithms that trade rounding for speed
-  bool allow_amx = true;       // products of float32 by parts of bfloat16
+  bool allow_amx = true;       // products and convolutions of float32 by parts of bfloat16
   bool allow_blocked_layouts = true;
   bool deterministic = false;  // the same bits for any number of threads
 };

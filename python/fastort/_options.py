@@ -228,8 +228,9 @@ class SessionOptions:
           ``"session.optimized_model_external_initializers_min_size_in_bytes"`` (default: 1024) leaves smaller ones.
         - ``"fastort.allow_winograd"``: ``"0"`` forbids algorithms that trade rounding for speed: Winograd's
           convolutions and Strassen's products.
-        - ``"fastort.allow_amx"``: ``"0"`` forbids products of float32 on Intel's matrix unit, where a number is the sum
-          of three bfloat16: as exact as others, but for numbers below 2**-126, which are lost beside larger ones.
+        - ``"fastort.allow_amx"``: ``"0"`` forbids products and convolutions of float32 on Intel's matrix unit, where a
+          number is the sum of three bfloat16: as exact as others, but for numbers below 2**-126, which are lost beside
+          larger ones.
         - ``"fastort.allow_blocked_layouts"``: ``"0"`` keeps tensors in the layouts that the model states.
 
         Args:
