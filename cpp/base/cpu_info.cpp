@@ -166,16 +166,18 @@ std::string read_cpu_name() {
   return "unknown processor";
 }
 
-// Tiles of bfloat16. Their registers are 8 KB, which Linux keeps only for processes that ask for them.
-bool read_amx() {
+// The matrix unit's registers are 8 KB, which Linux keeps only for processes that ask for them.
+void read_amx(CpuFeatures& features) {
 #if defined(__linux__) && defined(__x86_64__)
-  constexpr unsigned kBfloat16 = 1u << 22, kTiles = 1u << 24;
+  constexpr unsigned kBfloat16 = 1u << 22, kTiles = 1u << 24, kInt8 = 1u << 25;
   constexpr long kAskForState = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
   unsigned a = 0, b = 0, c = 0, d = 0;
-  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & kBfloat16) == 0 || (d & kTiles) == 0) return false;
-  return syscall(SYS_arch_prctl, kAskForState, kTileData) == 0;
+  if (!features.avx512 || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & kTiles) == 0) return;
+  if (syscall(SYS_arch_prctl, kAskForState, kTileData) != 0) return;
+  features.amx_bf16 = (d & kBfloat16) != 0;
+  features.amx_int8 = (d & kInt8) != 0;
 #else
-  return false;
+  (void)features;
 #endif
 }
 
@@ -188,7 +190,7 @@ CpuFeatures read_cpu_features() {
   features.avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                     __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   features.avx512_vnni = features.avx512 && __builtin_cpu_supports("avx512vnni");
-  features.amx_bf16 = features.avx512 && read_amx();
+  read_amx(features);
 #if !defined(__clang__)
   features.f16c = __builtin_cpu_supports("f16c");
   features.avx_vnni = __builtin_cpu_supports("avxvnni");

@@ -17,7 +17,7 @@ const CacheSizes& cache_sizes();
 
 struct CpuFeatures {
   bool avx2, fma, f16c, avx512, avx512_vnni, avx_vnni;
-  bool amx_bf16;  // and the system lets this process use it
+  bool amx_bf16, amx_int8;  // and the system lets this process use them
 };
 const CpuFeatures& cpu_features();
 

@@ -111,7 +111,8 @@ constexpr auto tiles_table(std::integer_sequence<int, kM...>) {
 }
 
 // All tiles of a block. A Form has `kRows`, the rows of a whole tile, `compute<kM>(tile)`, and a Tile with the members
-// `a` and `a_stride`, `start`, with which its sums begin, and `out`. `at_panel(tile, panel)` sets its operands.
+// `a` and `a_stride`, `start`, with which its sums begin, and `out`. `at_panel(tile, panel)` sets its operands. What
+// `begin(tile, rows)` computes otherwise are the first rows; it returns their number.
 template <class Form, class AtPanel>
 HWY_INLINE void compute_block(const IgemmBlock& block, typename Form::Tile& t, const AtPanel& at_panel) {
   static constexpr auto kTiles = tiles_table<Form>(std::make_integer_sequence<int, Form::kRows>());
@@ -127,8 +128,8 @@ HWY_INLINE void compute_block(const IgemmBlock& block, typename Form::Tile& t, c
     t.out.epilogue.scales = e.scales ? e.scales + j : nullptr;
     t.out.epilogue.shift = e.shift ? e.shift + j : nullptr;
     at_panel(t, (block.col + j) / kPanel);
-    const int64_t rest = block.rows % Form::kRows;
-    kTiles.back()(t, block.rows / Form::kRows);
+    const int64_t rows = block.rows - Form::begin(t, block.rows), rest = rows % Form::kRows;
+    kTiles.back()(t, rows / Form::kRows);
     if (rest > 0) kTiles[static_cast<size_t>(rest - 1)](t, 1);
   }
 }

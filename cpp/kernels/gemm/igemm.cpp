@@ -17,7 +17,7 @@ size_t IgemmWeights::packed_bytes() const {
 }
 
 std::string to_string(const IgemmWeights& weights) {
-  const char* form = weights.form == IgemmForm::Pairs ? "pairs" : "quads";
+  const char* form = weights.form == IgemmForm::Pairs ? "pairs" : igemm_quads_whole() ? "whole-quads" : "quads";
   return "igemm-" + std::string(form) + std::to_string(igemm_panel_width()) + "-" + std::to_string(weights.k) + "x" +
          std::to_string(weights.n) + "-" + std::to_string(weights.extras);
 }

@@ -13,7 +13,8 @@ enum class IgemmForm : uint8_t {
   Pairs,
   // A lies in unsigned bytes as it is, B in signed ones with its zero points taken off; four neighbours are multiplied
   // and added at a time, in 16 bits first. Weights whose pairs could leave these are parted: what is too much is
-  // multiplied once more.
+  // multiplied once more. VNNI adds in 32 bits at once, and Intel's matrix unit multiplies tiles of such rows and
+  // columns where they lie; there only weights that are no bytes once their zero points are off are parted.
   Quads,
 };
 

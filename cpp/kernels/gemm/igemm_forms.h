@@ -14,6 +14,8 @@ void igemm_pairs_block(const IgemmBlock& block);
 
 int64_t igemm_quads_tile_rows();
 int64_t igemm_quads_lanes();
+// Whether products of bytes are added in 32 bits at once, so that only numbers beyond a byte are parted.
+bool igemm_quads_whole();
 // Where the parts of a B in quads lie, in bytes: at first the sums of its columns, for each vector of columns where its
 // extra steps begin, for each of these its place along k, then the weights, of four rows together, column by column:
 // the panels' steps, and the vectors' extra ones.

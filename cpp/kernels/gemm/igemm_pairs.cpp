@@ -70,6 +70,7 @@ struct Pairs {
   static HWY_INLINE void compute(const Tile& t) {
     compute_tile<kM>(t);
   }
+  static int64_t begin(Tile&, int64_t) { return 0; }
 };
 
 void Block(const IgemmBlock& block) {

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/cpu_info.h"
 #include "kernels/gemm/igemm_forms.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -18,8 +19,28 @@ using namespace igemm;
 using D8 = hn::Repartition<int8_t, D32>;
 using DU8 = hn::Repartition<uint8_t, D32>;
 
+// VNNI adds four products to 32 bits at once, so that pairs have no 16 bits to leave. AVX-512's first processors have
+// no such instructions; this is their target.
+#if HWY_TARGET == HWY_AVX3 && HWY_ARCH_X86_64 && (HWY_COMPILER_GCC || HWY_COMPILER_CLANG)
+#undef FASTORT_VNNI
+#define FASTORT_VNNI 1
+#else
+#undef FASTORT_VNNI
+#define FASTORT_VNNI 0
+#endif
+
+bool has_vnni() { return FASTORT_VNNI && cpu_features().avx512_vnni; }
+[[maybe_unused]] bool has_unit() { return FASTORT_VNNI && cpu_features().avx512_vnni && cpu_features().amx_int8; }
+
+template <bool kVnni>
 HWY_INLINE V32 multiply_add(V32 sum, hn::Vec<DU8> a, hn::Vec<D8> b) {
   const D32 d;
+#if FASTORT_VNNI
+  if constexpr (kVnni) {
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum.raw) : "v"(a.raw), "v"(b.raw));
+    return sum;
+  }
+#endif
   const hn::Repartition<int16_t, D32> d16;
   return hn::Add(sum, hn::WidenMulPairwiseAdd(d, hn::SatWidenMulPairwiseAdd(d16, a, b), hn::Set(d16, 1)));
 }
@@ -32,11 +53,13 @@ struct Tile {
   const uint8_t* a;
   int64_t a_stride;
   const int8_t* b;
-  int64_t steps;
+  int64_t first, steps;  // of four rows of B each: those in `sums` already, and all
+  const int32_t* sums;   // [row][kPanel], or nullptr
   const int8_t* extras;
   const int32_t* places;
   const int32_t* begin;  // of this panel's extra steps
   int32_t start[kPanel];
+  bool unit;  // whether the matrix unit serves
   TileOut out;
 };
 
@@ -46,40 +69,119 @@ HWY_INLINE hn::Vec<DU8> four_everywhere(const uint8_t* a) {
   return hn::BitCast(DU8(), hn::Set(D32(), four));
 }
 
-template <int kM>
+template <int kM, bool kVnni>
 HWY_INLINE void compute_tile(const Tile& t) {
   const D32 d;
   const D8 d8;
   constexpr int kStep = 4 * kLanes;  // bytes of a vector of B
   Sums<kM> sum;
   FASTORT_FOR_TILE sum[i][j] = hn::LoadU(d, t.start + j * kLanes);
+  if (t.sums) FASTORT_FOR_TILE sum[i][j] = hn::Add(sum[i][j], hn::Load(d, t.sums + i * kPanel + j * kLanes));
   const int64_t stride = t.a_stride;
-  const uint8_t* a = t.a;
-  const int8_t* b = t.b;
-  for (int64_t k = 0; k < t.steps; ++k, a += 4, b += kVectors * kStep) {
+  const uint8_t* a = t.a + 4 * t.first;
+  const int8_t* b = t.b + t.first * kVectors * kStep;
+  for (int64_t k = t.first; k < t.steps; ++k, a += 4, b += kVectors * kStep) {
     const auto b0 = hn::LoadU(d8, b), b1 = hn::LoadU(d8, b + kStep);
     _Pragma("GCC unroll 12") for (int i = 0; i < kM; ++i) {
       const auto four = four_everywhere(a + i * stride);
-      sum[i][0] = multiply_add(sum[i][0], four, b0);
-      sum[i][1] = multiply_add(sum[i][1], four, b1);
+      sum[i][0] = multiply_add<kVnni>(sum[i][0], four, b0);
+      sum[i][1] = multiply_add<kVnni>(sum[i][1], four, b1);
     }
   }
   _Pragma("GCC unroll 2") for (int j = 0; j < kVectors; ++j) {
     for (int32_t e = t.begin[j]; e < t.begin[j + 1]; ++e) {
       const auto more = hn::LoadU(d8, t.extras + int64_t{e} * kStep);
       _Pragma("GCC unroll 12") for (int i = 0; i < kM; ++i) sum[i][j] =
-          multiply_add(sum[i][j], four_everywhere(t.a + t.places[e] + i * stride), more);
+          multiply_add<kVnni>(sum[i][j], four_everywhere(t.a + t.places[e] + i * stride), more);
     }
   }
   store_tile<kM>(t.out, sum);
 }
 
+#if FASTORT_VNNI
+
+// Rows of a tile of the matrix unit, and steps of four rows of B that it multiplies at once.
+constexpr int64_t kUnitRows = 16, kUnitSteps = 16;
+
+void configure_unit() {
+  struct alignas(64) {
+    uint8_t palette = 1, start = 0, reserved[14] = {};
+    uint16_t bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+    uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+  } tiles;
+  __asm__ volatile("ldtilecfg %0" : : "m"(tiles));
+}
+
+#define FASTORT_UNIT_LOAD(tile, address, stride) \
+  __asm__ volatile("tileloadd (%0,%1,1), %%tmm" #tile : : "r"(address), "r"(stride) : "memory")
+#define FASTORT_UNIT_STORE(tile, address, stride) \
+  __asm__ volatile("tilestored %%tmm" #tile ", (%0,%1,1)" : : "r"(address), "r"(stride) : "memory")
+#define FASTORT_UNIT_ZERO(tile) __asm__ volatile("tilezero %%tmm" #tile : :)
+#define FASTORT_UNIT_MULTIPLY(c, a, b) __asm__ volatile("tdpbusd %%tmm" #b ", %%tmm" #a ", %%tmm" #c : :)
+
+// sums[row][kPanel] of 16 rows, or of 32, over whole tiles of the depth.
+template <bool kTall>
+HWY_NOINLINE void multiply_unit(const uint8_t* a, int64_t a_stride, const int8_t* b, int64_t count, int32_t* sums) {
+  constexpr int64_t kRow = kPanel * sizeof(int32_t);
+  FASTORT_UNIT_ZERO(0);
+  FASTORT_UNIT_ZERO(1);
+  FASTORT_UNIT_ZERO(2);
+  FASTORT_UNIT_ZERO(3);
+  for (; count > 0; --count, a += 4 * kUnitSteps, b += kUnitSteps * kRow) {
+    FASTORT_UNIT_LOAD(6, b, kRow);
+    FASTORT_UNIT_LOAD(4, a, a_stride);
+    FASTORT_UNIT_MULTIPLY(0, 4, 6);
+    FASTORT_UNIT_LOAD(7, b + 64, kRow);
+    FASTORT_UNIT_MULTIPLY(1, 4, 7);
+    if constexpr (kTall) {
+      FASTORT_UNIT_LOAD(5, a + kUnitRows * a_stride, a_stride);
+      FASTORT_UNIT_MULTIPLY(2, 5, 6);
+      FASTORT_UNIT_MULTIPLY(3, 5, 7);
+    }
+  }
+  std::byte* const to = reinterpret_cast<std::byte*>(sums);
+  FASTORT_UNIT_STORE(0, to, kRow);
+  FASTORT_UNIT_STORE(1, to + 64, kRow);
+  if constexpr (kTall) {
+    FASTORT_UNIT_STORE(2, to + kUnitRows * kRow, kRow);
+    FASTORT_UNIT_STORE(3, to + kUnitRows * kRow + 64, kRow);
+  }
+}
+
+#endif
+
+template <bool kVnni>
 struct Quads {
   using Tile = HWY_NAMESPACE::Tile;
   static constexpr int kRows = HWY_NAMESPACE::kRows;
   template <int kM>
   static HWY_INLINE void compute(const Tile& t) {
-    compute_tile<kM>(t);
+    compute_tile<kM, kVnni>(t);
+  }
+  // Whole tiles of rows by the matrix unit; what is left of the depth and extra steps are added behind.
+  static HWY_INLINE int64_t begin(Tile& t, int64_t rows) {
+#if FASTORT_VNNI
+    const int64_t count = t.steps / kUnitSteps;
+    if (!kVnni || !t.unit || count == 0) return 0;
+    HWY_ALIGN int32_t sums[2 * kUnitRows * kPanel];
+    constexpr int kSome = 8;
+    int64_t done = 0;
+    t.first = count * kUnitSteps;
+    for (int64_t some; done + kUnitRows <= rows; done += some) {
+      some = done + 2 * kUnitRows <= rows ? 2 * kUnitRows : kUnitRows;
+      (some > kUnitRows ? multiply_unit<true> : multiply_unit<false>)(t.a, t.a_stride, t.b, count, sums);
+      for (int64_t i = 0; i < some; i += kSome) {
+        t.sums = sums + i * kPanel;
+        compute_tiles<Quads, kSome>(t, 1);
+      }
+    }
+    t.first = 0;
+    t.sums = nullptr;
+    return done;
+#else
+    (void)t, (void)rows;
+    return 0;
+#endif
   }
 };
 
@@ -95,7 +197,7 @@ void Block(const IgemmBlock& block) {
   t.extras = reinterpret_cast<const int8_t*>(block.b + layout.extras);
   t.places = reinterpret_cast<const int32_t*>(block.b + layout.places);
   const V32 zero = hn::Set(d, block.a_zero);
-  compute_block<Quads>(block, t, [&](Tile& tile, int64_t panel) HWY_ATTR {
+  const auto at_panel = [&](Tile& tile, int64_t panel) HWY_ATTR {
     tile.a = reinterpret_cast<const uint8_t*>(block.a);
     tile.b = steps + panel * 4 * kPanel * tile.steps;
     tile.begin = begin + panel * kVectors;
@@ -103,7 +205,17 @@ void Block(const IgemmBlock& block) {
       const V32 sums_of_zero = hn::Mul(zero, hn::LoadU(d, sums + panel * kPanel + j));
       hn::StoreU(hn::Sub(hn::LoadU(d, tile.start + j), sums_of_zero), d, tile.start + j);
     }
-  });
+  };
+#if FASTORT_VNNI
+  if (has_vnni()) {
+    t.unit = has_unit() && block.rows >= kUnitRows;
+    if (t.unit) configure_unit();
+    compute_block<Quads<true>>(block, t, at_panel);
+    if (t.unit) __asm__ volatile("tilerelease" : :);
+    return;
+  }
+#endif
+  compute_block<Quads<false>>(block, t, at_panel);
 }
 
 // Four rows of a vector's columns.
@@ -131,6 +243,7 @@ constexpr int16_t kMostPair = 128;
 
 HWY_INLINE bool fits(int16_t x, int16_t y) {
   const bool bytes = std::min(x, y) >= -128 && std::max(x, y) <= 127;
+  if (has_vnni()) return bytes;
   const int above = std::max<int>(x, 0) + std::max<int>(y, 0), below = std::min<int>(x, 0) + std::min<int>(y, 0);
   return bytes & (above <= kMostPair) & (below >= -kMostPair);
 }
@@ -144,13 +257,13 @@ HWY_INLINE bool fits(const Quad& quad) {
 
 // Moves into `step` what of `quad` can be multiplied at once.
 HWY_INLINE void take_step(Quad& quad, int8_t* step) {
-  constexpr int16_t kMost = kMostPair / 2;
+  const int16_t most = has_vnni() ? 127 : kMostPair / 2;
   for (int i = 0; i < 4; i += 2) {
     for (int j = 0; j < kLanes; ++j) {
       int16_t &x = quad[i][j], &y = quad[i + 1][j];
       const bool whole = fits(x, y);
-      step[4 * j + i] = static_cast<int8_t>(whole ? x : std::clamp<int16_t>(x, -kMost, kMost));
-      step[4 * j + i + 1] = static_cast<int8_t>(whole ? y : std::clamp<int16_t>(y, -kMost, kMost));
+      step[4 * j + i] = static_cast<int8_t>(whole ? x : std::clamp<int16_t>(x, -most, most));
+      step[4 * j + i + 1] = static_cast<int8_t>(whole ? y : std::clamp<int16_t>(y, -most, most));
       x = static_cast<int16_t>(x - step[4 * j + i]);
       y = static_cast<int16_t>(y - step[4 * j + i + 1]);
     }
@@ -197,6 +310,7 @@ HWY_INLINE hn::Vec<hn::Repartition<int16_t, D32>> pair_sums(hn::Vec<D8> x) {
 }
 
 HWY_INLINE bool fits(hn::Vec<D8> x) {
+  if (has_vnni()) return true;
   const hn::Repartition<int16_t, D32> d16;
   const auto none = hn::Zero(D8());
   const auto above = pair_sums(hn::Max(x, none)), below = pair_sums(hn::Min(x, none));
@@ -290,7 +404,14 @@ void Rows(const void* a, bool is_signed, int64_t stride, int64_t rows, int64_t k
   }
 }
 
-int64_t QuadsRows() { return kRows; }
+int64_t QuadsRows() {
+#if FASTORT_VNNI
+  // A panel of B stays in the first cache for several tiles.
+  if (has_unit()) return 4 * kUnitRows;
+#endif
+  return kRows;
+}
+bool Whole() { return has_vnni(); }
 int64_t QuadsLanes() { return kLanes; }
 
 }  // namespace
@@ -305,9 +426,12 @@ HWY_EXPORT(Extras);
 HWY_EXPORT(Pack);
 HWY_EXPORT(Rows);
 HWY_EXPORT(QuadsRows);
+HWY_EXPORT(Whole);
 HWY_EXPORT(QuadsLanes);
 
 int64_t igemm_quads_tile_rows() { return HWY_DYNAMIC_DISPATCH(QuadsRows)(); }
+
+bool igemm_quads_whole() { return HWY_DYNAMIC_DISPATCH(Whole)(); }
 
 QuadsLayout::QuadsLayout(const IgemmWeights& weights) {
   const auto columns = static_cast<size_t>(igemm_padded_columns(weights.n));
