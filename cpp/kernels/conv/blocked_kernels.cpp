@@ -19,8 +19,10 @@ using Tag = hn::CappedTag<float, kBlock>;
 template <int kBlock>
 constexpr int kLanes = kBlock * 4 <= HWY_MAX_BYTES ? kBlock : HWY_MAX_BYTES / 4;
 
-// Sums that stay in registers beside the weights.
+// Sums that stay in registers beside the weights. With 32 registers as wide as a panel two panels share what is loaded
+// of the pixels, which otherwise is one load for each product.
 constexpr int kSums = 12;
+constexpr int kGroup = HWY_TARGET == HWY_AVX3 ? 2 : 1;
 
 // Where vector `v` of a panel lies in a pixel's blocks.
 template <int kBlock>
@@ -148,19 +150,19 @@ bool InRegisters(const ActivationSpec& spec) {
 
 // Tiles of `kPixels` adjacent pixels each, the first of them at `begin`. Each tile fetches `lines` cache lines of what
 // `next` points to, a line for every block of channels, and so does the next one behind them.
-template <int kBlock, int kVectors, int kPixels>
+template <int kBlock, int kVectors, int kPanels, int kPixels>
 void PointwiseTiles(const PointwiseRun& run, int64_t begin, int64_t tiles, const float* next, const float* next_end) {
   const Tag<kBlock> d;
   using V = hn::Vec<Tag<kBlock>>;
-  constexpr int kWidth = kVectors * kLanes<kBlock>;
+  constexpr int kWidth = kVectors * kLanes<kBlock>, kAll = kVectors * kPanels;
   const float* HWY_RESTRICT first = run.src + begin * kBlock;
   const int32_t* offsets = run.offsets + begin;
   // The unroller's first pass, before which arrays are in memory, leaves loops alone that are in no other.
   for (; tiles > 0; --tiles, first += kPixels * kBlock, offsets += kPixels) {
     const auto place = [&](int t, int v) HWY_ATTR { return offsets[t] + VectorOffset<kBlock>(v, run.dst_block); };
-    V sums[kPixels][kVectors];
+    V sums[kPixels][kAll];
 #pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) {
+    for (int v = 0; v < kAll; ++v) {
       const V bias = hn::LoadU(d, run.bias + v * kLanes<kBlock>);
 #pragma GCC unroll 12
       for (int t = 0; t < kPixels; ++t) sums[t][v] = bias;
@@ -168,14 +170,15 @@ void PointwiseTiles(const PointwiseRun& run, int64_t begin, int64_t tiles, const
     const float* HWY_RESTRICT weights = run.weights;
     const float* HWY_RESTRICT src = first;
     const auto step = [&](int i) HWY_ATTR {
-      V w[kVectors];
+      V w[kAll];
 #pragma GCC unroll 4
-      for (int v = 0; v < kVectors; ++v) w[v] = hn::LoadU(d, weights + i * kWidth + v * kLanes<kBlock>);
+      for (int v = 0; v < kAll; ++v)
+        w[v] = hn::LoadU(d, weights + v / kVectors * run.weights_panel + i * kWidth + v % kVectors * kLanes<kBlock>);
 #pragma GCC unroll 12
       for (int t = 0; t < kPixels; ++t) {
         const V x = hn::Set(d, src[t * kBlock + i]);
 #pragma GCC unroll 4
-        for (int v = 0; v < kVectors; ++v) sums[t][v] = hn::MulAdd(w[v], x, sums[t][v]);
+        for (int v = 0; v < kAll; ++v) sums[t][v] = hn::MulAdd(w[v], x, sums[t][v]);
       }
     };
     int64_t c = run.channels;
@@ -197,7 +200,7 @@ void PointwiseTiles(const PointwiseRun& run, int64_t begin, int64_t tiles, const
 #pragma GCC unroll 12
       for (int t = 0; t < kPixels; ++t)
 #pragma GCC unroll 4
-        for (int v = 0; v < kVectors; ++v) {
+        for (int v = 0; v < kAll; ++v) {
           V y = sums[t][v];
           if constexpr (Residual::value) y = hn::Add(y, hn::LoadU(d, run.residual + place(t, v)));
           hn::StoreU(activate<Kind::value>(d, y, alpha, beta), d, run.dst + place(t, v));
@@ -208,9 +211,9 @@ void PointwiseTiles(const PointwiseRun& run, int64_t begin, int64_t tiles, const
 
 using PointwiseFn = void (*)(const PointwiseRun&, int64_t, int64_t, const float*, const float*);
 
-template <int kBlock, int kVectors, int... kCounts>
+template <int kBlock, int kVectors, int kPanels, int... kCounts>
 HWY_INLINE void PointwisePixels(const PointwiseRun& run, std::integer_sequence<int, kCounts...>) {
-  static constexpr PointwiseFn kTiles[] = {PointwiseTiles<kBlock, kVectors, kCounts + 1>...};
+  static constexpr PointwiseFn kTiles[] = {PointwiseTiles<kBlock, kVectors, kPanels, kCounts + 1>...};
   constexpr int64_t kMost = sizeof...(kCounts);
   // Tiles of nearly the same size, so that none is too small to hide the latency of its sums: the first ones have a
   // pixel more.
@@ -227,8 +230,8 @@ HWY_INLINE void PointwisePixels(const PointwiseRun& run, std::integer_sequence<i
 // Applies the activation to stretches of adjacent pixels.
 template <int kBlock>
 void ActivateRun(const PointwiseRun& run) {
-  const int64_t size = run.dst_block == kBlock ? run.width : kBlock;
-  for (int64_t c = 0; c < run.width; c += size) {
+  const int64_t width = run.panels * run.width, size = run.dst_block == kBlock ? width : kBlock;
+  for (int64_t c = 0; c < width; c += size) {
     float* dst = run.dst + c / kBlock * run.dst_block;
     for (int64_t i = 0, end; i < run.pixels; i = end) {
       for (end = i + 1; end < run.pixels && run.offsets[end] - run.offsets[end - 1] == size;) ++end;
@@ -240,14 +243,23 @@ void ActivateRun(const PointwiseRun& run) {
 template <int kBlock>
 HWY_INLINE void PointwiseBlocked(const PointwiseRun& run) {
   constexpr int kFull = kBlockedPanel / kLanes<kBlock>;
+  if constexpr (kGroup > 1 && kFull == 1) {
+    if (run.panels > 1) {
+      PointwisePixels<kBlock, kFull, kGroup>(run, std::make_integer_sequence<int, kSums / kFull>());
+      if (!InRegisters(run.activation)) ActivateRun<kBlock>(run);
+      return;
+    }
+  }
   if (run.width == kBlockedPanel) {
-    PointwisePixels<kBlock, kFull>(run, std::make_integer_sequence<int, kSums / kFull>());
+    PointwisePixels<kBlock, kFull, 1>(run, std::make_integer_sequence<int, kSums / kFull>());
   } else if constexpr (kBlock == 8) {
     constexpr int kHalf = kBlock / kLanes<kBlock>;
-    PointwisePixels<kBlock, kHalf>(run, std::make_integer_sequence<int, kSums / kHalf>());
+    PointwisePixels<kBlock, kHalf, 1>(run, std::make_integer_sequence<int, kSums / kHalf>());
   }
   if (!InRegisters(run.activation)) ActivateRun<kBlock>(run);
 }
+
+int Group(int block) { return block == 16 ? kGroup : 1; }
 
 void Pointwise(const PointwiseRun& run, int block) {
   if (block == 8)
@@ -469,11 +481,14 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace fastort::kernels {
 
+HWY_EXPORT(Group);
 HWY_EXPORT(Pointwise);
 HWY_EXPORT(Depthwise);
 HWY_EXPORT(ActivateBlocks);
 HWY_EXPORT(Scale);
 HWY_EXPORT(Spread);
+
+int blocked_panel_group(int block) { return HWY_DYNAMIC_DISPATCH(Group)(block); }
 
 void pointwise_run(const PointwiseRun& run, int block) { HWY_DYNAMIC_DISPATCH(Pointwise)(run, block); }
 

@@ -14,17 +14,22 @@ constexpr int blocked_panel_width(int64_t channels, int64_t panel, int block) {
   return channels - panel * kBlockedPanel <= block ? block : kBlockedPanel;
 }
 
-// A 1x1 convolution of some pixels to one panel of output channels.
+// Panels that gain by being computed together, so that what is loaded of a pixel serves for several vectors.
+int blocked_panel_group(int block);
+
+// A 1x1 convolution of some pixels to one panel of output channels, or to a group of whole ones.
 struct PointwiseRun {
   const float* src = nullptr;  // the first pixel; each pixel has `block` floats
   int64_t src_block = 0;       // floats between blocks of channels
   int64_t channels = 0;
   const float* weights = nullptr;       // [channels][width]
-  int width = 0;                        // of the panel, padding included
+  int width = 0;                        // of a panel, padding included
+  int panels = 1;                       // or blocked_panel_group()
+  int64_t weights_panel = 0;            // floats between the weights of two panels
   const float* next_weights = nullptr;  // as many that will be wanted next; nullptr: not known
-  const float* bias = nullptr;          // [width]
+  const float* bias = nullptr;          // [panels * width]
   const int32_t* offsets = nullptr;     // of each pixel in dst and in the residual
-  int64_t dst_block = 0;                // floats between the panel's blocks of channels in dst and in the residual
+  int64_t dst_block = 0;                // floats between blocks of channels in dst and in the residual
   int64_t pixels = 0;
   const float* residual = nullptr;  // may be dst, whose sums are then continued
   float* dst = nullptr;

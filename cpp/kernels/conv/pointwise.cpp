@@ -16,7 +16,7 @@ constexpr int64_t kPartBytes = 200 << 10;
 // Weights beyond this are better read by one thread alone.
 constexpr int64_t kSharedWeights = 200 << 10;
 
-constexpr float kZeros[kBlockedPanel] = {};
+constexpr float kZeros[2 * kBlockedPanel] = {};
 
 constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 constexpr int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
@@ -80,6 +80,7 @@ void PointwiseConv::run(const float* src, const float* weights, const float* bia
   std::memset(padded_bias, 0, static_cast<size_t>(out_padded_) * sizeof(float));
   if (bias) std::memcpy(padded_bias, bias, static_cast<size_t>(out_channels_) * sizeof(float));
   const int64_t items = batch_ * parts_ * panel_parts_, plane = pixels_ * block_;
+  const int group = blocked_panel_group(block_);
   std::atomic<int64_t> next{0};
   parallel.chunks(static_cast<int>(std::min<int64_t>(threads_, items)), [&](int slot) {
     float* own = gated + slot * part_pixels_ * in_padded_;
@@ -103,19 +104,22 @@ void PointwiseConv::run(const float* src, const float* weights, const float* bia
       run.dst_block = plane;
       run.pixels = count;
       const int64_t last_panel = (panel_part + 1) * panels_ / panel_parts_;
-      for (int64_t panel = panel_part * panels_ / panel_parts_; panel < last_panel; ++panel) {
+      run.weights_panel = kBlockedPanel * channels_;
+      for (int64_t panel = panel_part * panels_ / panel_parts_; panel < last_panel; panel += run.panels) {
         const int64_t channel = panel * kBlockedPanel;
         const int64_t at = (n * out_padded_ + channel) * pixels_ + begin * block_;
         run.width = blocked_panel_width(out_channels_, panel, block_);
+        run.panels = last_panel - panel >= group ? group : 1;
         run.dst = dst + at;
         for (int64_t c = 0; c < channels_; c += depth_) {
           run.src = from + c / block_ * run.src_block;
           run.channels = std::min(depth_, channels_ - c);
           run.weights = weights + channel * channels_ + c * run.width;
           const bool last_chunk = c + depth_ >= channels_;
-          run.next_weights = !last_chunk           ? run.weights + run.channels * run.width
-                             : panel + 1 < panels_ ? weights + (channel + kBlockedPanel) * channels_
-                                                   : nullptr;
+          run.next_weights = !last_chunk ? run.weights + run.channels * run.width
+                             : panel + run.panels < panels_
+                                 ? weights + (channel + run.panels * kBlockedPanel) * channels_
+                                 : nullptr;
           // The first chunk of channels takes bias and residual, the others continue its sums.
           run.bias = c == 0 ? padded_bias + channel : kZeros;
           run.residual = c > 0 ? run.dst : residual ? residual + at : nullptr;
@@ -123,7 +127,7 @@ void PointwiseConv::run(const float* src, const float* weights, const float* bia
           pointwise_run(run, block_);
         }
         // Channels behind the last one stay zero whatever the activation makes of zero.
-        for (int64_t c = out_channels_; c < std::min(out_padded_, channel + run.width); ++c)
+        for (int64_t c = out_channels_; c < std::min(out_padded_, channel + run.panels * run.width); ++c)
           for (int64_t i = 0; i < count; ++i) run.dst[(c - channel) / block_ * plane + i * block_ + c % block_] = 0;
       }
     }
