@@ -11,8 +11,8 @@
 namespace fastort::kernels {
 namespace {
 
-// Rows that are held, which leave room in a first-level cache of 32 KB.
-constexpr int64_t kRingBytes = 20 << 10;
+// Rows that are held, which leave room in a first-level cache of 32 KB; and of a group of panels at most.
+constexpr int64_t kRingBytes = 20 << 10, kGroupBytes = 36 << 10;
 
 constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 constexpr int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
@@ -24,6 +24,12 @@ struct DepthwiseBlock::Slot {
   float* ring;
   float* zeros;  // a row of padding
   const float** rows;
+};
+
+// Rows [begin, end) of one image's outputs for some panels; `sums` of one of them lie `sums_stride` floats behind those
+// of the one before.
+struct DepthwiseBlock::Band {
+  int64_t panel, panels, begin, end, sums_stride;
 };
 
 DepthwiseBlock::DepthwiseBlock(const ConvShape& shape, const ConvEpilogue& epilogue, const Parts& parts, int block,
@@ -44,7 +50,10 @@ DepthwiseBlock::DepthwiseBlock(const ConvShape& shape, const ConvEpilogue& epilo
                                shape.dilation[1])
                    ? 2
                    : 1;
-  ring_ = std::max(std::min(kRingBytes / row_bytes, shape.in[0]), reach + (pair_rows_ - 1) * shape.stride[0]);
+  const int64_t least = reach + (pair_rows_ - 1) * shape.stride[0];
+  group_ = parts.expand && panels_ > 1 ? blocked_panel_group(block) : 1;
+  if (group_ * least * row_bytes > kGroupBytes) group_ = 1;
+  ring_ = std::max(std::min(kRingBytes / group_ / row_bytes, shape.in[0]), least);
   if (parts.expand)
     for (size_t full = 0; full < 2; ++full) {
       const int64_t width = full ? kBlockedPanel : block;
@@ -53,7 +62,7 @@ DepthwiseBlock::DepthwiseBlock(const ConvShape& shape, const ConvEpilogue& epilo
         for (int64_t x = 0; x < shape.in[1]; ++x)
           offsets_[full].push_back(static_cast<int32_t>((y % ring_ * pitch_ + shape.pad_begin[1] + x) * width));
     }
-  const int64_t items = shape.batch * panels_;
+  const int64_t items = shape.batch * ceil_div(panels_, group_);
   const bool even = items % threads == 0 || items >= 8LL * threads;
   // A band repeats rows of the one before it.
   bands_ = threads == 1 || even
@@ -85,16 +94,18 @@ int64_t DepthwiseBlock::row_pointers() const {
   return round_up(2 * (shape_.kernel[0] + (pair_rows_ - 1) * shape_.stride[0]), 16);
 }
 
+// The rings of a group's panels, a row of padding, and the pointers.
+int64_t DepthwiseBlock::slot_floats() const { return (group_ * ring_ + 1) * pitch_ * kBlockedPanel + row_pointers(); }
+
 size_t DepthwiseBlock::workspace_bytes() const {
-  const int64_t row = pitch_ * kBlockedPanel;
-  const int64_t slot = (ring_ + 1) * row + row_pointers();
   const int64_t sums = parts_.mean ? shape_.batch * panels_ * kBlockedPanel * shape_.out[0] : 0;
-  return static_cast<size_t>(threads_ * slot + sums + 2 * round_up(padded_, 16)) * sizeof(float);
+  return static_cast<size_t>(threads_ * slot_floats() + sums + 2 * round_up(padded_, 16)) * sizeof(float);
 }
 
-// Rows [begin, end) of what the depthwise convolution reads, into the ring.
-void DepthwiseBlock::produce(const Slot& slot, const float* src, const Weights& weights, int64_t panel, int64_t begin,
-                             int64_t end) const {
+// Rows [begin, end) of what the depthwise convolution reads, into the rings.
+void DepthwiseBlock::produce(const Slot& slot, const float* src, const Weights& weights, const Band& band,
+                             int64_t begin, int64_t end) const {
+  const int64_t panel = band.panel;
   const int64_t width = blocked_panel_width(shape_.out_channels, panel, block_), columns = shape_.in[1];
   const int64_t plane = shape_.in[0] * columns * block_, row = pitch_ * width, left = shape_.pad_begin[1] * width;
   if (!parts_.expand) {
@@ -112,44 +123,41 @@ void DepthwiseBlock::produce(const Slot& slot, const float* src, const Weights& 
   run.channels = parts_.channels;
   run.weights = weights.expand + panel * kBlockedPanel * parts_.channels;
   run.width = static_cast<int>(width);
-  if (panel + 1 < panels_) run.next_weights = run.weights + kBlockedPanel * parts_.channels;
+  run.panels = static_cast<int>(band.panels);
+  run.weights_panel = kBlockedPanel * parts_.channels;
+  if (panel + band.panels < panels_) run.next_weights = run.weights + band.panels * run.weights_panel;
   run.bias = weights.expand_bias + panel * kBlockedPanel;
   run.offsets = offsets_[width == kBlockedPanel ? 1 : 0].data() + begin % ring_ * columns;
-  run.dst_block = block_;
+  run.dst_block = band.panels > 1 ? ring_ * row : block_;
   run.pixels = (end - begin) * columns;
   run.dst = slot.ring;
   run.activation = parts_.activation;
   pointwise_run(run, block_);
 }
 
-// Rows [begin, end) of one image's outputs for one panel.
 void DepthwiseBlock::run_band(const Slot& slot, const float* src, const Weights& weights, const float* residual,
-                              float* dst, float* sums, int64_t panel, int64_t begin, int64_t end) const {
-  const int64_t channel = panel * kBlockedPanel, height = shape_.in[0];
-  const int64_t plane = shape_.out_pixels() * block_;
+                              float* dst, float* sums, const Band& band) const {
+  const int64_t height = shape_.in[0], plane = shape_.out_pixels() * block_;
   DepthwiseRows row;
-  row.width = blocked_panel_width(shape_.out_channels, panel, block_);
+  row.width = blocked_panel_width(shape_.out_channels, band.panel, block_);
   row.rows = slot.rows;
   row.kernel_height = shape_.kernel[0], row.kernel_width = shape_.kernel[1];
   row.stride = shape_.stride[1], row.dilation = shape_.dilation[1];
-  row.weights = weights.depthwise + channel * shape_.taps();
-  row.bias = weights.bias + channel;
   row.dst_block = plane;
   row.dst_row = shape_.out[1] * block_;
   row.pixels = shape_.out[1];
-  row.channels = shape_.out_channels - channel;
   row.activation = epilogue_.activation;
   const int64_t pitch = pitch_ * row.width;
   // What stands for the padding; everything else is written before it is read.
   const int64_t left = shape_.pad_begin[1] * row.width, right = left + shape_.in[1] * row.width;
-  for (int64_t y = 0; y < ring_; ++y) {
+  for (int64_t y = 0; y < band.panels * ring_; ++y) {
     std::fill_n(slot.ring + y * pitch, left, 0.0f);
     std::fill_n(slot.ring + y * pitch + right, pitch - right, 0.0f);
   }
   std::fill_n(slot.zeros, pitch, 0.0f);
   int64_t made = -1;  // rows before it were produced or are not needed
-  for (int64_t y = begin; y < end; y += row.out_rows) {
-    row.out_rows = std::min(pair_rows_, end - y);
+  for (int64_t y = band.begin; y < band.end; y += row.out_rows) {
+    row.out_rows = std::min(pair_rows_, band.end - y);
     const int64_t reach = (shape_.kernel[0] - 1) * shape_.dilation[0] + (row.out_rows - 1) * shape_.stride[0] + 1;
     const int64_t top = y * shape_.stride[0] - shape_.pad_begin[0];
     const int64_t bottom = std::min(top + reach, height);
@@ -158,32 +166,37 @@ void DepthwiseBlock::run_band(const Slot& slot, const float* src, const Weights&
     if (bottom > made) {
       // No more rows than the band needs.
       const int64_t needed =
-          (end - 1) * shape_.stride[0] - shape_.pad_begin[0] + (shape_.kernel[0] - 1) * shape_.dilation[0] + 1;
+          (band.end - 1) * shape_.stride[0] - shape_.pad_begin[0] + (shape_.kernel[0] - 1) * shape_.dilation[0] + 1;
       const int64_t to = std::min({first + ring_, height, needed});
-      produce(slot, src, weights, panel, made, to);
+      produce(slot, src, weights, band, made, to);
       made = to;
     }
-    // Where there are two rows of outputs, the dilation is 1.
-    for (int64_t ky = 0; ky < shape_.kernel[0] + (row.out_rows - 1) * shape_.stride[0]; ++ky) {
-      const int64_t at = top + ky * shape_.dilation[0];
-      slot.rows[ky] = at < 0 || at >= height ? slot.zeros : slot.ring + at % ring_ * pitch;
+    for (int64_t i = 0; i < band.panels; ++i) {
+      const int64_t channel = (band.panel + i) * kBlockedPanel;
+      // Where there are two rows of outputs, the dilation is 1.
+      for (int64_t ky = 0; ky < shape_.kernel[0] + (row.out_rows - 1) * shape_.stride[0]; ++ky) {
+        const int64_t at = top + ky * shape_.dilation[0];
+        slot.rows[ky] = at < 0 || at >= height ? slot.zeros : slot.ring + (i * ring_ + at % ring_) * pitch;
+      }
+      row.weights = weights.depthwise + channel * shape_.taps();
+      row.bias = weights.bias + channel;
+      row.channels = shape_.out_channels - channel;
+      const int64_t out = channel / block_ * plane + y * shape_.out[1] * block_;
+      row.dst = dst + out;
+      row.residual = residual ? residual + out : nullptr;
+      std::array<float, kBlockedPanel> row_sums{};
+      if (sums) row.sums = row_sums.data();
+      depthwise_rows(row, block_);
+      if (!sums) continue;
+      float* to = sums + i * band.sums_stride + (bands_ == 1 ? 0 : y * kBlockedPanel);
+      for (size_t c = 0; c < kBlockedPanel; ++c) to[c] = bands_ == 1 ? to[c] + row_sums[c] : row_sums[c];
     }
-    const int64_t out = channel / block_ * plane + y * shape_.out[1] * block_;
-    row.dst = dst + out;
-    row.residual = residual ? residual + out : nullptr;
-    std::array<float, kBlockedPanel> row_sums{};
-    if (sums) row.sums = row_sums.data();
-    depthwise_rows(row, block_);
-    if (!sums) continue;
-    float* to = bands_ == 1 ? sums : sums + y * kBlockedPanel;
-    for (size_t i = 0; i < kBlockedPanel; ++i) to[i] = bands_ == 1 ? to[i] + row_sums[i] : row_sums[i];
   }
 }
 
 void DepthwiseBlock::run(const float* src, const Weights& weights, const float* residual, float* dst, float* mean,
                          std::byte* workspace, const Parallel& parallel) const {
   const int64_t row = pitch_ * kBlockedPanel;
-  const int64_t slot_size = (ring_ + 1) * row + row_pointers();
   const auto padded = [&](const float* bias, float* to) {
     std::memset(to, 0, static_cast<size_t>(padded_) * sizeof(float));
     if (bias) std::memcpy(to, bias, static_cast<size_t>(shape_.out_channels) * sizeof(float));
@@ -195,9 +208,9 @@ void DepthwiseBlock::run(const float* src, const Weights& weights, const float* 
   own_weights.bias = padded(weights.bias, biases);
   own_weights.expand_bias = padded(weights.expand_bias, biases + biases_size);
   float* slots = biases + 2 * biases_size;
-  float* sums = slots + threads_ * slot_size;
+  float* sums = slots + threads_ * slot_floats();
   const int64_t out_rows = shape_.out[0], sums_size = kBlockedPanel * out_rows;
-  const int64_t items = shape_.batch * panels_ * bands_;
+  const int64_t groups = ceil_div(panels_, group_), items = shape_.batch * groups * bands_;
   const float scale = 1.0f / static_cast<float>(shape_.out_pixels());
   const auto write_mean = [&](int64_t item, const float* sum) {
     const int64_t n = item / panels_, channel = item % panels_ * kBlockedPanel;
@@ -211,17 +224,23 @@ void DepthwiseBlock::run(const float* src, const Weights& weights, const float* 
   std::atomic<int64_t> next{0};
   parallel.chunks(static_cast<int>(std::min<int64_t>(threads_, items)), [&](int index) {
     Slot slot;
-    slot.ring = slots + index * slot_size;
-    slot.zeros = slot.ring + ring_ * row;
+    slot.ring = slots + index * slot_floats();
+    slot.zeros = slot.ring + group_ * ring_ * row;
     slot.rows = reinterpret_cast<const float**>(slot.zeros + row);
     for (int64_t item = next++; item < items; item = next++) {
-      const int64_t band = item % bands_, which = item / bands_, panel = which % panels_, n = which / panels_;
-      std::array<float, kBlockedPanel> total{};
+      const int64_t part = item % bands_, n = item / bands_ / groups;
+      Band band;
+      band.panel = item / bands_ % groups * group_;
+      band.panels = std::min(group_, panels_ - band.panel);
+      band.begin = band_begin(part), band.end = band_begin(part + 1);
+      band.sums_stride = bands_ == 1 ? kBlockedPanel : sums_size;
+      const int64_t which = n * panels_ + band.panel;
+      std::array<float, 2 * kBlockedPanel> total{};
       float* own = !parts_.mean ? nullptr : bands_ == 1 ? total.data() : sums + which * sums_size;
       run_band(slot, src + n * in_padded_ * shape_.in_pixels(), own_weights,
                residual ? residual + n * padded_ * shape_.out_pixels() : nullptr,
-               dst + n * padded_ * shape_.out_pixels(), own, panel, band_begin(band), band_begin(band + 1));
-      if (own && bands_ == 1) write_mean(which, own);
+               dst + n * padded_ * shape_.out_pixels(), own, band);
+      for (int64_t i = 0; own && bands_ == 1 && i < band.panels; ++i) write_mean(which + i, own + i * kBlockedPanel);
     }
   });
   if (!parts_.mean || bands_ == 1) return;

@@ -41,10 +41,12 @@ class DepthwiseBlock {
 
  private:
   struct Slot;
+  struct Band;
   int64_t row_pointers() const;
+  int64_t slot_floats() const;
   void run_band(const Slot& slot, const float* src, const Weights& weights, const float* residual, float* dst,
-                float* sums, int64_t panel, int64_t begin, int64_t end) const;
-  void produce(const Slot& slot, const float* src, const Weights& weights, int64_t panel, int64_t begin,
+                float* sums, const Band& band) const;
+  void produce(const Slot& slot, const float* src, const Weights& weights, const Band& band, int64_t begin,
                int64_t end) const;
 
   ConvShape shape_;
@@ -56,6 +58,7 @@ class DepthwiseBlock {
   int64_t ring_;                         // rows that are held
   int64_t pair_rows_;                    // of the output, that are made at once
   std::vector<int32_t> offsets_[2];      // of the ring's pixels, for half and for whole panels
+  int64_t group_;                        // panels whose 1x1 convolution is computed at once
   int64_t bands_;                        // of rows of the output, which threads may take
 };
 
