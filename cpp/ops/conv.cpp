@@ -46,6 +46,7 @@ constexpr Candidate kCandidates[] = {
 
 constexpr Variant kGatedVariants[] = {{Layout::C8, Layout::C8}, {Layout::C16, Layout::C16}, {}};
 constexpr Candidate kGated[] = {
+    {"amx", conv::accepts_amx, conv::prepare_amx, kAmxVariants, conv::cost_amx, kLayoutInputs | 1u << conv::kGate},
     {"gated", nullptr, conv::prepare_gated, kGatedVariants, conv::cost_gated, kLayoutInputs | 1u << conv::kGate}};
 
 constexpr OpDef kOps[] = {

@@ -190,12 +190,44 @@ def test_extreme_numbers_stay_where_they_belong(where: str, value: float) -> Non
     assert uses_unit(session)
 
 
-@pytest.mark.parametrize("exponent", [-37, -30, -20, 17])
-def test_inputs_near_the_ends_of_float32(exponent: int) -> None:
-    x, w = normal(1, 32, 12, 12) * np.float32(10.0**exponent), normal(40, 32, 3, 3)
-    y = session_of(model_of(w, 2)).run(None, {"x": x})[0]
-    size = exact(np.abs(x), np.abs(w))
-    assert np.all(np.abs(y - exact(x, w)) <= 6e-7 * size + 2000 * 2.0**-133)
+@pytest.mark.parametrize("exponent", [-44, -37, -30, -20, 17])
+@pytest.mark.parametrize("where", ["x", "w", "an output", "both"])
+def test_numbers_near_the_ends_of_float32(where: str, exponent: int) -> None:
+    x, w = normal(1, 32, 12, 12), normal(40, 32, 3, 3)
+    with np.errstate(under="ignore"):
+        factor = 10.0**exponent
+        if where == "x":
+            x = (x.astype(np.float64) * factor).astype(np.float32)
+        elif where == "both":
+            x, w = x * np.float32(10.0 ** (exponent / 2)), w * np.float32(10.0 ** (exponent / 2))
+        else:
+            rows = slice(7, 8) if where == "an output" else slice(None)
+            w[rows] = (w[rows].astype(np.float64) * factor).astype(np.float32)
+    session = session_of(model_of(w, 2))
+    y = session.run(None, {"x": x})[0]
+    assert uses_unit(session)
+    # Relative to the sum of the products' sizes, as a plain sum; and the last place of the smallest numbers.
+    assert np.all(np.abs(y - exact(x, w)) <= 6e-7 * exact(np.abs(x), np.abs(w)) + 2.0**-149)
+
+
+@pytest.mark.parametrize("value", [1.0, 1e-24, 1e-38, np.inf])
+@pytest.mark.parametrize("channels", [16, 40])
+def test_gates(channels: int, value: float) -> None:
+    """A 1x1 convolution of a map times a factor for each channel, as in squeeze-and-excitation."""
+    x, w, s = normal(2, channels, 11, 9), normal(35, channels, 1, 1), normal(2, channels, 1, 1)
+    x *= np.float32(value)
+    nodes = [helper.make_node("Mul", ["x", "s"], ["t"]), helper.make_node("Conv", ["t", "w"], ["y"])]
+    inputs = [helper.make_tensor_value_info(n, TensorProto.FLOAT, v.shape) for n, v in (("x", x), ("s", s))]
+    output = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
+    graph = helper.make_graph(nodes, "g", inputs, [output], [numpy_helper.from_array(w, "w")])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    session = session_of(model)
+    y = session.run(None, {"x": x, "s": s})[0]
+    assert "GatedConv" in session.explain()
+    assert uses_unit(session)
+    with np.errstate(all="ignore"):
+        gated = (x * s).astype(np.float32)
+        np.testing.assert_allclose(y, exact(gated, w), rtol=1e-5, atol=2e-5 * min(value, 1) + 2.0**-147)
 
 
 def test_a_bad_input_changes_nothing_behind_it() -> None:

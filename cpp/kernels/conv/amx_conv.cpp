@@ -1,8 +1,11 @@
 #include "kernels/conv/amx_conv.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
+#include <cmath>
 #include <cstring>
+#include <functional>
 
 #include "kernels/gemm/amx_kernels.h"
 
@@ -13,6 +16,8 @@ namespace {
 constexpr int64_t kBlock = 16, kPanel = 32, kPixelBytes = 64, kParts = 3;
 // Of the parts of a strip, which are read once for each panel: with those of a panel they stay in the second cache.
 constexpr int64_t kStripBytes = 640 << 10;
+// Outputs whose largest weight is smaller have their weights multiplied by a power of two.
+constexpr float kSmall = 0x1p-40f;
 // Work items for each thread, for all to end together.
 constexpr int64_t kItems = 4;
 
@@ -28,7 +33,7 @@ struct AmxConv::Worker {
   int64_t* places;
   std::byte* scratch;
   int64_t strip = -1;
-  bool fits = false;
+  float scale = 1;  // of the strip's numbers; 0: they do not suit
 };
 
 AmxConv::AmxConv(const ConvShape& shape, const ConvEpilogue& epilogue, int threads)
@@ -86,7 +91,7 @@ AmxConv::AmxConv(const ConvShape& shape, const ConvEpilogue& epilogue, int threa
 double AmxConv::nanoseconds() const noexcept {
   // Of one thread on a Xeon of 2.6 GHz, within an eighth of what layers of 7 x 7 to 224 x 224 pixels took: a
   // multiply-add, a number of the input and of the weights that becomes parts, an output; and what threads wait.
-  constexpr double kMultiplyAdd = 1.0 / 200, kLeft = 0.28, kRight = 0.13, kResult = 0.12, kThreads = 9000;
+  constexpr double kMultiplyAdd = 1.0 / 200, kLeft = 0.28, kRight = 0.13, kResult = 0.12, kThreads = 12000;
   const auto strips = static_cast<double>(strips_), columns = static_cast<double>(panels_ * kPanel);
   const double depth = static_cast<double>(steps_ * kAmxDepth);
   const double rows = strips * static_cast<double>(round_up(strip_, 16));
@@ -99,20 +104,34 @@ double AmxConv::nanoseconds() const noexcept {
 }
 
 size_t AmxConv::weights_bytes() const noexcept {
-  return static_cast<size_t>(panels_ * kPanel * steps_ * kAmxDepth) * sizeof(float);
+  return static_cast<size_t>(panels_ * kPanel * (1 + steps_ * kAmxDepth)) * sizeof(float);
 }
 
 void AmxConv::pack_weights(const float* weights, float* dst, const Parallel& parallel) const {
-  // [panel][32 channels][tap][channel][output]
-  const auto taps = static_cast<int64_t>(tap_shift_.size());
+  // What each output's sums are multiplied with; then [panel][32 channels][tap][channel][output].
+  const auto taps = static_cast<int64_t>(tap_shift_.size()), each = channels_ * taps;
   parallel.range(panels_, 1, [&](int64_t begin, int64_t end) {
-    float* to = dst + begin * kPanel * steps_ * kAmxDepth;
-    for (int64_t panel = begin; panel < end; ++panel)
-      for (int64_t first = 0; first < channel_steps_ * kAmxDepth; first += kAmxDepth)
+    std::array<int, kPanel> exponents;
+    float* to = dst + panels_ * kPanel + begin * kPanel * steps_ * kAmxDepth;
+    for (int64_t panel = begin; panel < end; ++panel) {
+      const int64_t first = panel * kPanel, count = std::min(kPanel, out_channels_ - first);
+      for (int64_t m = 0; m < kPanel; ++m) {
+        const float* const row = weights + (first + m) * each;
+        float largest = 0;
+        for (int64_t i = 0; m < count && i < each; ++i) largest = std::max(largest, std::abs(row[i]));
+        const bool scaled = largest > 0 && largest < kSmall;
+        exponents[static_cast<size_t>(m)] = scaled ? std::ilogb(largest) : 0;
+        dst[first + m] = std::ldexp(1.0f, exponents[static_cast<size_t>(m)]);
+      }
+      for (int64_t some = 0; some < channel_steps_ * kAmxDepth; some += kAmxDepth)
         for (int64_t tap = 0; tap < taps; ++tap)
-          for (int64_t c = first; c < first + kAmxDepth; ++c)
-            for (int64_t m = panel * kPanel; m < (panel + 1) * kPanel; ++m)
-              *to++ = c < channels_ && m < out_channels_ ? weights[(m * channels_ + c) * taps + tap] : 0.0f;
+          for (int64_t c = some; c < some + kAmxDepth; ++c)
+            for (int64_t m = 0; m < kPanel; ++m) {
+              const float w = c < channels_ && m < count ? weights[(first + m) * each + c * taps + tap] : 0.0f;
+              const int exponent = exponents[static_cast<size_t>(m)];
+              *to++ = exponent == 0 ? w : std::ldexp(w, -exponent);
+            }
+    }
   });
 }
 
@@ -131,12 +150,12 @@ AmxConv::Sizes AmxConv::place_of(int64_t position, int64_t& image) const {
   return {row % pitch_.y, position % pitch_.x};
 }
 
-// The parts of the input's pixels that the strip at position `begin` reads.
-void AmxConv::split(const float* src, int64_t begin, Worker& worker) const {
+// The parts of the input's pixels, times `scale`, that the strip at position `begin` reads; and the largest's measure.
+uint32_t AmxConv::split(const float* src, const float* gate, float scale, int64_t begin, std::byte* to) const {
   const int64_t needed = std::min(strip_, positions_ - begin) + reach_, plane = in_.y * in_.x * kBlock;
   const int64_t part = held_ * kPixelBytes;
   uint32_t largest = 0;
-  std::byte* to = worker.parts;
+  std::array<float, 2 * kBlock> factors;
   for (const Phase& phase : phases_) {
     // Columns [left, right) of a row are in the picture.
     const int64_t left = std::max<int64_t>(0, ceil_div(pad_.x - phase.first.x, stride_.x));
@@ -156,19 +175,29 @@ void AmxConv::split(const float* src, int64_t begin, Worker& worker) const {
           i += count;
         };
         clear(from - at.x);
-        if (const int64_t pixels = std::min(until - from, needed - i); pixels > 0) {
-          const int64_t x = from * stride_.x + phase.first.x - pad_.x;
-          const float* const low = src + (image * blocks_ + 2 * s) * plane + (y * in_.x + x) * kBlock;
-          const float* const high = 2 * s + 1 < blocks_ ? low + plane : nullptr;
-          largest =
-              std::max(largest, amx_split_pixels(low, high, stride_.x * kBlock, pixels, to + i * kPixelBytes, part));
-          i += pixels;
+        AmxPixels pixels;
+        pixels.count = std::min(until - from, needed - i);
+        if (pixels.count > 0) {
+          const int64_t x = from * stride_.x + phase.first.x - pad_.x, block = image * blocks_ + 2 * s;
+          const bool both = 2 * s + 1 < blocks_;
+          pixels.low = src + block * plane + (y * in_.x + x) * kBlock;
+          pixels.high = both ? pixels.low + plane : nullptr;
+          pixels.low_gate = gate ? gate + block * kBlock : nullptr;
+          if (scale != 1) {
+            for (int64_t c = 0; c < (both ? 2 : 1) * kBlock; ++c)
+              factors[static_cast<size_t>(c)] = gate ? pixels.low_gate[c] * scale : scale;
+            pixels.low_gate = factors.data();
+          }
+          pixels.high_gate = pixels.low_gate && both ? pixels.low_gate + kBlock : nullptr;
+          pixels.stride = stride_.x * kBlock;
+          largest = std::max(largest, amx_split_pixels(pixels, to + i * kPixelBytes, part));
+          i += pixels.count;
         }
         clear(pitch_.x - until);
       }
     }
   }
-  worker.fits = amx_fits(largest);
+  return largest;
 }
 
 // Floats from the first output to each of a strip's in its first block of channels.
@@ -183,8 +212,9 @@ void AmxConv::place(int64_t begin, int64_t count, int64_t* places) const {
 }
 
 // A strip of numbers that do not suit the unit.
-void AmxConv::run_plain(const float* src, AmxBlock block, int64_t begin) const {
+void AmxConv::run_plain(const float* src, const float* gate, AmxBlock block, int64_t begin) const {
   std::vector<const float*> numbers(static_cast<size_t>(2 * steps_));
+  std::vector<float> gated(gate ? numbers.size() * kBlock : 0);
   const int64_t rows = block.rows, plane = in_.y * in_.x * kBlock;
   block.rows = 1;
   for (int64_t i = 0; i < rows; ++i, ++block.places) {
@@ -198,16 +228,21 @@ void AmxConv::run_plain(const float* src, AmxBlock block, int64_t begin) const {
           const int64_t y = at.y * stride_.y + ky * dilation_.y - pad_.y;
           const int64_t x = at.x * stride_.x + kx * dilation_.x - pad_.x;
           const bool in_picture = y >= 0 && y < in_.y && x >= 0 && x < in_.x;
-          for (int64_t b = 2 * s; b < 2 * s + 2; ++b)
-            *to++ =
-                in_picture && b < blocks_ ? src + (image * blocks_ + b) * plane + (y * in_.x + x) * kBlock : nullptr;
+          for (int64_t b = 2 * s; b < 2 * s + 2; ++b, ++to) {
+            const int64_t at_block = image * blocks_ + b;
+            *to = in_picture && b < blocks_ ? src + at_block * plane + (y * in_.x + x) * kBlock : nullptr;
+            if (!*to || !gate) continue;
+            float* const product = gated.data() + (to - numbers.begin()) * kBlock;
+            std::transform(*to, *to + kBlock, gate + at_block * kBlock, product, std::multiplies<>());
+            *to = product;
+          }
         }
     amx_plain_pixel(block, numbers.data());
   }
 }
 
-void AmxConv::run(const float* src, const float* weights, const float* bias, const float* residual, float* dst,
-                  std::byte* workspace, const Parallel& parallel) const {
+void AmxConv::run(const float* src, const float* weights, const float* bias, const float* residual, const float* gate,
+                  float* dst, std::byte* workspace, const Parallel& parallel) const {
   float* const padded_bias = reinterpret_cast<float*>(workspace);
   std::byte* const own = workspace + aligned(panels_ * kPanel * static_cast<int64_t>(sizeof(float)));
   const size_t parts_bytes =
@@ -218,6 +253,8 @@ void AmxConv::run(const float* src, const float* weights, const float* bias, con
     std::copy(bias, bias + out_channels_, padded_bias);
     std::fill(padded_bias + out_channels_, padded_bias + panels_ * kPanel, 0.0f);
   }
+  const float* const factors = weights;
+  weights += panels_ * kPanel;
   const int64_t items = strips_ * panel_groups_, out_plane = out_.y * out_.x * kBlock;
   const int workers = static_cast<int>(std::min<int64_t>(std::min(parallel.threads(), threads_), items));
   // Each thread begins with items of its own, whose strips it has cut into parts already, and then helps the others.
@@ -236,7 +273,8 @@ void AmxConv::run(const float* src, const float* weights, const float* bias, con
         const int64_t strip = item / panel_groups_, group = item % panel_groups_, begin = strip * strip_;
         const int64_t count = std::min(strip_, positions_ - begin);
         if (worker.strip != strip) {
-          split(src, begin, worker);
+          worker.scale = amx_scale(split(src, gate, 1, begin, worker.parts));
+          if (worker.scale != 0 && worker.scale != 1) split(src, gate, worker.scale, begin, worker.parts);
           place(begin, count, worker.places);
           worker.strip = strip;
         }
@@ -257,11 +295,11 @@ void AmxConv::run(const float* src, const float* weights, const float* bias, con
           block.epilogue.activation = epilogue_.activation;
           if (bias) block.epilogue.bias = padded_bias + panel * kPanel;
           if (residual) block.epilogue.residual = residual + (block.c - dst);
-          if (!worker.fits) {
-            run_plain(src, block, begin);
-          } else if (const uint64_t unsuitable = amx_block(block, worker.scratch); unsuitable != 0) {
-            run_plain(src, block, begin);
-          }
+          block.factors = factors + panel * kPanel;
+          block.alpha = worker.scale == 0 ? 1 : 1 / worker.scale;
+          if (worker.scale != 0 && amx_block(block, worker.scratch) == 0) continue;
+          block.alpha = 1;
+          run_plain(src, gate, block, begin);
         }
       }
     }

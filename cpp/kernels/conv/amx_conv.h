@@ -24,9 +24,10 @@ class AmxConv {
   // From ONNX's [M,C,...].
   void pack_weights(const float* weights, float* dst, const Parallel& parallel) const;
   size_t workspace_bytes() const noexcept;
-  // `weights` and `workspace` are aligned to 64 bytes.
-  void run(const float* src, const float* weights, const float* bias, const float* residual, float* dst,
-           std::byte* workspace, const Parallel& parallel) const;
+  // `weights` and `workspace` are aligned to 64 bytes. `gate`: a factor for each channel of each image, as a map of one
+  // pixel lies, or nullptr.
+  void run(const float* src, const float* weights, const float* bias, const float* residual, const float* gate,
+           float* dst, std::byte* workspace, const Parallel& parallel) const;
 
  private:
   // Along rows and columns; of a convolution with one spatial dimension all rows are one.
@@ -38,9 +39,9 @@ class AmxConv {
     Sizes first;  // row and column of its first pixel in the padded input
   };
   struct Worker;
-  void split(const float* src, int64_t begin, Worker& worker) const;
+  uint32_t split(const float* src, const float* gate, float scale, int64_t begin, std::byte* to) const;
   void place(int64_t begin, int64_t count, int64_t* places) const;
-  void run_plain(const float* src, struct AmxBlock block, int64_t begin) const;
+  void run_plain(const float* src, const float* gate, struct AmxBlock block, int64_t begin) const;
   Sizes place_of(int64_t position, int64_t& image) const;
 
   ConvEpilogue epilogue_;

@@ -1,6 +1,7 @@
 #include "kernels/gemm/amx_kernels.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #undef HWY_TARGET_INCLUDE
@@ -113,20 +114,29 @@ bool SplitLeft(const float* a, int64_t a_stride, int64_t rows, int64_t depth, st
   return fits;
 }
 
-uint32_t SplitPixels(const float* low, const float* high, int64_t stride, int64_t pixels, std::byte* to, int64_t part) {
+template <bool kGated>
+HWY_INLINE uint32_t split_pixels(const AmxPixels& pixels, std::byte* to, int64_t part) {
   const D d;
   const DU du;
   VU size = hn::Zero(du);
-  for (int64_t i = 0; i < pixels; ++i, to += 64) {
-    const VU x = hn::BitCast(du, hn::LoadU(d, low + i * stride));
-    const VU y = high ? hn::BitCast(du, hn::LoadU(d, high + i * stride)) : hn::Zero(du);
+  const auto gate = [&](const float* factors) HWY_ATTR { return factors ? hn::LoadU(d, factors) : hn::Zero(d); };
+  const V low = gate(pixels.low_gate), high = gate(pixels.high_gate);
+  const auto read = [&](const float* from, int64_t i, V factor) HWY_ATTR {
+    V x = from ? hn::LoadU(d, from + i * pixels.stride) : hn::Zero(d);
+    if constexpr (kGated) x = from ? hn::Mul(x, factor) : x;
+    return hn::BitCast(du, x);
+  };
+  for (int64_t i = 0; i < pixels.count; ++i, to += 64) {
+    const VU x = read(pixels.low, i, low), y = read(pixels.high, i, high);
     size = larger(larger(size, x), y);
     write_parts(x, y, to, part);
   }
   return hn::ReduceMax(du, size);
 }
 
-bool Fits(uint32_t measure) { return in_range(measure); }
+uint32_t SplitPixels(const AmxPixels& pixels, std::byte* to, int64_t part) {
+  return pixels.low_gate ? split_pixels<true>(pixels, to, part) : split_pixels<false>(pixels, to, part);
+}
 
 // Some steps of a panel of B that become parts while others are multiplied.
 struct Splitter {
@@ -304,20 +314,23 @@ HWY_NOINLINE void finish_sums(Tile& t, const float* sums, int64_t rows) {
 }
 
 // Pixels of a panel of channels.
-HWY_NOINLINE void finish_pixels(const Tile& t, const float* sums, const int64_t* places, int64_t rows, int64_t block) {
+HWY_NOINLINE void finish_pixels(const Tile& t, const float* factors, const float* sums, const int64_t* places,
+                                int64_t rows, int64_t block) {
   const D d;
   const V lower = hn::Set(d, t.lower), upper = hn::Set(d, t.upper);
   HWY_ALIGN float values[kAmxRows * kLanes];
   for (int64_t j = 0; j * kLanes < t.cols; ++j, sums += 256) {
     const auto exists = hn::FirstN(d, static_cast<size_t>(t.cols - j * kLanes));
     const V bias = t.bias ? hn::LoadU(d, t.bias + j * kLanes) : hn::Zero(d);
+    const V factor = hn::Mul(hn::Set(d, t.alpha), hn::LoadU(d, factors + j * kLanes));
     float* const c = t.c + j * block;
     const auto write = [&](V x, int64_t i) HWY_ATTR { hn::StoreU(hn::IfThenElseZero(exists, x), d, c + places[i]); };
     for (int64_t i = 0; i < rows; ++i) {
       if (places[i] < 0) continue;
       const float* const from = sums + i / 16 * 512 + i % 16 * kLanes;
-      V x = hn::Add(hn::Load(d, from), bias);
+      V x = hn::Load(d, from);
       if (rows <= 16) x = hn::Add(x, hn::Load(d, from + 512));
+      x = hn::MulAdd(x, factor, bias);
       if (t.residual) x = hn::Add(x, hn::LoadU(d, t.residual + j * block + places[i]));
       // With NaN as the second operand the result is NaN on every target.
       if (t.bounded) x = hn::Min(upper, hn::Max(lower, x));
@@ -423,7 +436,8 @@ uint64_t Block(const AmxBlock& block, std::byte* memory) {
         (rows > 16 ? multiply<true> : multiply<false>)(left, parts, some, sums, first > 0, splitter, each);
         if (!last) continue;
         if (block.places)
-          finish_pixels(t, reinterpret_cast<const float*>(sums), block.places + i * kAmxRows, rows, block.c_block);
+          finish_pixels(t, block.factors + p * kPanel, reinterpret_cast<const float*>(sums),
+                        block.places + i * kAmxRows, rows, block.c_block);
         else
           finish_sums(t, reinterpret_cast<const float*>(sums), rows);
       }
@@ -439,7 +453,7 @@ uint64_t Block(const AmxBlock& block, std::byte* memory) {
 void PlainPixel(const AmxBlock& block, const float* const* numbers) {
   const D d;
   const Epilogue& e = block.epilogue;
-  Tile t = tile_of(e, 1, 0);
+  Tile t = tile_of(e, block.alpha, 0);
   HWY_ALIGN float sums[4 * 256] = {};
   for (int64_t p = 0; p * kPanel < block.cols; ++p) {
     const float* b = block.b + p * kPanel * block.depth;
@@ -453,7 +467,7 @@ void PlainPixel(const AmxBlock& block, const float* const* numbers) {
     t.cols = std::min<int64_t>(kPanel, block.cols - p * kPanel);
     t.bias = e.bias ? e.bias + p * kPanel : nullptr;
     t.residual = e.residual ? e.residual + (t.c - block.c) : nullptr;
-    finish_pixels(t, sums, block.places, 1, block.c_block);
+    finish_pixels(t, block.factors + p * kPanel, sums, block.places, 1, block.c_block);
   }
 }
 
@@ -461,8 +475,7 @@ void PlainPixel(const AmxBlock& block, const float* const* numbers) {
 
 size_t LeftBytes(int64_t, int64_t) { return 0; }
 bool SplitLeft(const float*, int64_t, int64_t, int64_t, std::byte*) { return false; }
-uint32_t SplitPixels(const float*, const float*, int64_t, int64_t, std::byte*, int64_t) { return 0; }
-bool Fits(uint32_t) { return false; }
+uint32_t SplitPixels(const AmxPixels&, std::byte*, int64_t) { return 0; }
 void PlainPixel(const AmxBlock&, const float* const*) {}
 size_t ScratchBytes(int64_t) { return 0; }
 void Begin(std::byte*) {}
@@ -481,7 +494,6 @@ namespace fastort::kernels {
 HWY_EXPORT(LeftBytes);
 HWY_EXPORT(SplitLeft);
 HWY_EXPORT(SplitPixels);
-HWY_EXPORT(Fits);
 HWY_EXPORT(PlainPixel);
 HWY_EXPORT(ScratchBytes);
 HWY_EXPORT(Begin);
@@ -492,11 +504,14 @@ size_t amx_left_bytes(int64_t rows, int64_t depth) { return HWY_DYNAMIC_DISPATCH
 bool amx_split_left(const float* a, int64_t a_stride, int64_t rows, int64_t depth, std::byte* parts) {
   return HWY_DYNAMIC_DISPATCH(SplitLeft)(a, a_stride, rows, depth, parts);
 }
-uint32_t amx_split_pixels(const float* low, const float* high, int64_t stride, int64_t pixels, std::byte* to,
-                          int64_t part) {
-  return HWY_DYNAMIC_DISPATCH(SplitPixels)(low, high, stride, pixels, to, part);
+uint32_t amx_split_pixels(const AmxPixels& pixels, std::byte* to, int64_t part) {
+  return HWY_DYNAMIC_DISPATCH(SplitPixels)(pixels, to, part);
 }
-bool amx_fits(uint32_t measure) { return HWY_DYNAMIC_DISPATCH(Fits)(measure); }
+float amx_scale(uint32_t measure) {
+  constexpr uint32_t kLeast = (127u - 30) << 24, kMost = (127u + 60) << 24;
+  if (measure == 0 || (measure >= kLeast && measure <= kMost)) return 1;
+  return measure > kMost ? 0 : std::ldexp(1.0f, 127 - static_cast<int>(std::max(1u, measure >> 24)));
+}
 void amx_plain_pixel(const AmxBlock& block, const float* const* numbers) {
   HWY_DYNAMIC_DISPATCH(PlainPixel)(block, numbers);
 }

@@ -31,12 +31,19 @@ size_t amx_left_bytes(int64_t rows, int64_t depth);
 // room for its smaller parts.
 bool amx_split_left(const float* a, int64_t a_stride, int64_t rows, int64_t depth, std::byte* parts);
 
-// Writes the parts of pixels, 64 bytes each, of which `low` and `high` are two blocks of 16 channels; where there is no
-// second one, zeros. `stride`: floats between pixels. Returns a measure of the largest number, which grows with it.
-uint32_t amx_split_pixels(const float* low, const float* high, int64_t stride, int64_t pixels, std::byte* to,
-                          int64_t part);
-// Whether numbers of which the largest has this measure are finite, and leave room for their smaller parts.
-bool amx_fits(uint32_t measure);
+// Pixels of two blocks of 16 channels.
+struct AmxPixels {
+  const float* low = nullptr;
+  const float* high = nullptr;       // nullptr: zeros
+  int64_t stride = 0, count = 0;     // floats between pixels
+  const float* low_gate = nullptr;   // [16] factors of the channels, or nullptr
+  const float* high_gate = nullptr;  // where there are `high` and `low_gate`
+};
+// Writes the parts of pixels, 64 bytes each. Returns a measure of the largest number, which grows with it.
+uint32_t amx_split_pixels(const AmxPixels& pixels, std::byte* to, int64_t part);
+// What a largest number of this measure asks for: 1; a power of two by which all are to be multiplied, for their
+// smaller parts to have room; or 0 where it is infinite, none, or so large that others might be lost beside it.
+float amx_scale(uint32_t measure);
 
 // Some panels of B with some rows of A, computed by one thread.
 struct AmxBlock {
@@ -50,7 +57,8 @@ struct AmxBlock {
   float* c = nullptr;
   int64_t c_stride = 0;
   float alpha = 1;
-  Epilogue epilogue;  // of pixels: the bias of whole panels, none for rows
+  Epilogue epilogue;               // of pixels: the bias of whole panels, none for rows
+  const float* factors = nullptr;  // of pixels, whole panels: what `alpha` and a column's sums are multiplied with
   // Where rows are pixels of maps in blocks of 16 channels: floats from `c`, and from the residual, to each, -1 for one
   // that is left out; and floats between two blocks. Channels behind the last one are written as zeros.
   const int64_t* places = nullptr;

@@ -31,6 +31,7 @@ Refusal accepts_amx(const OpContext& context) {
 double cost_amx(const OpContext& context) { return make(context, read_problem(context)).nanoseconds(); }
 
 std::unique_ptr<Kernel> prepare_amx(const OpContext& context) {
+  const bool gated = context.has_input(kGate);
   const Problem problem = read_problem(context);
   const AmxConv conv = make(context, problem);
   const Tensor& weights = *context.constant(kW);
@@ -39,10 +40,10 @@ std::unique_ptr<Kernel> prepare_amx(const OpContext& context) {
     conv.pack_weights(weights.data<float>(), reinterpret_cast<float*>(dst), parallel);
   });
   return make_kernel(
-      [conv, packed, epilogue = problem.epilogue](const KernelArgs& args) {
+      [conv, packed, gated, epilogue = problem.epilogue](const KernelArgs& args) {
         conv.run(args.in<float>(kX), reinterpret_cast<const float*>(packed->data()),
                  epilogue.bias ? args.in<float>(kB) : nullptr, epilogue.residual ? args.in<float>(kZ) : nullptr,
-                 args.out<float>(0), args.workspace, args.parallel);
+                 gated ? args.in<float>(kGate) : nullptr, args.out<float>(0), args.workspace, args.parallel);
       },
       conv.workspace_bytes(), 1u << kW);
 }

@@ -60,7 +60,7 @@ double cost_winograd_small(const OpContext& context);
 std::unique_ptr<Kernel> prepare_winograd(const OpContext& context);
 std::unique_ptr<Kernel> prepare_winograd_small(const OpContext& context);
 
-// Intel's matrix unit on blocked channels (kernels/conv/amx_conv.h).
+// Intel's matrix unit on blocked channels, with a gate or without (kernels/conv/amx_conv.h).
 Refusal accepts_amx(const OpContext& context);
 double cost_amx(const OpContext& context);
 std::unique_ptr<Kernel> prepare_amx(const OpContext& context);
