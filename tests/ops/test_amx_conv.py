@@ -167,9 +167,14 @@ def test_channels_behind_the_last_one_stay_zero() -> None:
 
 
 @pytest.mark.parametrize("threads", [2, 3, 8])
-@pytest.mark.parametrize(("channels", "outputs", "size"), [(64, 64, 56), (512, 300, 7), (128, 32, 28)])
-def test_threads_change_nothing(channels: int, outputs: int, size: int, threads: int) -> None:
+@pytest.mark.parametrize(("channels", "outputs", "size"), [(64, 64, 56), (512, 300, 7), (128, 32, 28), (16, 40, 131)])
+@pytest.mark.parametrize("numbers", ["normal", "tiny above", "one infinite"])
+def test_threads_change_nothing(channels: int, outputs: int, size: int, numbers: str, threads: int) -> None:
     x, model = normal(1, channels, size, size), model_of(normal(outputs, channels, 3, 3), 2, pads=[1] * 4)
+    if numbers == "tiny above":
+        x[:, :, : size // 2] *= np.float32(1e-36)
+    elif numbers == "one infinite":
+        x[0, 3, size // 2, 2] = np.inf
     alone = session_of(model, threads=1).run(None, {"x": x})[0]
     np.testing.assert_array_equal(session_of(model, threads=threads).run(None, {"x": x})[0], alone)
 

@@ -15,7 +15,10 @@ namespace {
 
 constexpr int64_t kBlock = 16, kPanel = 32, kPixelBytes = 64, kParts = 3;
 // Of the parts of a strip, which are read once for each panel: with those of a panel they stay in the second cache.
-constexpr int64_t kStripBytes = 640 << 10;
+constexpr int64_t kStripBytes = 800 << 10;
+// Strips into which many positions are cut at least, for threads to share. What they are does not depend on the number
+// of threads: one of them is scaled, or takes the plain form, as a whole.
+constexpr int64_t kMinStrips = 8;
 // Outputs whose largest weight is smaller have their weights multiplied by a power of two.
 constexpr float kSmall = 0x1p-40f;
 // Work items for each thread, for all to end together.
@@ -69,15 +72,12 @@ AmxConv::AmxConv(const ConvShape& shape, const ConvEpilogue& epilogue, int threa
   panels_ = ceil_div(out_channels_, kPanel);
 
   const int64_t position_bytes = phases * channel_steps_ * kParts * kPixelBytes;
-  const int64_t most =
-      std::clamp(kStripBytes / position_bytes - reach_, 2 * kAmxRows, AmxBlock::kMostRows) / kAmxRows * kAmxRows;
-  strips_ = ceil_div(positions_, most);
-  // As many for each thread, where there are several.
-  if (strips_ > 1 && strips_ % threads_ != 0)
-    strips_ = std::min(round_up(strips_, threads_), ceil_div(positions_, kAmxRows));
+  const int64_t most = std::max(kStripBytes / position_bytes - reach_, 2 * kAmxRows) / kAmxRows * kAmxRows;
+  strips_ = std::max(ceil_div(positions_, most), std::min(kMinStrips, ceil_div(positions_, AmxBlock::kMostRows)));
   // Whole kAmxRows, so that each row is summed up the same way however many strips there are.
   strip_ = round_up(ceil_div(positions_, strips_), kAmxRows);
   strips_ = ceil_div(positions_, strip_);
+  block_rows_ = round_up(ceil_div(strip_, ceil_div(strip_, AmxBlock::kMostRows)), kAmxRows);
   panel_groups_ = std::clamp<int64_t>(ceil_div(threads_ == 1 ? 1 : kItems * threads_, strips_), 1, panels_);
   // Odd, for the parts not to meet in the same places of the caches.
   held_ = (strip_ + reach_) | 1;
@@ -91,16 +91,17 @@ AmxConv::AmxConv(const ConvShape& shape, const ConvEpilogue& epilogue, int threa
 double AmxConv::nanoseconds() const noexcept {
   // Of one thread on a Xeon of 2.6 GHz, within an eighth of what layers of 7 x 7 to 224 x 224 pixels took: a
   // multiply-add, a number of the input and of the weights that becomes parts, an output; and what threads wait.
-  constexpr double kMultiplyAdd = 1.0 / 200, kLeft = 0.28, kRight = 0.13, kResult = 0.12, kThreads = 12000;
-  const auto strips = static_cast<double>(strips_), columns = static_cast<double>(panels_ * kPanel);
-  const double depth = static_cast<double>(steps_ * kAmxDepth);
-  const double rows = strips * static_cast<double>(round_up(strip_, 16));
+  constexpr double kMultiplyAdd = 1.0 / 200, kLeft = 0.28, kRight = 0.13, kResult = 0.12, kThreads = 12000, kRun = 1500;
+  const auto strips = static_cast<double>(strips_),
+             blocks = strips * static_cast<double>(ceil_div(strip_, block_rows_));
+  const auto columns = static_cast<double>(panels_ * kPanel);
+  const auto depth = static_cast<double>(steps_ * kAmxDepth), rows = static_cast<double>(round_up(positions_, 16));
   const double groups = strips_ >= threads_ ? 1 : static_cast<double>(std::min<int64_t>(panel_groups_, threads_));
   const double left = groups * (rows + strips * static_cast<double>(reach_)) *
                       static_cast<double>(static_cast<int64_t>(phases_.size()) * channel_steps_ * kAmxDepth);
-  const double work = rows * columns * depth * kMultiplyAdd + left * kLeft + strips * columns * depth * kRight +
+  const double work = rows * columns * depth * kMultiplyAdd + left * kLeft + blocks * columns * depth * kRight +
                       rows * columns * kResult;
-  return (threads_ > 1 ? kThreads : 0) + work / threads_;
+  return kRun + (threads_ > 1 ? kThreads : 0) + work / threads_;
 }
 
 size_t AmxConv::weights_bytes() const noexcept {
@@ -256,6 +257,7 @@ void AmxConv::run(const float* src, const float* weights, const float* bias, con
   const float* const factors = weights;
   weights += panels_ * kPanel;
   const int64_t items = strips_ * panel_groups_, out_plane = out_.y * out_.x * kBlock;
+  const int64_t panel_floats = kPanel * steps_ * kAmxDepth;
   const int workers = static_cast<int>(std::min<int64_t>(std::min(parallel.threads(), threads_), items));
   // Each thread begins with items of its own, whose strips it has cut into parts already, and then helps the others.
   std::vector<std::atomic<int64_t>> taken(static_cast<size_t>(workers));
@@ -278,29 +280,31 @@ void AmxConv::run(const float* src, const float* weights, const float* bias, con
           place(begin, count, worker.places);
           worker.strip = strip;
         }
-        const int64_t last_panel = panels_ * (group + 1) / panel_groups_;
-        const int64_t panel_floats = kPanel * steps_ * kAmxDepth;
-        for (int64_t panel = panels_ * group / panel_groups_, next; panel < last_panel; panel = next) {
-          next = std::min(panel + AmxBlock::kMostPanels, last_panel);
-          AmxBlock block;
-          block.left = {worker.parts, offsets_.data(), held_ * kPixelBytes, kAmxRows * kPixelBytes};
-          block.rows = count;
-          block.cols = std::min(out_channels_, next * kPanel) - panel * kPanel;
-          block.depth = steps_ * kAmxDepth;
-          block.b = weights + panel * panel_floats;
-          block.next_b = next < panels_ ? weights + next * panel_floats : weights;
-          block.c = dst + panel * (kPanel / kBlock) * out_plane;
-          block.c_block = out_plane;
-          block.places = worker.places;
-          block.epilogue.activation = epilogue_.activation;
-          if (bias) block.epilogue.bias = padded_bias + panel * kPanel;
-          if (residual) block.epilogue.residual = residual + (block.c - dst);
-          block.factors = factors + panel * kPanel;
-          block.alpha = worker.scale == 0 ? 1 : 1 / worker.scale;
-          if (worker.scale != 0 && amx_block(block, worker.scratch) == 0) continue;
-          block.alpha = 1;
-          run_plain(src, gate, block, begin);
-        }
+        const int64_t first_panel = panels_ * group / panel_groups_, last_panel = panels_ * (group + 1) / panel_groups_;
+        for (int64_t row = 0; row < count; row += block_rows_)
+          for (int64_t panel = first_panel, next; panel < last_panel; panel = next) {
+            next = std::min(panel + AmxBlock::kMostPanels, last_panel);
+            const int64_t follows = next == last_panel && row + block_rows_ < count ? first_panel : next % panels_;
+            AmxBlock block;
+            block.left = {worker.parts + row * kPixelBytes, offsets_.data(), held_ * kPixelBytes,
+                          kAmxRows * kPixelBytes};
+            block.rows = std::min(block_rows_, count - row);
+            block.cols = std::min(out_channels_, next * kPanel) - panel * kPanel;
+            block.depth = steps_ * kAmxDepth;
+            block.b = weights + panel * panel_floats;
+            block.next_b = weights + follows * panel_floats;
+            block.c = dst + panel * (kPanel / kBlock) * out_plane;
+            block.c_block = out_plane;
+            block.places = worker.places + row;
+            block.epilogue.activation = epilogue_.activation;
+            if (bias) block.epilogue.bias = padded_bias + panel * kPanel;
+            if (residual) block.epilogue.residual = residual + (block.c - dst);
+            block.factors = factors + panel * kPanel;
+            block.alpha = worker.scale == 0 ? 1 : 1 / worker.scale;
+            if (worker.scale != 0 && amx_block(block, worker.scratch) == 0) continue;
+            block.alpha = 1;
+            run_plain(src, gate, block, begin + row);
+          }
       }
     }
     amx_end();

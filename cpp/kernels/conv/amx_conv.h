@@ -54,9 +54,10 @@ class AmxConv {
   std::vector<int64_t> tap_phase_, tap_shift_;  // and how many positions behind the output's own
   int64_t reach_ = 0;                           // the largest shift
   int64_t channel_steps_, steps_, panels_;
-  int64_t strip_, strips_, panel_groups_;  // positions that are computed together; panels that one thread takes
-  int64_t held_;                           // positions whose parts a strip holds, of each phase
-  std::vector<int64_t> offsets_;           // of the steps in a strip's parts
+  int64_t strip_, strips_;             // positions whose parts are made together
+  int64_t block_rows_, panel_groups_;  // of a strip, multiplied at once; into how many items its panels fall
+  int64_t held_;                       // positions whose parts a strip holds, of each phase
+  std::vector<int64_t> offsets_;       // of the steps in a strip's parts
 };
 
 }  // namespace fastort::kernels

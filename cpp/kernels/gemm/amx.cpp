@@ -45,11 +45,12 @@ size_t AmxGemm::workspace_bytes() const noexcept {
 double AmxGemm::nanoseconds() const noexcept {
   // Of one thread on a Xeon of 2.6 GHz: a multiply-add, a number of A and of B that becomes parts, one of C; and what
   // threads wait for A and each other. Within an eighth of what products of 16 to 3136 rows took.
-  constexpr double kMultiplyAdd = 1.0 / 182, kLeft = 0.35, kRight = 0.17, kResult = 0.034, kThreads = 11000;
+  constexpr double kMultiplyAdd = 1.0 / 182, kLeft = 0.35, kRight = 0.17, kResult = 0.034, kThreads = 11000,
+                   kRun = 1500;
   const auto m = static_cast<double>(m_), n = static_cast<double>(n_), k = static_cast<double>(k_);
   const auto rows = static_cast<double>(ceil_div(m_, 16) * 16), parts = static_cast<double>(row_parts_);
   const double work = rows * n * k * kMultiplyAdd + m * k * kLeft + parts * k * n * kRight + m * n * kResult;
-  return (threads_ > 1 ? kThreads : 0) + work / threads_;
+  return kRun + (threads_ > 1 ? kThreads : 0) + work / threads_;
 }
 
 bool AmxGemm::run(const GemmOperands& o, std::byte* workspace, const Parallel& parallel,
