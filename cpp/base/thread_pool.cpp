@@ -20,8 +20,8 @@
 namespace fastort {
 namespace {
 
-// Idle threads spin this long, which bridges the gap between two layers, and then sleep.
-constexpr std::chrono::microseconds kSpin{40};
+// Idle threads spin this long, which bridges the gap between two layers, and between two runs, and then sleep.
+constexpr std::chrono::microseconds kSpin{100};
 // A caller that has run out of chunks waits for its helpers: it spins, then yields, then sleeps.
 constexpr std::chrono::microseconds kYield{200};
 // A yield that took so long went to other programs, which want the processor too: for a while there is none.
