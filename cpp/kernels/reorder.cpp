@@ -97,6 +97,12 @@ void copy_group(const T* src, const Strides& from, T* dst, const Strides& to, in
       transpose4(src + s * from.pixel + 4, from.pixel, dst + s + 4 * to.channel, to.channel);
     }
   }
+  // Pictures.
+  if (count == 3 && to.pixel == 3 && from.pixel == 1) {
+    for (; s < end; ++s)
+      for (int64_t c = 0; c < 3; ++c) dst[3 * s + c] = src[c * from.channel + s];
+    return;
+  }
   for (; s < end; ++s) {
     for (int64_t c = 0; c < count; ++c) dst[c * to.channel + s * to.pixel] = src[c * from.channel + s * from.pixel];
     if (pad)
