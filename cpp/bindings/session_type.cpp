@@ -217,7 +217,7 @@ void bind_session(py::module_& module) {
       .def("is_profiling", [](const PySession& self) { return self.session()->is_profiling(); })
       .def("profiling_start_time_ns", [](const PySession& self) { return self.session()->profiling_start_time_ns(); })
       .def("stop_profiling", &stop_profiling)
-      .def("close", &PySession::close);
+      .def("close", [](PySession& self) { self.close(); });
   PyObject* run = PyDescr_NewMethod(reinterpret_cast<PyTypeObject*>(type.ptr()), &fast_run_method);
   if (!run) throw py::error_already_set();
   type.attr("run") = py::reinterpret_steal<py::object>(run);

@@ -31,6 +31,27 @@ def test_odd_calls_for_long() -> None:
     fuzz(600, int.from_bytes(os.urandom(4), "little"))
 
 
+WITHOUT_OBJECT = """
+import inspect
+from fastort import _engine
+for kind in filter(inspect.isclass, vars(_engine).values()):
+    for name, member in vars(kind).items():
+        function = member.fget if isinstance(member, property) else getattr(kind, name)
+        if name.startswith("__") or not callable(function) or isinstance(member, staticmethod):
+            continue
+        try:
+            function(None)
+        except TypeError:
+            continue
+        raise SystemExit(f"{kind.__name__}.{name} took None for its object")
+"""
+
+
+def test_members_refuse_none_for_their_object() -> None:
+    result = subprocess.run([sys.executable, "-c", WITHOUT_OBJECT], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
 @pytest.mark.parametrize("kind", [_engine.Session, _engine.OrtValue, _engine.CustomOp])
 def test_what_new_alone_cannot_make(kind: Any) -> None:
     with pytest.raises(TypeError, match=r"cannot create 'fastort\._engine"):
