@@ -57,7 +57,7 @@ const std::string& machine_key() {
     std::string made = cpu_name();
     const CpuFeatures& features = cpu_features();
     for (const bool has : {features.avx2, features.fma, features.f16c, features.avx512, features.avx512_vnni,
-                           features.avx_vnni, features.amx_bf16})
+                           features.avx_vnni, features.amx_bf16, features.amx_int8})
       made += has ? '1' : '0';
     const CacheSizes& caches = cache_sizes();
     for (const size_t size : {caches.l1d, caches.l2, caches.l3}) made += '/' + std::to_string(size);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,19 @@ def processor_has(flag: str) -> bool:
     """Whether the processor says that it has these instructions; False where the system does not tell."""
     info = Path("/proc/cpuinfo")
     return info.exists() and flag in info.read_text().split()
+
+
+def grants_matrix_unit() -> bool:
+    """Whether the system lets a process use the tiles of AMX, which it is to be asked for."""
+    arch_prctl, ask_for_state, tile_data = 158, 0x1023, 18  # Linux's numbers on x86-64
+    return ctypes.CDLL(None).syscall(arch_prctl, ask_for_state, tile_data) == 0
+
+
+def without_matrix_unit() -> str:
+    """Why nothing can be computed with AMX here; empty where it can."""
+    if not processor_has("amx_bf16"):
+        return "the processor has no matrix unit for bfloat16 (AMX)"
+    return "" if grants_matrix_unit() else "the system does not let a process use the matrix unit (AMX)"
 
 
 def session_of(body: str, inputs: str, constants: dict[str, np.ndarray], **settings: Any) -> fastort.InferenceSession:
@@ -66,6 +80,22 @@ def kernel_of(session: fastort.InferenceSession) -> str:
 
 def exact(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return a.astype(np.float64) @ b.astype(np.float64)
+
+
+# The root mean square of the error of a sum of products of variance 1, against double precision, is at most this times
+# the square root of their number, the largest error LARGEST times as much; see docs/accuracy.md.
+BOUND = {"amx": 5.6e-7, "packed": 5.6e-7, "strassen": 1.1e-6}
+LARGEST = 16
+
+
+def check_error(m: int, k: int, n: int, kernel: str) -> None:
+    a, b = factors(m, k, n)
+    session = matmul(b, prefer=kernel)
+    y = session.run(None, {"a": a})[0]
+    assert kernel_of(session) == kernel
+    error = (y - exact(a, b)) / np.sqrt(k)
+    assert np.sqrt(np.mean(error**2)) < BOUND[kernel]
+    assert np.abs(error).max() < LARGEST * BOUND[kernel]
 
 
 # What surrounds a product: the nodes, the shape of the constant c by the sizes m and n, and the same in double

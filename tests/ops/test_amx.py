@@ -3,37 +3,33 @@ it steps aside. Skipped on processors without the unit."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 
-import fastort
-
+from . import products
 from .products import (
+    BOUND,
     EPILOGUES,
+    LARGEST,
     UNEQUAL,
     check_epilogue,
+    check_error,
     check_float16,
     check_threads,
     exact,
     factors,
     kernel_of,
-    processor_has,
     with_extreme,
-)
-from .products import matmul as any_matmul
-from .products import session_of as any_session
-
-pytestmark = pytest.mark.skipif(
-    not processor_has("amx_bf16"), reason="the processor has no matrix unit for bfloat16 (AMX)"
+    without_matrix_unit,
 )
 
-# The root mean square of the error of a sum of products of variance 1, against double precision, is at most this times
-# the square root of their number, the largest error 16 times as much: that of plain products; see
-# docs/accuracy.md.
-BOUND = 5.6e-7
-LARGEST = 16
+pytestmark = pytest.mark.skipif(without_matrix_unit() != "", reason=without_matrix_unit())
+
+session_of = partial(products.session_of, prefer="amx")
+matmul = partial(products.matmul, prefer="amx")
 SIZES = [
     (1, 1, 1),
     (2, 33, 31),
@@ -49,23 +45,9 @@ SIZES = [
 ]
 
 
-def session_of(*graph: Any, **settings: Any) -> fastort.InferenceSession:
-    return any_session(*graph, prefer="amx", **settings)
-
-
-def matmul(b: np.ndarray, **settings: Any) -> fastort.InferenceSession:
-    return any_matmul(b, prefer="amx", **settings)
-
-
 @pytest.mark.parametrize(("m", "k", "n"), SIZES)
 def test_error(m: int, k: int, n: int) -> None:
-    a, b = factors(m, k, n)
-    session = matmul(b)
-    y = session.run(None, {"a": a})[0]
-    assert kernel_of(session) == "amx"
-    error = (y - exact(a, b)) / np.sqrt(k)
-    assert np.sqrt(np.mean(error**2)) < BOUND
-    assert np.abs(error).max() < LARGEST * BOUND
+    check_error(m, k, n, "amx")
 
 
 @pytest.mark.parametrize(("m", "k", "n"), [(128, 770, 768), (300, 3072, 520)])
@@ -92,7 +74,7 @@ def test_it_can_be_forbidden(m: int, k: int, n: int) -> None:
 @pytest.mark.parametrize("threads", [1, 2])
 def test_it_serves_where_it_gains(m: int, k: int, n: int, kernel: str, threads: int) -> None:
     a, b = factors(m, k, n)
-    session = any_matmul(b, threads=threads)
+    session = products.matmul(b, threads=threads)
     session.run(None, {"a": a})
     assert kernel_of(session) == kernel
 
@@ -136,7 +118,7 @@ def test_transposed_factors(m: int, constant: bool) -> None:
     feeds = {"a": np.ascontiguousarray(a.T)} | ({} if constant else {"b": b_t})
     y = session.run(None, feeds)[0]
     assert kernel_of(session) == "amx"
-    assert np.abs(y - exact(a, b)).max() < LARGEST * BOUND * np.sqrt(770)
+    assert np.abs(y - exact(a, b)).max() < LARGEST * BOUND["amx"] * np.sqrt(770)
 
 
 def test_many_rows_are_cut() -> None:

@@ -13,11 +13,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 import fastort
 
-from .products import processor_has
+from .products import without_matrix_unit
 
-pytestmark = pytest.mark.skipif(
-    not processor_has("amx_bf16"), reason="the processor has no matrix unit for bfloat16 (AMX)"
-)
+pytestmark = pytest.mark.skipif(without_matrix_unit() != "", reason=without_matrix_unit())
 
 # The largest error in outputs of unit variance, against double precision, is this times the square root of the number
 # of products: that of the direct method; see docs/accuracy.md.

@@ -9,16 +9,8 @@
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 #include "hwy/highway.h"
 //
+#include "kernels/gemm/amx_tiles-inl.h"
 #include "kernels/gemm/sgemm_tile-inl.h"
-
-// AMX comes with AVX-512 only; the other targets have nothing to offer.
-#if HWY_TARGET == HWY_AVX3 && HWY_ARCH_X86_64 && (HWY_COMPILER_GCC || HWY_COMPILER_CLANG)
-#undef FASTORT_AMX
-#define FASTORT_AMX 1
-#else
-#undef FASTORT_AMX
-#define FASTORT_AMX 0
-#endif
 
 HWY_BEFORE_NAMESPACE();
 namespace fastort::kernels::HWY_NAMESPACE {
@@ -191,27 +183,18 @@ size_t ScratchBytes(int64_t depth) {
   return kScratchBytes + static_cast<size_t>(2 * steps * kStepBytes + sums * kSums);
 }
 
-#define FASTORT_TILE(address) "r"(address), "r"(int64_t{64}), "m"(*reinterpret_cast<const std::byte(*)[kTile]>(address))
-#define FASTORT_TILE_LOAD(tile, address) __asm__ volatile("tileloadd (%0,%1,1), %%tmm" #tile : : FASTORT_TILE(address))
-#define FASTORT_TILE_STORE(tile, address)                                  \
-  __asm__ volatile("tilestored %%tmm" #tile ", (%1,%2,1)"                  \
-                   : "=m"(*reinterpret_cast<std::byte(*)[kTile]>(address)) \
-                   : "r"(address), "r"(int64_t{64}))
-#define FASTORT_TILE_ZERO(tile) __asm__ volatile("tilezero %%tmm" #tile : :)
-#define FASTORT_TILE_MULTIPLY(c, a, b) __asm__ volatile("tdpbf16ps %%tmm" #b ", %%tmm" #a ", %%tmm" #c : :)
-
 // c += a * b for two tiles of rows and two of columns.
-#define FASTORT_SQUARE            \
-  FASTORT_TILE_MULTIPLY(0, 4, 6); \
-  FASTORT_TILE_MULTIPLY(1, 4, 7); \
-  FASTORT_TILE_MULTIPLY(2, 5, 6); \
-  FASTORT_TILE_MULTIPLY(3, 5, 7)
-#define FASTORT_LEFT(i)               \
-  FASTORT_TILE_LOAD(4, a + (i)*part); \
-  FASTORT_TILE_LOAD(5, a + (i)*part + kTile)
-#define FASTORT_RIGHT(part)                       \
-  FASTORT_TILE_LOAD(6, b + (2 * (part)) * kTile); \
-  FASTORT_TILE_LOAD(7, b + (2 * (part) + 1) * kTile)
+#define FASTORT_SQUARE                 \
+  FASTORT_TILE_MULTIPLY_BF16(0, 4, 6); \
+  FASTORT_TILE_MULTIPLY_BF16(1, 4, 7); \
+  FASTORT_TILE_MULTIPLY_BF16(2, 5, 6); \
+  FASTORT_TILE_MULTIPLY_BF16(3, 5, 7)
+#define FASTORT_LEFT(i)                   \
+  FASTORT_TILE_LOAD(4, a + (i)*part, 64); \
+  FASTORT_TILE_LOAD(5, a + (i)*part + kTile, 64)
+#define FASTORT_RIGHT(part)                           \
+  FASTORT_TILE_LOAD(6, b + (2 * (part)) * kTile, 64); \
+  FASTORT_TILE_LOAD(7, b + (2 * (part) + 1) * kTile, 64)
 
 // Sums over some steps of the depth of all pairs of parts but the three whose products are below 2^-24 of the largest.
 // `each`: units of the splitter for each step. kTall: 32 rows; otherwise 16, whose sums lie in two halves.
@@ -220,10 +203,10 @@ HWY_NOINLINE void multiply(const AmxLeft& left, const std::byte* b, int64_t step
                            Splitter& splitter, int64_t each) {
   const int64_t part = left.part;
   if (continued) {
-    FASTORT_TILE_LOAD(0, sums);
-    FASTORT_TILE_LOAD(1, sums + kTile);
-    FASTORT_TILE_LOAD(2, sums + 2 * kTile);
-    FASTORT_TILE_LOAD(3, sums + 3 * kTile);
+    FASTORT_TILE_LOAD(0, sums, 64);
+    FASTORT_TILE_LOAD(1, sums + kTile, 64);
+    FASTORT_TILE_LOAD(2, sums + 2 * kTile, 64);
+    FASTORT_TILE_LOAD(3, sums + 3 * kTile, 64);
   } else {
     FASTORT_TILE_ZERO(0);
     FASTORT_TILE_ZERO(1);
@@ -259,8 +242,8 @@ HWY_NOINLINE void multiply(const AmxLeft& left, const std::byte* b, int64_t step
       split(5);
     } else {
       // The first part in one half, the second one in the other.
-      FASTORT_TILE_LOAD(4, a);
-      FASTORT_TILE_LOAD(5, a + part);
+      FASTORT_TILE_LOAD(4, a, 64);
+      FASTORT_TILE_LOAD(5, a + part, 64);
       FASTORT_RIGHT(1);
       FASTORT_SQUARE;
       split(0);
@@ -269,20 +252,20 @@ HWY_NOINLINE void multiply(const AmxLeft& left, const std::byte* b, int64_t step
       FASTORT_SQUARE;
       split(2);
       split(3);
-      FASTORT_TILE_LOAD(5, a + 2 * part);
-      FASTORT_TILE_MULTIPLY(2, 5, 6);
-      FASTORT_TILE_MULTIPLY(3, 5, 7);
+      FASTORT_TILE_LOAD(5, a + 2 * part, 64);
+      FASTORT_TILE_MULTIPLY_BF16(2, 5, 6);
+      FASTORT_TILE_MULTIPLY_BF16(3, 5, 7);
       FASTORT_RIGHT(2);
-      FASTORT_TILE_MULTIPLY(0, 4, 6);
-      FASTORT_TILE_MULTIPLY(1, 4, 7);
+      FASTORT_TILE_MULTIPLY_BF16(0, 4, 6);
+      FASTORT_TILE_MULTIPLY_BF16(1, 4, 7);
       split(4);
       split(5);
     }
   }
-  FASTORT_TILE_STORE(0, sums);
-  FASTORT_TILE_STORE(1, sums + kTile);
-  FASTORT_TILE_STORE(2, sums + 2 * kTile);
-  FASTORT_TILE_STORE(3, sums + 3 * kTile);
+  FASTORT_TILE_STORE(0, sums, 64);
+  FASTORT_TILE_STORE(1, sums + kTile, 64);
+  FASTORT_TILE_STORE(2, sums + 2 * kTile, 64);
+  FASTORT_TILE_STORE(3, sums + 3 * kTile, 64);
 }
 
 template <int kM>
@@ -365,15 +348,10 @@ void Begin(std::byte* memory) {
   Scratch* const scratch = reinterpret_cast<Scratch*>(memory);
   scratch->ready = nullptr;
   scratch->turn = 0;
-  struct alignas(64) {
-    uint8_t palette = 1, start = 0, reserved[14] = {};
-    uint16_t bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-    uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-  } tiles;
-  __asm__ volatile("ldtilecfg %0" : : "m"(tiles));
+  configure_tiles();
 }
 
-void End() { __asm__ volatile("tilerelease" : :); }
+void End() { release_tiles(); }
 
 uint64_t Block(const AmxBlock& block, std::byte* memory) {
   Scratch* const scratch = reinterpret_cast<Scratch*>(memory);

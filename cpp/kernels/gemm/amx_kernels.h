@@ -5,7 +5,8 @@
 
 #include "kernels/gemm/epilogue.h"
 
-// The inner loops of products by AMX (amx.h).
+// The inner loops of products (amx.h) and convolutions (kernels/conv/amx_conv.h) by AMX: how numbers become parts, and
+// how parts are multiplied.
 namespace fastort::kernels {
 
 // Rows of A that lie together, and the numbers of a row that are multiplied at once.

@@ -9,6 +9,7 @@
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 #include "hwy/highway.h"
 //
+#include "kernels/gemm/amx_tiles-inl.h"
 #include "kernels/gemm/igemm-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -20,14 +21,9 @@ using D8 = hn::Repartition<int8_t, D32>;
 using DU8 = hn::Repartition<uint8_t, D32>;
 
 // VNNI adds four products to 32 bits at once, so that pairs have no 16 bits to leave. AVX-512's first processors have
-// no such instructions; this is their target.
-#if HWY_TARGET == HWY_AVX3 && HWY_ARCH_X86_64 && (HWY_COMPILER_GCC || HWY_COMPILER_CLANG)
+// no such instructions; their target serves both, as that of AMX does.
 #undef FASTORT_VNNI
-#define FASTORT_VNNI 1
-#else
-#undef FASTORT_VNNI
-#define FASTORT_VNNI 0
-#endif
+#define FASTORT_VNNI FASTORT_AMX
 
 bool has_vnni() { return FASTORT_VNNI && cpu_features().avx512_vnni; }
 [[maybe_unused]] bool has_unit() { return FASTORT_VNNI && cpu_features().avx512_vnni && cpu_features().amx_int8; }
@@ -103,48 +99,32 @@ HWY_INLINE void compute_tile(const Tile& t) {
 // Rows of a tile of the matrix unit, and steps of four rows of B that it multiplies at once.
 constexpr int64_t kUnitRows = 16, kUnitSteps = 16;
 
-void configure_unit() {
-  struct alignas(64) {
-    uint8_t palette = 1, start = 0, reserved[14] = {};
-    uint16_t bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-    uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-  } tiles;
-  __asm__ volatile("ldtilecfg %0" : : "m"(tiles));
-}
-
-#define FASTORT_UNIT_LOAD(tile, address, stride) \
-  __asm__ volatile("tileloadd (%0,%1,1), %%tmm" #tile : : "r"(address), "r"(stride) : "memory")
-#define FASTORT_UNIT_STORE(tile, address, stride) \
-  __asm__ volatile("tilestored %%tmm" #tile ", (%0,%1,1)" : : "r"(address), "r"(stride) : "memory")
-#define FASTORT_UNIT_ZERO(tile) __asm__ volatile("tilezero %%tmm" #tile : :)
-#define FASTORT_UNIT_MULTIPLY(c, a, b) __asm__ volatile("tdpbusd %%tmm" #b ", %%tmm" #a ", %%tmm" #c : :)
-
 // sums[row][kPanel] of 16 rows, or of 32, over whole tiles of the depth.
 template <bool kTall>
 HWY_NOINLINE void multiply_unit(const uint8_t* a, int64_t a_stride, const int8_t* b, int64_t count, int32_t* sums) {
   constexpr int64_t kRow = kPanel * sizeof(int32_t);
-  FASTORT_UNIT_ZERO(0);
-  FASTORT_UNIT_ZERO(1);
-  FASTORT_UNIT_ZERO(2);
-  FASTORT_UNIT_ZERO(3);
+  FASTORT_TILE_ZERO(0);
+  FASTORT_TILE_ZERO(1);
+  FASTORT_TILE_ZERO(2);
+  FASTORT_TILE_ZERO(3);
   for (; count > 0; --count, a += 4 * kUnitSteps, b += kUnitSteps * kRow) {
-    FASTORT_UNIT_LOAD(6, b, kRow);
-    FASTORT_UNIT_LOAD(4, a, a_stride);
-    FASTORT_UNIT_MULTIPLY(0, 4, 6);
-    FASTORT_UNIT_LOAD(7, b + 64, kRow);
-    FASTORT_UNIT_MULTIPLY(1, 4, 7);
+    FASTORT_TILE_LOAD(6, b, kRow);
+    FASTORT_TILE_LOAD(4, a, a_stride);
+    FASTORT_TILE_MULTIPLY_BYTES(0, 4, 6);
+    FASTORT_TILE_LOAD(7, b + 64, kRow);
+    FASTORT_TILE_MULTIPLY_BYTES(1, 4, 7);
     if constexpr (kTall) {
-      FASTORT_UNIT_LOAD(5, a + kUnitRows * a_stride, a_stride);
-      FASTORT_UNIT_MULTIPLY(2, 5, 6);
-      FASTORT_UNIT_MULTIPLY(3, 5, 7);
+      FASTORT_TILE_LOAD(5, a + kUnitRows * a_stride, a_stride);
+      FASTORT_TILE_MULTIPLY_BYTES(2, 5, 6);
+      FASTORT_TILE_MULTIPLY_BYTES(3, 5, 7);
     }
   }
   std::byte* const to = reinterpret_cast<std::byte*>(sums);
-  FASTORT_UNIT_STORE(0, to, kRow);
-  FASTORT_UNIT_STORE(1, to + 64, kRow);
+  FASTORT_TILE_STORE(0, to, kRow);
+  FASTORT_TILE_STORE(1, to + 64, kRow);
   if constexpr (kTall) {
-    FASTORT_UNIT_STORE(2, to + kUnitRows * kRow, kRow);
-    FASTORT_UNIT_STORE(3, to + kUnitRows * kRow + 64, kRow);
+    FASTORT_TILE_STORE(2, to + kUnitRows * kRow, kRow);
+    FASTORT_TILE_STORE(3, to + kUnitRows * kRow + 64, kRow);
   }
 }
 
@@ -209,9 +189,9 @@ void Block(const IgemmBlock& block) {
 #if FASTORT_VNNI
   if (has_vnni()) {
     t.unit = has_unit() && block.rows >= kUnitRows;
-    if (t.unit) configure_unit();
+    if (t.unit) configure_tiles();
     compute_block<Quads<true>>(block, t, at_panel);
-    if (t.unit) __asm__ volatile("tilerelease" : :);
+    if (t.unit) release_tiles();
     return;
   }
 #endif
