@@ -20,6 +20,14 @@ namespace {
 namespace hn = hwy::HWY_NAMESPACE;
 using namespace sgemm;
 
+HWY_INLINE void fetch_row(const float* row, int64_t count) {
+#if defined(__GNUC__)
+  for (int64_t i = 0; i < count; i += kLine / 4) __builtin_prefetch(row + i);
+#else
+  (void)row, (void)count;
+#endif
+}
+
 // Rows so few that B comes from memory faster than it is used: several panels side by side are as many streams, of
 // which the processor fetches more at a time than of one.
 constexpr int64_t kStreamRows = 3;
@@ -27,6 +35,9 @@ template <int kM>
 constexpr int kStreams = kM == 1 ? 4 : 2;
 // Depths that are summed up on their own, which loses less than one long sum.
 constexpr int64_t kStreamDepth = 256;
+// Rows of B that each stream is fetched ahead, 1 KB: the processor does so by itself only up to the end of a page. Not
+// measured with narrower vectors than AVX-512's.
+constexpr int64_t kAhead = kLanes >= 16 ? 8 : 0;
 
 // kP panels; `t` stands at the first one, behind which `cols` columns are left.
 template <int kM, int kP>
@@ -43,6 +54,8 @@ HWY_NOINLINE void compute_streams(Tile t, int64_t panel_stride, int64_t cols) {
   const float* panels[kP];
 #pragma GCC unroll 4
   for (int p = 0; p < kP; ++p) panels[p] = t.b + p * panel_stride;
+  // Behind the end of a panel that of the next ones.
+  const int64_t ahead = kAhead * kPanel, next = kP * panel_stride - t.depth * kPanel + ahead;
   for (int64_t k = 0; k < t.depth;) {
     V sum[kP][kM][kVectors];
 #pragma GCC unroll 4
@@ -53,6 +66,11 @@ HWY_NOINLINE void compute_streams(Tile t, int64_t panel_stride, int64_t cols) {
         for (int j = 0; j < kVectors; ++j) sum[p][i][j] = hn::Zero(d);
     const int64_t end = std::min(t.depth, k + kStreamDepth);
     for (; k < end; ++k, ++a) {
+      if constexpr (kAhead > 0) {
+        const int64_t from = k * kPanel + (k + kAhead < t.depth ? ahead : next);
+#pragma GCC unroll 4
+        for (int p = 0; p < kP; ++p) fetch_row(panels[p] + from, kPanel);
+      }
       V factor[kM];
 #pragma GCC unroll 3
       for (int i = 0; i < kM; ++i) factor[i] = hn::Set(d, a[i * t.a_stride]);
@@ -316,13 +334,6 @@ void Transpose(const float* src, int64_t src_stride, int64_t rows, int64_t cols,
 
 // Rows far apart are nothing that the processor fetches ahead by itself.
 constexpr int64_t kRowsAhead = 8;
-HWY_INLINE void fetch_row(const float* row, int64_t count) {
-#if defined(__GNUC__)
-  for (int64_t i = 0; i < count; i += kLine / 4) __builtin_prefetch(row + i);
-#else
-  (void)row, (void)count;
-#endif
-}
 
 // kP whole panels side by side, whose rows lie in as many adjacent lines.
 template <int kP>
