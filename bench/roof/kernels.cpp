@@ -1,5 +1,7 @@
 #include "kernels.h"
 
+#include "hwy/cache_control.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels.cpp"
 #include "hwy/foreach_target.h"
@@ -55,6 +57,25 @@ uint64_t read_once_impl(const void* data, size_t bytes) {
   return hn::ReduceSum(d, hn::Or(hn::Or(s0, s1), hn::Or(s2, s3)));
 }
 
+uint64_t read_streams_impl(const void* data, size_t bytes) {
+  const hn::ScalableTag<uint64_t> d;
+  constexpr size_t kLine = 64 / sizeof(uint64_t), kAhead = 16 * kLine;
+  const size_t lanes = hn::Lanes(d), quarter = bytes / sizeof(uint64_t) / 4;
+  const auto* words = static_cast<const uint64_t*>(data);
+  auto s0 = hn::Zero(d), s1 = hn::Zero(d), s2 = hn::Zero(d), s3 = hn::Zero(d);
+  const auto add_line = [&](hn::Vec<decltype(d)>& sum, const uint64_t* line) HWY_ATTR {
+    hwy::Prefetch(line + kAhead);
+    for (size_t i = 0; i < kLine; i += lanes) sum = hn::Or(sum, hn::Load(d, line + i));
+  };
+  for (size_t i = 0; i < quarter; i += kLine) {
+    add_line(s0, words + i);
+    add_line(s1, words + i + quarter);
+    add_line(s2, words + i + 2 * quarter);
+    add_line(s3, words + i + 3 * quarter);
+  }
+  return hn::ReduceSum(d, hn::Or(hn::Or(s0, s1), hn::Or(s2, s3)));
+}
+
 const char* target_name_impl() { return hwy::TargetName(HWY_TARGET); }
 
 }  // namespace HWY_NAMESPACE
@@ -66,11 +87,14 @@ namespace fastort::bench {
 
 HWY_EXPORT(fma_rounds_impl);
 HWY_EXPORT(read_once_impl);
+HWY_EXPORT(read_streams_impl);
 HWY_EXPORT(target_name_impl);
 
 int64_t fma_rounds(int64_t rounds, float* sink) { return HWY_DYNAMIC_DISPATCH(fma_rounds_impl)(rounds, sink); }
 
 uint64_t read_once(const void* data, size_t bytes) { return HWY_DYNAMIC_DISPATCH(read_once_impl)(data, bytes); }
+
+uint64_t read_streams(const void* data, size_t bytes) { return HWY_DYNAMIC_DISPATCH(read_streams_impl)(data, bytes); }
 
 const char* target_name() { return HWY_DYNAMIC_DISPATCH(target_name_impl)(); }
 
