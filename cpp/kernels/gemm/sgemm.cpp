@@ -15,6 +15,8 @@ constexpr double kMinOperations = 400e3;
 // columns give fewer. The cut does not depend on the number of threads, so that results do not.
 constexpr double kMinPiece = 1e6;
 constexpr int64_t kMinParts = 32;
+// Where few rows read B from memory, which takes longer than their operations, smaller pieces let threads end together.
+constexpr double kMinStreamed = 250e3;
 // Parts of many tiles cost nothing, and let threads end together: there may be so many of them.
 constexpr int64_t kEvenParts = 128;
 constexpr int64_t kEvenTiles = 6;
@@ -224,7 +226,7 @@ void Sgemm::run_batch(FnRef<SgemmItem(int64_t)> item, const Epilogue& epilogue, 
     const auto panels = static_cast<int64_t>(piece / all * static_cast<double>(total));
     return ceil_div(std::max<int64_t>(1, panels), group) * group;
   };
-  const int64_t least = share(kMinPiece), most = share(kMaxPiece);
+  const int64_t least = share(group > 1 ? kMinStreamed : kMinPiece), most = share(kMaxPiece);
   // Each thread takes ever smaller pieces, so that all end together whatever their speeds; the next piece is known one
   // ahead, for its B to be brought nearer.
   std::atomic<int64_t> taken{0};
