@@ -44,8 +44,13 @@ class Parallel {
   void range(int64_t n, int64_t grain, F&& body) const {
     if (n <= 0) return;
     grain = std::max<int64_t>(grain, 1);
+    // Without divisions, which would take longer than some of the smallest steps.
+    if (n <= grain || split_ == 1) {
+      check();
+      return body(0, n);
+    }
     // Four pieces a thread even out threads of unequal speed.
-    const int64_t pieces = split_ == 1 ? 1 : std::min<int64_t>((n + grain - 1) / grain, 4LL * split_);
+    const int64_t pieces = std::min<int64_t>((n + grain - 1) / grain, 4LL * split_);
     const int64_t step = (n + pieces - 1) / pieces;
     chunks(static_cast<int>((n + step - 1) / step),
            [&](int i) { body(i * step, std::min<int64_t>(n, (i + 1) * step)); });

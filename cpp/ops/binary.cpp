@@ -60,6 +60,10 @@ std::unique_ptr<Kernel> prepare_binary(const OpContext& context, BinaryOp op) {
   const elementwise::Padding padding(context.out(0));
   if (padding.empty() && loops.is_whole(0) && loops.is_whole(1)) {
     const int64_t count = loops.count();
+    if (count > 0 && count <= f.grain())
+      return make_kernel([=](const KernelArgs& args) {
+        f(true, true, args.in<std::byte>(0), args.in<std::byte>(1), args.out<std::byte>(0), count);
+      });
     return make_kernel([=](const KernelArgs& args) {
       const std::byte* a = args.in<std::byte>(0);
       const std::byte* b = args.in<std::byte>(1);

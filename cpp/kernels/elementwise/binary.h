@@ -47,13 +47,23 @@ BinaryFns comparison(BinaryOp op, DataType type);
 class Binary {
  public:
   static std::optional<Binary> find(BinaryOp op, DataType type);
-  void operator()(bool a_vector, bool b_vector, const void* a, const void* b, void* dst, int64_t n) const;
+  void operator()(bool a_vector, bool b_vector, const void* a, const void* b, void* dst, int64_t n) const {
+    if (is_half()) return run_half(a_vector, b_vector, a, b, dst, n);
+    if (!a_vector && !b_vector && n > 1) return repeat(a, b, dst, n);
+    fn(a_vector, b_vector)(a, b, dst, n);
+  }
   int64_t grain() const { return op_ == BinaryOp::Pow || op_ == BinaryOp::ModFloor || is_half() ? 4096 : 16384; }
   BinaryOp op() const { return op_; }
 
  private:
   Binary(BinaryOp op, DataType type, BinaryFns fns) : op_(op), type_(type), fns_(fns) {}
   bool is_half() const { return type_ == DataType::Float16 || type_ == DataType::BFloat16; }
+  BinaryFn fn(bool a_vector, bool b_vector) const {
+    return a_vector && b_vector ? fns_.vv : b_vector ? fns_.sv : fns_.vs;
+  }
+  void run_half(bool a_vector, bool b_vector, const void* a, const void* b, void* dst, int64_t n) const;
+  // Two single elements make one result, however often it is wanted.
+  void repeat(const void* a, const void* b, void* dst, int64_t n) const;
 
   BinaryOp op_;
   DataType type_;

@@ -287,18 +287,16 @@ std::optional<Binary> Binary::find(BinaryOp op, DataType type) {
   return Binary(op, type, fns);
 }
 
-void Binary::operator()(bool a_vector, bool b_vector, const void* a, const void* b, void* dst, int64_t n) const {
-  const BinaryFn fn = a_vector && b_vector ? fns_.vv : b_vector ? fns_.sv : fns_.vs;
-  if (!is_half()) {
-    // Two single elements make one result, however often it is wanted.
-    if (a_vector || b_vector || n <= 1) return fn(a, b, dst, n);
-    const size_t item = is_comparison(op_) ? 1 : element_size(type_);
-    fn(a, b, dst, 1);
-    for (int64_t i = 1; i < n; ++i)
-      std::copy_n(static_cast<const std::byte*>(dst), item,
-                  static_cast<std::byte*>(dst) + i * static_cast<int64_t>(item));
-    return;
-  }
+void Binary::repeat(const void* a, const void* b, void* dst, int64_t n) const {
+  const size_t item = is_comparison(op_) ? 1 : element_size(type_);
+  fn(false, false)(a, b, dst, 1);
+  for (int64_t i = 1; i < n; ++i)
+    std::copy_n(static_cast<const std::byte*>(dst), item,
+                static_cast<std::byte*>(dst) + i * static_cast<int64_t>(item));
+}
+
+void Binary::run_half(bool a_vector, bool b_vector, const void* a, const void* b, void* dst, int64_t n) const {
+  const BinaryFn compute = fn(a_vector, b_vector);
   float x[kHalfBlock], y[kHalfBlock];
   bool flags[kHalfBlock];
   const uint16_t* from_a = static_cast<const uint16_t*>(a);
@@ -314,10 +312,10 @@ void Binary::operator()(bool a_vector, bool b_vector, const void* a, const void*
     if (a_vector) widen(type_, from_a + i, x, count);
     if (b_vector) widen(type_, from_b + i, y, count);
     if (is_comparison(op_)) {
-      fn(x, y, flags, count);
+      compute(x, y, flags, count);
       std::copy_n(flags, count, static_cast<bool*>(dst) + i);
     } else {
-      fn(x, y, z, count);
+      compute(x, y, z, count);
       narrow(type_, z, static_cast<uint16_t*>(dst) + i, count);
     }
   }
