@@ -66,7 +66,7 @@ HWY_NOINLINE void compute_streams(Tile t, int64_t panel_stride, int64_t cols) {
         for (int j = 0; j < kVectors; ++j) sum[p][i][j] = hn::Zero(d);
     const int64_t end = std::min(t.depth, k + kStreamDepth);
     for (; k < end; ++k, ++a) {
-      if constexpr (kAhead > 0) {
+      if constexpr (kAhead > 0 && kP > 1) {
         const int64_t from = k * kPanel + (k + kAhead < t.depth ? ahead : next);
 #pragma GCC unroll 4
         for (int p = 0; p < kP; ++p) fetch_row(panels[p] + from, kPanel);
