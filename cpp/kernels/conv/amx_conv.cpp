@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 #include <functional>
+#include <limits>
 
 #include "kernels/gemm/amx_kernels.h"
 
@@ -16,9 +17,9 @@ namespace {
 constexpr int64_t kBlock = 16, kPanel = 32, kPixelBytes = 64, kParts = 3;
 // Of the parts of a strip, which are read once for each panel: with those of a panel they stay in the second cache.
 constexpr int64_t kStripBytes = 800 << 10;
-// Strips into which many positions are cut at least, for threads to share. What they are does not depend on the number
-// of threads: one of them is scaled, or takes the plain form, as a whole.
-constexpr int64_t kMinStrips = 8;
+// Strips into which positions are cut for threads to share, where they have so many positions each. What strips are
+// does not depend on the number of threads: one of them is scaled, or takes the plain form, as a whole.
+constexpr int64_t kStrips = 8, kLeastStrip = 64, kMostStrip = AmxBlock::kMostRows;
 // Outputs whose largest weight is smaller have their weights multiplied by a power of two.
 constexpr float kSmall = 0x1p-40f;
 // Work items for each thread, for all to end together.
@@ -73,12 +74,15 @@ AmxConv::AmxConv(const ConvShape& shape, const ConvEpilogue& epilogue, int threa
 
   const int64_t position_bytes = phases * channel_steps_ * kParts * kPixelBytes;
   const int64_t most = std::max(kStripBytes / position_bytes - reach_, 2 * kAmxRows) / kAmxRows * kAmxRows;
-  strips_ = std::max(ceil_div(positions_, most), std::min(kMinStrips, ceil_div(positions_, AmxBlock::kMostRows)));
-  // Whole kAmxRows, so that each row is summed up the same way however many strips there are.
-  strip_ = round_up(ceil_div(positions_, strips_), kAmxRows);
-  strips_ = ceil_div(positions_, strip_);
-  block_rows_ = round_up(ceil_div(strip_, ceil_div(strip_, AmxBlock::kMostRows)), kAmxRows);
-  panel_groups_ = std::clamp<int64_t>(ceil_div(threads_ == 1 ? 1 : kItems * threads_, strips_), 1, panels_);
+  const int64_t least = std::max(ceil_div(positions_, most), std::min(kStrips, ceil_div(positions_, kMostStrip)));
+  // Few strips cut weights into parts less often, more of them the input. The choice is that for two threads.
+  int64_t best = least;
+  double best_time = std::numeric_limits<double>::infinity();
+  for (int64_t strips = least; strips <= std::max(least, std::min(kStrips, positions_ / kLeastStrip)); ++strips) {
+    cut(strips, 2);
+    if (const double time = nanoseconds(2); time < best_time) best = strips, best_time = time;
+  }
+  cut(best, threads_);
   // Odd, for the parts not to meet in the same places of the caches.
   held_ = (strip_ + reach_) | 1;
   for (int64_t s = 0; s < channel_steps_; ++s)
@@ -88,20 +92,27 @@ AmxConv::AmxConv(const ConvShape& shape, const ConvEpilogue& epilogue, int threa
     }
 }
 
-double AmxConv::nanoseconds() const noexcept {
-  // Of one thread on a Xeon of 2.6 GHz, within an eighth of what layers of 7 x 7 to 224 x 224 pixels took: a
-  // multiply-add, a number of the input and of the weights that becomes parts, an output; and what threads wait.
-  constexpr double kMultiplyAdd = 1.0 / 200, kLeft = 0.28, kRight = 0.13, kResult = 0.12, kThreads = 12000, kRun = 1500;
-  const auto strips = static_cast<double>(strips_),
-             blocks = strips * static_cast<double>(ceil_div(strip_, block_rows_));
-  const auto columns = static_cast<double>(panels_ * kPanel);
-  const auto depth = static_cast<double>(steps_ * kAmxDepth), rows = static_cast<double>(round_up(positions_, 16));
-  const double groups = strips_ >= threads_ ? 1 : static_cast<double>(std::min<int64_t>(panel_groups_, threads_));
-  const double left = groups * (rows + strips * static_cast<double>(reach_)) *
-                      static_cast<double>(static_cast<int64_t>(phases_.size()) * channel_steps_ * kAmxDepth);
-  const double work = rows * columns * depth * kMultiplyAdd + left * kLeft + blocks * columns * depth * kRight +
-                      rows * columns * kResult;
-  return kRun + (threads_ > 1 ? kThreads : 0) + work / threads_;
+void AmxConv::cut(int64_t strips, int threads) {
+  strip_ = round_up(ceil_div(positions_, strips), kAmxRows / 2);
+  strips_ = ceil_div(positions_, strip_);
+  block_rows_ = round_up(ceil_div(strip_, ceil_div(strip_, AmxBlock::kMostRows)), kAmxRows);
+  panel_groups_ = std::clamp<int64_t>(ceil_div(threads == 1 ? 1 : kItems * threads, strips_), 1, panels_);
+}
+
+double AmxConv::nanoseconds(int threads) const noexcept {
+  // On a Xeon of 2.6 GHz, a tenth more than what layers of 7 x 7 to 56 x 56 pixels took (within a tenth), because the
+  // costs of others are too high for small layers: a multiply-add, a number of the input and of the weights that
+  // becomes parts, an output; and what threads wait.
+  constexpr double kMultiplyAdd = 1.0 / 260, kLeft = 0.275, kRight = 0.34, kResult = 0.21, kThreads = 7700, kRun = 550;
+  // Of the thread that has most: items, each a share of a strip's panels, their panels, and the strips that it reads.
+  const int64_t items = ceil_div(strips_ * panel_groups_, threads), panels = ceil_div(items * panels_, panel_groups_);
+  const int64_t read = ceil_div(items, panel_groups_), depth = steps_ * kAmxDepth;
+  const auto results = static_cast<double>(std::min(panels * strip_, panels_ * positions_) * kPanel);
+  const auto left = static_cast<double>((std::min(read * strip_, positions_) + read * reach_) *
+                                        static_cast<int64_t>(phases_.size()) * channel_steps_ * kAmxDepth);
+  const auto right = static_cast<double>(panels * ceil_div(strip_, block_rows_) * kPanel * depth);
+  return kRun + (threads > 1 ? kThreads : 0) + results * static_cast<double>(depth) * kMultiplyAdd + left * kLeft +
+         right * kRight + results * kResult;
 }
 
 size_t AmxConv::weights_bytes() const noexcept {

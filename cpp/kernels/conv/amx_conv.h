@@ -18,7 +18,7 @@ class AmxConv {
   AmxConv(const ConvShape& shape, const ConvEpilogue& epilogue, int threads);
 
   // About how long it takes.
-  double nanoseconds() const noexcept;
+  double nanoseconds() const noexcept { return nanoseconds(threads_); }
 
   size_t weights_bytes() const noexcept;
   // From ONNX's [M,C,...].
@@ -39,6 +39,8 @@ class AmxConv {
     Sizes first;  // row and column of its first pixel in the padded input
   };
   struct Worker;
+  void cut(int64_t strips, int threads);
+  double nanoseconds(int threads) const noexcept;
   uint32_t split(const float* src, const float* gate, float scale, int64_t begin, std::byte* to) const;
   void place(int64_t begin, int64_t count, int64_t* places) const;
   void run_plain(const float* src, const float* gate, struct AmxBlock block, int64_t begin) const;
