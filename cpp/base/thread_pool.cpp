@@ -172,9 +172,11 @@ struct ThreadPool::Impl {
   void start();
   void worker_loop() noexcept;
   bool help() noexcept;
-  bool only_caller() const noexcept { return std::popcount(claimed.load(std::memory_order_relaxed)) == 1; }
+  int callers() const noexcept { return std::popcount(claimed.load(std::memory_order_relaxed)); }
+  bool only_caller() const noexcept { return callers() == 1; }
   void step_aside(const Slot& slot) const noexcept;
   int claim() noexcept;
+  void release(int slot) noexcept { claimed.fetch_and(~(uint64_t{1} << slot), std::memory_order_release); }
   void wake(int workers_wanted) noexcept;
   void finish(Slot& slot) noexcept;
 };
@@ -304,7 +306,15 @@ void ThreadPool::parallel_for(int chunks, int max_threads, FnRef<void(int)> chun
   if (chunks <= 0) return;
   const int threads = std::min({chunks, max_threads, impl_->size});
   const int index = threads > 1 && !t_in_parallel ? impl_->claim() : -1;
-  if (index < 0) {
+  struct Claim {
+    Impl& impl;
+    int slot;
+    ~Claim() {
+      if (slot >= 0) impl.release(slot);
+    }
+  } const claim{*impl_, index};
+  // Where as many threads call as there are processors, a helper could only take one of them its processor.
+  if (index < 0 || impl_->callers() >= impl_->size) {
     const InParallel guard;
     for (int i = 0; i < chunks; ++i) chunk(i);
     return;
@@ -316,7 +326,6 @@ void ThreadPool::parallel_for(int chunks, int max_threads, FnRef<void(int)> chun
   impl_->wake(threads - 1);
   region.work();
   impl_->finish(slot);
-  impl_->claimed.fetch_and(~(uint64_t{1} << index), std::memory_order_release);
   if (region.error) std::rethrow_exception(region.error);
 }
 

@@ -110,6 +110,32 @@ TEST_CASE("workers take part, also after they went to sleep") {
   }
 }
 
+TEST_CASE("as many callers as processors are left alone") {
+  ThreadPool pool(2);
+  std::atomic<bool> begun{false}, ended{false}, idle{false};
+  std::thread other([&] {
+    pool.parallel_for(2, 2, [&](int i) {
+      if (i == 1) return idle.store(true);
+      begun.store(true);
+      while (!ended.load()) std::this_thread::yield();
+    });
+  });
+  while (!begun.load() || !idle.load()) std::this_thread::yield();
+  const auto self = std::this_thread::get_id();
+  std::atomic<int> total{0}, strangers{0};
+  for (int round = 0; round < 50; ++round) {
+    pool.parallel_for(8, 2, [&](int) {
+      if (std::this_thread::get_id() != self) strangers.fetch_add(1);
+      total.fetch_add(1);
+      std::this_thread::sleep_for(std::chrono::microseconds(50));  // time enough for a helper to come
+    });
+  }
+  ended.store(true);
+  other.join();
+  CHECK(total.load() == 400);
+  CHECK(strangers.load() == 0);
+}
+
 TEST_CASE("a nested region runs on the thread that started it") {
   ThreadPool pool(4);
   CHECK_FALSE(ThreadPool::in_parallel());
