@@ -405,10 +405,14 @@ def gpt2_of(requests: Callable[[], list[Feeds]]) -> Callable[[Path], tuple[list[
     return make
 
 
+DECODE_STEPS = 65
+
+
 def decode_requests() -> list[Feeds]:
-    """64 tokens, each after one more; all but the first take their past from the one before."""
+    """A token, and 64 more, each after one more; all but the first take their past from the one before."""
     first = gpt2_request(1, 64)
-    later = [{key: gpt2_request(1, 64 + step)[key] for key in ("input_ids", "attention_mask")} for step in range(1, 65)]
+    steps = range(1, DECODE_STEPS)
+    later = [{key: gpt2_request(1, 64 + step)[key] for key in ("input_ids", "attention_mask")} for step in steps]
     return [first, *later]
 
 
@@ -473,7 +477,13 @@ WORKLOADS = (
     *([Workload("mobilenet_v2_int8", trained_bytes)] if TRAINED.exists() else []),
     Workload("gpt2_prefill", gpt2_of(lambda: [gpt2_request(128, 0)]), gpt2_logits, counted=True),
     Workload("gpt2_step", gpt2_of(lambda: [gpt2_request(1, 128)]), gpt2_logits, traffic=GPT2_BYTES),
-    Workload("gpt2_decode", gpt2_of(decode_requests), None, {"fresh": True, "feedback": FEEDBACK}),
+    Workload(
+        "gpt2_decode",
+        gpt2_of(decode_requests),
+        None,
+        {"fresh": True, "feedback": FEEDBACK},
+        traffic=DECODE_STEPS * GPT2_BYTES,
+    ),
     Workload("forest_1", forest(1)),
     Workload("forest_10000", forest(10000)),
     Workload("lightgbm_1", boosted(1)),
