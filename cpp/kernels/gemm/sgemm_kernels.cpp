@@ -35,9 +35,8 @@ template <int kM>
 constexpr int kStreams = kM == 1 ? 4 : 2;
 // Depths that are summed up on their own, which loses less than one long sum.
 constexpr int64_t kStreamDepth = 256;
-// Rows of B that each stream is fetched ahead, 1 KB: the processor does so by itself only up to the end of a page. Not
-// measured with narrower vectors than AVX-512's.
-constexpr int64_t kAhead = kLanes >= 16 ? 8 : 0;
+// Rows of B that each stream is fetched ahead, 1 KB: the processor does so by itself only up to the end of a page.
+constexpr int64_t kAhead = 256 / kPanel;
 
 // kP panels; `t` stands at the first one, behind which `cols` columns are left.
 template <int kM, int kP>
@@ -66,7 +65,7 @@ HWY_NOINLINE void compute_streams(Tile t, int64_t panel_stride, int64_t cols) {
         for (int j = 0; j < kVectors; ++j) sum[p][i][j] = hn::Zero(d);
     const int64_t end = std::min(t.depth, k + kStreamDepth);
     for (; k < end; ++k, ++a) {
-      if constexpr (kAhead > 0 && kP > 1) {
+      if constexpr (kP > 1) {
         const int64_t from = k * kPanel + (k + kAhead < t.depth ? ahead : next);
 #pragma GCC unroll 4
         for (int p = 0; p < kP; ++p) fetch_row(panels[p] + from, kPanel);
