@@ -53,8 +53,7 @@ HWY_NOINLINE void compute_streams(Tile t, int64_t panel_stride, int64_t cols) {
   const float* panels[kP];
 #pragma GCC unroll 4
   for (int p = 0; p < kP; ++p) panels[p] = t.b + p * panel_stride;
-  // Behind the end of a panel that of the next ones.
-  const int64_t ahead = kAhead * kPanel, next = kP * panel_stride - t.depth * kPanel + ahead;
+  const auto* const next = reinterpret_cast<const float*>(t.next);
   for (int64_t k = 0; k < t.depth;) {
     V sum[kP][kM][kVectors];
 #pragma GCC unroll 4
@@ -66,9 +65,10 @@ HWY_NOINLINE void compute_streams(Tile t, int64_t panel_stride, int64_t cols) {
     const int64_t end = std::min(t.depth, k + kStreamDepth);
     for (; k < end; ++k, ++a) {
       if constexpr (kP > 1) {
-        const int64_t from = k * kPanel + (k + kAhead < t.depth ? ahead : next);
+        const bool inside = k + kAhead < t.depth;
+        const float* const from = (inside ? t.b : next) + (k + kAhead - (inside ? 0 : t.depth)) * kPanel;
 #pragma GCC unroll 4
-        for (int p = 0; p < kP; ++p) fetch_row(panels[p] + from, kPanel);
+        for (int p = 0; p < kP; ++p) fetch_row(from + p * panel_stride, kPanel);
       }
       V factor[kM];
 #pragma GCC unroll 3
@@ -100,19 +100,21 @@ HWY_NOINLINE void compute_streams(Tile t, int64_t panel_stride, int64_t cols) {
   }
 }
 
-// A block of kM rows, B in panels.
+// A block of kM rows, B in panels; `next_b`: what is read behind it, or nullptr.
 template <int kM>
-void stream_block(Tile& t, int64_t panel_stride, int64_t cols) {
+void stream_block(Tile& t, int64_t panel_stride, int64_t cols, const float* next_b) {
   constexpr int64_t kWidth = kStreams<kM> * kPanel;
   for (int64_t left = cols; left > 0;) {
     const bool wide = left > kWidth - kPanel;
+    const int64_t done = wide ? kWidth : kPanel;
+    const float* const behind = t.b + done / kPanel * panel_stride;
+    t.next = reinterpret_cast<const char*>(left > done ? behind : next_b ? next_b : t.b);
     if (wide)
       compute_streams<kM, kStreams<kM>>(t, panel_stride, left);
     else
       compute_streams<kM, 1>(t, panel_stride, left);
-    const int64_t done = wide ? kWidth : kPanel;
     left -= done;
-    t.b += done / kPanel * panel_stride;
+    t.b = behind;
     t.c += done;
     if (t.bias) t.bias += done;
     if (t.residual) t.residual += done;
@@ -170,11 +172,11 @@ void block_of_one(const SgemmBlock& block) {
     t.residual = e.residual;
     switch (block.rows) {
       case 1:
-        return stream_block<1>(t, block.b_panel_stride, block.cols);
+        return stream_block<1>(t, block.b_panel_stride, block.cols, block.next_b);
       case 2:
-        return stream_block<2>(t, block.b_panel_stride, block.cols);
+        return stream_block<2>(t, block.b_panel_stride, block.cols, block.next_b);
       default:
-        return stream_block<3>(t, block.b_panel_stride, block.cols);
+        return stream_block<3>(t, block.b_panel_stride, block.cols, block.next_b);
     }
   }
   for (int64_t j = 0; j < block.cols; j += kPanel, panel += block.b_panel_stride) {
