@@ -437,13 +437,6 @@ void Depthwise(const DepthwiseRows& run, int block) {
     DepthwiseBlocked<8, 8>(run);
 }
 
-void ActivateBlocks(const ActivationSpec& activation, float* data, int64_t count, int block) {
-  if (block == 8)
-    ActivateFloats<8>(activation, data, count);
-  else
-    ActivateFloats<16>(activation, data, count);
-}
-
 template <int kBlock>
 HWY_INLINE void ScaleBlock(const float* HWY_RESTRICT src, const float* scale, int64_t pixels, float* HWY_RESTRICT dst) {
   const Tag<kBlock> d;
@@ -484,7 +477,6 @@ namespace fastort::kernels {
 HWY_EXPORT(Group);
 HWY_EXPORT(Pointwise);
 HWY_EXPORT(Depthwise);
-HWY_EXPORT(ActivateBlocks);
 HWY_EXPORT(Scale);
 HWY_EXPORT(Spread);
 
@@ -493,10 +485,6 @@ int blocked_panel_group(int block) { return HWY_DYNAMIC_DISPATCH(Group)(block); 
 void pointwise_run(const PointwiseRun& run, int block) { HWY_DYNAMIC_DISPATCH(Pointwise)(run, block); }
 
 void depthwise_rows(const DepthwiseRows& run, int block) { HWY_DYNAMIC_DISPATCH(Depthwise)(run, block); }
-
-void activate_blocks(const ActivationSpec& activation, float* data, int64_t count, int block) {
-  HWY_DYNAMIC_DISPATCH(ActivateBlocks)(activation, data, count, block);
-}
 
 void scale_pixels(const float* src, const float* scale, int64_t pixels, int block, float* dst) {
   HWY_DYNAMIC_DISPATCH(Scale)(src, scale, pixels, block, dst);

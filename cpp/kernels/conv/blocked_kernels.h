@@ -64,9 +64,6 @@ constexpr bool depthwise_pairs(int64_t kernel_height, int64_t kernel_width, int6
          ((kernel_width == 3 && stride_x == 1) || (kernel_width == 5 && stride_x <= 2));
 }
 
-// Applies an activation to `count` floats of a map in blocks of 8 or 16 channels, whole blocks of them.
-void activate_blocks(const ActivationSpec& activation, float* data, int64_t count, int block);
-
 // dst[i] = src[i] * scale[i % block] for whole pixels.
 void scale_pixels(const float* src, const float* scale, int64_t pixels, int block, float* dst);
 

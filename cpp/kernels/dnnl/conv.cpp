@@ -28,19 +28,16 @@ Dims less_one(const ConvShape::Spatial& values, int rank) {
 void append_activation(dnnl::post_ops& ops, const ActivationSpec& spec) {
   switch (spec.kind) {
     case Activation::None:
-      return;
     case Activation::Relu:
-      return ops.append_eltwise(algorithm::eltwise_relu, 0, 0);
+    case Activation::Clip:
+    case Activation::HardSigmoid:
+      return;
     case Activation::LeakyRelu:
       return ops.append_eltwise(algorithm::eltwise_relu, spec.alpha, 0);
-    case Activation::Clip:
-      return ops.append_eltwise(algorithm::eltwise_clip, spec.alpha, spec.beta);
     case Activation::Sigmoid:
       return ops.append_eltwise(algorithm::eltwise_logistic, 0, 0);
     case Activation::Tanh:
       return ops.append_eltwise(algorithm::eltwise_tanh, 0, 0);
-    case Activation::HardSigmoid:
-      return ops.append_eltwise(algorithm::eltwise_hardsigmoid, spec.alpha, spec.beta);
     case Activation::HardSwish:
       return ops.append_eltwise(algorithm::eltwise_hardswish, 1.f / 6, 0.5f);
     case Activation::Silu:
@@ -126,8 +123,25 @@ class DnnlConv::Found {
   std::unordered_map<std::string, Entry> entries_;
 };
 
+bool DnnlConv::keeps_nan(const ActivationSpec& activation) {
+  switch (activation.kind) {
+    case Activation::Relu:
+    case Activation::Clip:
+    case Activation::HardSigmoid:
+      return false;
+    case Activation::LeakyRelu:
+      return activation.alpha != 0;
+    default:
+      return true;
+  }
+}
+
 std::unique_ptr<DnnlConv> DnnlConv::create(const ConvShape& shape, Layout src, Layout dst, const ConvEpilogue& epilogue,
                                            int threads, std::string* refusal) {
+  if (!keeps_nan(epilogue.activation)) {
+    if (refusal) *refusal = "oneDNN makes a bound of NaN in this activation";
+    return nullptr;
+  }
   static Found found;
   // A map of one pixel or one channel lies in the same way in both layouts. oneDNN's cache of primitives takes its two
   // descriptions for equal, though other weights go with each, so only one of them is ever shown to it.

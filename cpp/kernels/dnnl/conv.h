@@ -13,7 +13,9 @@ namespace fastort::kernels {
 // A float32 convolution by oneDNN for fixed sizes, layouts and number of threads.
 class DnnlConv {
  public:
-  // Without a value where oneDNN has no fast implementation; `refusal` then says why.
+  // Whether NaN stays NaN in oneDNN's form of an activation, instead of becoming one of its bounds.
+  static bool keeps_nan(const ActivationSpec& activation);
+  // Without a value where oneDNN has no fast implementation, or loses NaN; `refusal` then says why.
   static std::unique_ptr<DnnlConv> create(const ConvShape& shape, Layout src, Layout dst, const ConvEpilogue& epilogue,
                                           int threads, std::string* refusal);
   ~DnnlConv();

@@ -1,7 +1,8 @@
+#include <algorithm>
 #include <utility>
 
-#include "kernels/conv/blocked_kernels.h"
 #include "kernels/dnnl/conv.h"
+#include "kernels/gemm/sgemm_kernels.h"
 #include "ops/conv/conv.h"
 
 namespace fastort::conv {
@@ -24,7 +25,12 @@ class OnednnKernel final : public Kernel {
         weights_(std::move(weights)),
         own_(own),
         block_(channel_block(dst.layout)),
-        floats_(physical_count(dst.shape, dst.layout)) {}
+        floats_(physical_count(dst.shape, dst.layout)) {
+    if (block_ == 1 || activate(own, 0.0f) == 0) return;
+    filled_ = problem.shape.out_channels % block_;
+    plane_ = problem.shape.out_pixels() * block_;
+    image_ = floats_ / std::max<int64_t>(1, problem.shape.batch);
+  }
 
   size_t workspace_bytes() const override {
     return align_up(conv_->scratchpad_bytes()) + (weights_ ? 0 : conv_->weights_bytes());
@@ -45,10 +51,12 @@ class OnednnKernel final : public Kernel {
                args.out<float>(0), args.workspace, args.parallel);
     if (own_.kind == Activation::None) return;
     float* dst = args.out<float>(0);
-    constexpr int64_t kGrain = 512;  // blocks
-    args.parallel.range(floats_ / block_, kGrain, [&](int64_t begin, int64_t end) {
-      kernels::activate_blocks(own_, dst + begin * block_, (end - begin) * block_, block_);
-    });
+    constexpr int64_t kGrain = 8192;
+    args.parallel.range(floats_, kGrain,
+                        [&](int64_t begin, int64_t end) { kernels::activate_floats(own_, dst + begin, end - begin); });
+    // Channels behind the last one stay zero whatever the activation makes of zero.
+    for (int64_t end = image_; filled_ > 0 && end <= floats_; end += image_)
+      for (int64_t i = end - plane_; i < end; i += block_) std::fill(dst + i + filled_, dst + i + block_, 0.0f);
   }
 
  private:
@@ -64,6 +72,7 @@ class OnednnKernel final : public Kernel {
   ActivationSpec own_;
   int block_;
   int64_t floats_;
+  int64_t filled_ = 0, plane_ = 0, image_ = 0;  // channels of the last block that are to be cleared behind `own`
 };
 
 Refusal refuse_channels(const kernels::ConvShape& shape, Layout in, Layout out) {
@@ -98,11 +107,11 @@ bool is_exponential(Activation kind) {
          kind == Activation::Gelu || kind == Activation::GeluTanh;
 }
 
-// The activation that our own kernel does faster in a pass of its own, taken from what oneDNN is asked for. What it
-// makes of zero must be zero, because the channels behind the last one are.
+// The activation that our own kernel does better in a pass of its own, taken from what oneDNN is asked for.
 ActivationSpec take_activation(const OpContext& context, Problem& problem) {
   ActivationSpec& activation = problem.epilogue.activation;
-  if (activation.kind != Activation::Silu || channel_block(context.out(0).layout) == 1) return {};
+  const bool faster = activation.kind == Activation::Silu && channel_block(context.out(0).layout) > 1;
+  if (!faster && DnnlConv::keeps_nan(activation)) return {};
   return std::exchange(activation, {});
 }
 
@@ -110,7 +119,8 @@ ActivationSpec take_activation(const OpContext& context, Problem& problem) {
 
 Refusal accepts_onednn(const OpContext& context) {
   if (context.type(kX) != DataType::Float) return "only float32";
-  const Problem problem = read_problem(context);
+  Problem problem = read_problem(context);
+  take_activation(context, problem);
   if (Refusal refusal = refuse_odd_sizes(problem.shape)) return refusal;
   if (Refusal refusal = refuse_layouts(context)) return refusal;
   if (Refusal refusal = refuse_channels(problem.shape, context.in(kX).layout, context.out(0).layout)) return refusal;
@@ -123,12 +133,14 @@ double cost_onednn(const OpContext& context) {
   const Problem problem = read_problem(context);
   const kernels::ConvShape& shape = problem.shape;
   const Layout out = context.out(0).layout;
-  // What an exponential costs more than in our own kernels, nanoseconds for each output and thread.
+  // What an exponential, and a bound, cost more than in our own kernels, nanoseconds for each output and thread.
   constexpr double kExponential = 0.2;
   const double outputs = static_cast<double>(physical_count(context.out(0).shape, out));
   const double exponentials = is_exponential(problem.epilogue.activation.kind) ? kExponential * outputs : 0;
+  constexpr double kBound = 0.1;
+  const double bounds = DnnlConv::keeps_nan(problem.epilogue.activation) ? 0 : kBound * outputs;
   return estimate(context, shape, 2 * shape.macs(), rate(shape, context.in(kX).layout, out)) +
-         exponentials / context.options.threads;
+         (exponentials + bounds) / context.options.threads;
 }
 
 std::unique_ptr<Kernel> prepare_onednn(const OpContext& context) {
