@@ -138,9 +138,15 @@ Attributes:
             if (key.empty() || key.size() > kMaxConfigKey)
               raise(PyExc_RuntimeError,
                     "Config key is empty or longer than maximum length " + std::to_string(kMaxConfigKey));
+            if (key.starts_with("fastort."))
+              raise(PyExc_RuntimeError,
+                    "fastort knows no entry '" + key +
+                        "' of a run; its entries are set by SessionOptions.add_session_config_entry");
             self.config_entries.insert_or_assign(std::move(key), std::move(value));
           },
-          py::arg("key"), py::arg("value"), "Sets a configuration entry; keys that the engine does not know are kept.")
+          py::arg("key"), py::arg("value"),
+          "Sets a configuration entry; keys that the engine does not know are kept, but for those that begin with\n"
+          "\"fastort.\", which are refused.")
       .def("get_run_config_entry", &run_config_entry, py::arg("key"),
            "Returns a configuration entry; raises RuntimeError where there is none.")
       .def("__reduce__", &reduce_run_options);

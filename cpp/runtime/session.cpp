@@ -5,7 +5,6 @@
 #endif
 
 #include <algorithm>
-#include <charconv>
 
 #include "base/cpu_info.h"
 #include "base/fork.h"
@@ -15,6 +14,7 @@
 #include "ops/core/infer.h"
 #include "ops/core/merge_types.h"
 #include "runtime/choice_store.h"
+#include "runtime/config_entries.h"
 #include "runtime/deadline.h"
 #include "runtime/devices.h"
 #include "runtime/pack_store.h"
@@ -44,41 +44,25 @@ std::vector<ValueFacts> infer_facts(const Node& node, std::span<const ValueFacts
   return outputs;
 }
 
-// The text of a configuration entry, empty where there is none.
-std::string_view entry_of(const SessionOptions& options, const std::string& key) {
-  const auto entry = options.config_entries.find(key);
-  return entry == options.config_entries.end() ? std::string_view() : std::string_view(entry->second);
-}
-
-// A configuration entry that is a number, which is not negative.
-template <class T>
-T number_of(const SessionOptions& options, const std::string& key, const char* what, T fallback) {
-  const std::string_view text = entry_of(options, key);
-  if (options.config_entries.count(key) == 0) return fallback;
-  T number{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size() || !(number >= T{}))
-    invalid_argument(key + " is a number of " + what + ", not '" + std::string(text) + "'");
-  return number;
-}
-
 // nullptr where the options name no folder.
 std::unique_ptr<PackStore> pack_store(const SessionOptions& options) {
-  const std::string_view folder = entry_of(options, "fastort.cache_dir");
+  const ConfigEntries entries(options.config_entries);
+  const std::string_view folder = entries.text("fastort.cache_dir");
   if (folder.empty()) return nullptr;
-  const size_t max_bytes = number_of(options, "fastort.cache_max_bytes", "bytes", size_t{4} << 30);
+  const size_t max_bytes = entries.number("fastort.cache_max_bytes", "bytes", size_t{4} << 30);
   return std::make_unique<CachedPackStore>(PackCache::of(std::string(folder), max_bytes));
 }
 
 KernelChoice kernel_choice(const SessionOptions& options) {
   constexpr double kTrialSeconds = 2;
+  const ConfigEntries entries(options.config_entries);
   KernelChoice choice;
-  choice.prefer = entry_of(options, "fastort.prefer_kernel");
-  const std::string_view mode = entry_of(options, "fastort.kernel_choice");
-  const double seconds = number_of(options, "fastort.trial_seconds", "seconds", kTrialSeconds);
+  choice.prefer = entries.text("fastort.prefer_kernel");
+  const std::string_view mode = entries.text("fastort.kernel_choice");
+  const double seconds = entries.number("fastort.trial_seconds", "seconds", kTrialSeconds);
   if (!mode.empty() && mode != "rule" && mode != "stored" && mode != "measure")
     invalid_argument("fastort.kernel_choice is 'rule', 'stored' or 'measure', not '" + std::string(mode) + "'");
-  const std::string folder(entry_of(options, "fastort.cache_dir"));
+  const std::string folder(entries.text("fastort.cache_dir"));
   const bool measure = mode == "measure";
   // Times differ from one day to the next, and with them the kernels and the last bits of the results.
   if (mode == "rule" || options.use_deterministic_compute || (!measure && folder.empty())) return choice;
@@ -153,7 +137,8 @@ std::unique_ptr<Session> Session::from_bytes(std::span<const std::byte> bytes, s
   const ForkGuard guard;
   check_load(options);
   auto profiler = options.enable_profiling ? std::make_unique<Profiler>() : nullptr;
-  const std::string_view folder = entry_of(options, "session.model_external_initializers_file_folder_path");
+  const std::string_view folder =
+      ConfigEntries(options.config_entries).text("session.model_external_initializers_file_folder_path");
   Model model = load_model_bytes(bytes, keep_alive, load_options(options), std::string(folder));
   if (profiler) profiler->add("model_loading_array", 0);
   return std::unique_ptr<Session>(new Session(std::move(model), options, std::move(profiler)));
@@ -168,15 +153,14 @@ Session::Session(Model model, const SessionOptions& options, std::unique_ptr<Pro
   engine_.deterministic = options.use_deterministic_compute;
   // Kernels are chosen and work is split for one number of threads, so that the results are those of any number.
   engine_.threads = engine_.deterministic ? kDeterministicSplit : threads_;
-  auto flag = [&](const char* key, bool fallback) {
-    const auto entry = options.config_entries.find(key);
-    return entry == options.config_entries.end() ? fallback : entry->second == "1";
-  };
-  engine_.allow_winograd = flag("fastort.allow_winograd", true);
-  engine_.allow_amx = flag("fastort.allow_amx", true);
+  const ConfigEntries entries(options.config_entries);
+  entries.check_names();
+  engine_.allow_winograd = entries.flag("fastort.allow_winograd", true);
+  engine_.allow_amx = entries.flag("fastort.allow_amx", true);
   packs_ = pack_store(options);
   choice_ = kernel_choice(options);
-  engine_.allow_blocked_layouts = flag("fastort.allow_blocked_layouts", true) && options.optimization_level >= 3;
+  engine_.allow_blocked_layouts =
+      entries.flag("fastort.allow_blocked_layouts", true) && options.optimization_level >= 3;
 
   device_ = open_device(options.providers);
 
@@ -238,9 +222,10 @@ void Session::save_optimized(const SessionOptions& options) const {
                     node.origin.op_type + ") is an operator of fastort's own, which an ONNX file cannot hold");
   }
   SaveOptions save;
-  save.external_file = entry_of(options, "session.optimized_model_external_initializers_file_name");
-  save.external_threshold = number_of(options, "session.optimized_model_external_initializers_min_size_in_bytes",
-                                      "bytes", save.external_threshold);
+  const ConfigEntries entries(options.config_entries);
+  save.external_file = entries.text("session.optimized_model_external_initializers_file_name");
+  save.external_threshold = entries.number("session.optimized_model_external_initializers_min_size_in_bytes", "bytes",
+                                           save.external_threshold);
   save_model_file(saved, options.optimized_model_filepath, save);
 }
 

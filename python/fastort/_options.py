@@ -203,7 +203,7 @@ class SessionOptions:
     def add_session_config_entry(self, key: str, value: str) -> None:
         """Sets a configuration entry; keys that the engine does not know are kept and ignored.
 
-        It knows:
+        Unknown ones that begin with ``"fastort."`` are refused when a session is made. It knows:
 
         - ``"fastort.cache_dir"``: A folder where packed weights are kept, so that the next process maps them instead of
           packing them again. Off by default. Several processes may share a folder; a damaged file, or one of another

@@ -13,7 +13,7 @@ import onnx
 import pytest
 
 import fastort
-from fastort.capi.onnxruntime_pybind11_state import Cancelled, Fail
+from fastort.capi.onnxruntime_pybind11_state import Cancelled, Fail, InvalidArgument
 from tests.api import models
 
 X = np.ones((2, 3), np.float32)
@@ -114,6 +114,25 @@ def test_config_entries() -> None:
     assert run_options.get_run_config_entry("key") == "1"
     with pytest.raises(RuntimeError, match="RunOptions does not have configuration with key: other"):
         run_options.get_run_config_entry("other")
+
+
+def test_misspelt_entries_of_fastort_are_refused() -> None:
+    options = fastort.SessionOptions()
+    options.add_session_config_entry("fastort.allow_amxx", "0")
+    with pytest.raises(
+        InvalidArgument, match=r"no session configuration entry 'fastort\.allow_amxx'; .*'fastort\.allow_amx'"
+    ):
+        fastort.InferenceSession(models.negate(), options)
+    with pytest.raises(RuntimeError, match=r"no entry 'fastort\.allow_amx' of a run; .*add_session_config_entry"):
+        fastort.RunOptions().add_run_config_entry("fastort.allow_amx", "0")
+
+
+@pytest.mark.parametrize("name", ["allow_amx", "allow_winograd", "allow_blocked_layouts"])
+def test_flags_of_fastort_are_0_or_1(name: str) -> None:
+    options = fastort.SessionOptions()
+    options.add_session_config_entry(f"fastort.{name}", "off")
+    with pytest.raises(InvalidArgument, match=rf"fastort\.{name} is '0' or '1', not 'off'"):
+        fastort.InferenceSession(models.negate(), options)
 
 
 def test_a_session_keeps_a_copy_of_its_options() -> None:
