@@ -51,6 +51,48 @@ def test_error(channels: int, size: int, kernel: str) -> None:
     assert error < BOUNDS[kernel] * np.sqrt(9 * channels)
 
 
+@pytest.mark.parametrize("kernel", ["winograd", "winograd 2x2"])
+@pytest.mark.parametrize(
+    ("batch", "channels", "outputs", "height", "width"),
+    [
+        (1, 32, 32, 131, 129),  # many tiles, weights that stay near
+        (1, 128, 128, 29, 31),  # pieces of the tiles for each thread
+        (3, 64, 48, 37, 35),  # pieces that reach over pictures
+        (1, 256, 272, 13, 14),  # panels for each thread
+        (1, 32, 400, 7, 9),
+        (2, 512, 40, 7, 7),
+        (1, 512, 64, 29, 27),  # maps that threads share
+        (1, 16, 16, 1, 2),
+    ],
+)
+def test_ways_of_sharing_give_the_same_bits(
+    batch: int, channels: int, outputs: int, height: int, width: int, kernel: str
+) -> None:
+    rng = np.random.default_rng(channels)
+    x = rng.standard_normal((batch, channels, height, width)).astype(np.float32)
+    w = (rng.standard_normal((outputs, channels, 3, 3)) / np.sqrt(9 * channels)).astype(np.float32)
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, x.shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, (batch, outputs, height, width))],
+        [numpy_helper.from_array(w, "w")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)]).SerializeToString()
+    answers = []
+    for threads, deterministic in [(1, False), (2, False), (2, True)]:
+        options = options_of(kernel)
+        options.intra_op_num_threads = threads
+        options.use_deterministic_compute = deterministic  # shares the work among eight
+        session = fastort.InferenceSession(model, options)
+        answers.append(session.run(None, {"x": x})[0])
+        assert f"CPUExecutionProvider, {kernel} (" in session.explain()
+    expected = torch.nn.functional.conv2d(torch.tensor(x).double(), torch.tensor(w).double(), padding=1).numpy()
+    assert np.abs(answers[0] - expected).max() < BOUNDS[kernel] * np.sqrt(9 * channels)
+    for answer in answers[1:]:
+        np.testing.assert_array_equal(answer, answers[0])
+
+
 def test_it_can_be_forbidden() -> None:
     for allowed in (True, False):
         session, x, _ = convolution(128, 56, None if allowed else "direct")

@@ -4,10 +4,10 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/conv/blocked_kernels.cpp"
-#include "hwy/cache_control.h"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 #include "hwy/highway.h"
 #include "kernels/gemm/activation-inl.h"
+#include "kernels/prefetch.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace fastort::kernels::HWY_NAMESPACE {
@@ -22,6 +22,7 @@ constexpr int kLanes = kBlock * 4 <= HWY_MAX_BYTES ? kBlock : HWY_MAX_BYTES / 4;
 // Sums that stay in registers beside the weights. With 32 registers as wide as a panel two panels share what is loaded
 // of the pixels, which otherwise is one load for each product.
 constexpr int kSums = 12;
+constexpr int64_t kLine = 16;  // floats of a cache line
 constexpr int kGroup = HWY_TARGET == HWY_AVX3 ? 2 : 1;
 
 // Where vector `v` of a panel lies in a pixel's blocks.
@@ -148,10 +149,11 @@ bool InRegisters(const ActivationSpec& spec) {
 
 // ---- 1x1 -----------------------------------------------------------------------------------------------------------
 
-// Tiles of `kPixels` adjacent pixels each, the first of them at `begin`. Each tile fetches `lines` cache lines of what
-// `next` points to, a line for every block of channels, and so does the next one behind them.
+// Tiles of `kPixels` adjacent pixels each, the first of them at `begin`. With every block of channels `lines` cache
+// lines of each panel are fetched of what `next` points to.
 template <int kBlock, int kVectors, int kPanels, int kPixels>
-void PointwiseTiles(const PointwiseRun& run, int64_t begin, int64_t tiles, const float* next, const float* next_end) {
+void PointwiseTiles(const PointwiseRun& run, int64_t begin, int64_t tiles, const float* next, const float* next_end,
+                    int64_t lines) {
   const Tag<kBlock> d;
   using V = hn::Vec<Tag<kBlock>>;
   constexpr int kWidth = kVectors * kLanes<kBlock>, kAll = kVectors * kPanels;
@@ -190,10 +192,10 @@ void PointwiseTiles(const PointwiseRun& run, int64_t begin, int64_t tiles, const
         for (int i = 0; i < 4; ++i) step(some + i);
       weights += kBlock * kWidth;
       src += run.src_block;
-      hwy::Prefetch(next);
-      next += 64 / sizeof(float);
+      for (int64_t line = 0; line < lines && next < next_end; ++line, next += kLine)
+#pragma GCC unroll 2
+        for (int p = 0; p < kPanels; ++p) bring_nearer(next + p * run.weights_panel);
     }
-    next = std::min(next, next_end);
     for (int i = 0; i < c; ++i) step(i);
     WithActivation(run.activation, run.residual, [&]<class Kind, class Residual>(Kind, Residual) HWY_ATTR {
       const V alpha = hn::Set(d, run.activation.alpha), beta = hn::Set(d, run.activation.beta);
@@ -209,7 +211,7 @@ void PointwiseTiles(const PointwiseRun& run, int64_t begin, int64_t tiles, const
   }
 }
 
-using PointwiseFn = void (*)(const PointwiseRun&, int64_t, int64_t, const float*, const float*);
+using PointwiseFn = void (*)(const PointwiseRun&, int64_t, int64_t, const float*, const float*, int64_t);
 
 template <int kBlock, int kVectors, int kPanels, int... kCounts>
 HWY_INLINE void PointwisePixels(const PointwiseRun& run, std::integer_sequence<int, kCounts...>) {
@@ -220,11 +222,13 @@ HWY_INLINE void PointwisePixels(const PointwiseRun& run, std::integer_sequence<i
   const int64_t tiles = (run.pixels + kMost - 1) / kMost;
   if (tiles == 0) return;
   const int64_t least = run.pixels / tiles, larger = run.pixels % tiles;
-  const int64_t lines = run.channels / kBlock, floats = run.channels * run.width;
-  const float* next = run.next_weights ? run.next_weights : run.weights;
-  const float* end = run.next_weights ? next + std::max<int64_t>(floats - lines * 16, 0) : next;
-  if (larger > 0) kTiles[least](run, 0, larger, next, end);
-  kTiles[least - 1](run, larger * (least + 1), tiles - larger, std::min(next + larger * lines * 16, end), end);
+  // What is wanted next is fetched evenly, each tile its share.
+  const int64_t floats = run.next_weights ? run.channels * run.width : 0, blocks = run.channels / kBlock;
+  const float* next = run.next_weights;
+  const int64_t lines = blocks ? (floats / kLine + tiles * blocks - 1) / (tiles * blocks) : 0;
+  if (larger > 0) kTiles[least](run, 0, larger, next, next + floats, lines);
+  kTiles[least - 1](run, larger * (least + 1), tiles - larger, next + std::min(floats, larger * blocks * lines * kLine),
+                    next + floats, lines);
 }
 
 // Applies the activation to stretches of adjacent pixels.

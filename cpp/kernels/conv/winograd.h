@@ -29,6 +29,12 @@ class WinogradConv {
   // Tiles of outputs, padding included; what the costs are made of.
   int64_t tiles() const { return shape_.batch * tile_rows_ * tile_columns_; }
 
+  // Whether threads wait for what others have transformed.
+  bool shares_maps() const { return !own_ && threads_ > 1; }
+  // Bytes of weights that the threads read from the third-level cache, those of the first reading included; 0 where
+  // each weight is read once.
+  double reread_weights() const { return reread_; }
+
   struct Sizes {
     int tile;  // outputs in a row of a tile
     int64_t height, width, out_height, out_width, pad_top, pad_left;
@@ -46,12 +52,32 @@ class WinogradConv {
   Sizes sizes() const;
 
  private:
+  struct Operands {
+    const float* src;
+    const float* weights;
+    const float* bias;
+    const float* residual;
+    float* dst;
+  };
+  void choose_tiles();
+  // Of one block of channels of `count` tiles, the first of which is `first`.
+  void transform(const Operands& x, int64_t channel_block, int64_t first, int64_t count, float* transformed) const;
+  // Of the panels from `first_panel` on, for as many tiles; `products` has room for the panels of a group.
+  void multiply(const Operands& x, int64_t first_panel, int64_t panels, int64_t first_tile, int64_t count,
+                const float* transformed, float* products) const;
+  void run_shared(const Operands& x, float* workspace, const Parallel& parallel) const;
+  void run_own(const Operands& x, float* workspace, const Parallel& parallel) const;
+
   ConvShape shape_;
   ConvEpilogue epilogue_;
   int tile_, block_, threads_;
   int64_t tile_rows_, tile_columns_;
   int64_t super_tiles_;  // whose transformed inputs are held at a time
   int64_t sub_tiles_;    // that one thread multiplies at a time
+  bool own_;             // a thread transforms what it multiplies, sub_tiles_ at a time
+  bool split_panels_;    // and threads take panels of the same tiles
+  double reread_;
+  int64_t point_stride_, product_stride_;
 };
 
 }  // namespace fastort::kernels

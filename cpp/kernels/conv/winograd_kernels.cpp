@@ -1,10 +1,13 @@
 #include "kernels/conv/winograd_kernels.h"
 
+#include <utility>
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/conv/winograd_kernels.cpp"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 #include "hwy/highway.h"
 #include "kernels/gemm/activation-inl.h"
+#include "kernels/prefetch.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace fastort::kernels::HWY_NAMESPACE {
@@ -129,10 +132,12 @@ constexpr int kVectors = kWinogradPanel * sizeof(float) <= HWY_MAX_BYTES ? 1 : k
 constexpr int kGroup = HWY_TARGET == HWY_AVX3 ? 2 : 1;
 constexpr int kTiles = kVectors == 1 ? 12 : kVectors == 2 ? 6 : 3;
 
-// `panel` floats lie between the weights of two panels, `products_panel` between their products.
+// `panel` floats lie between the weights of two panels, `products_panel` between their products. As many floats as a
+// panel has at one point are brought nearer from `next`.
 template <int kPanels, int kCount>
-HWY_INLINE void MultiplyTiles(const float* HWY_RESTRICT weights, int64_t panel, const float* HWY_RESTRICT transformed,
-                              int64_t channels, float* HWY_RESTRICT products, int64_t products_panel) {
+void MultiplyTiles(const float* HWY_RESTRICT weights, int64_t panel, const float* next,
+                   const float* HWY_RESTRICT transformed, int64_t channels, float* HWY_RESTRICT products,
+                   int64_t products_panel) {
   const D d;
   constexpr int kLanes = kWinogradPanel / kVectors, kSums = kPanels * kVectors;
   V sums[kCount][kSums];
@@ -141,6 +146,7 @@ HWY_INLINE void MultiplyTiles(const float* HWY_RESTRICT weights, int64_t panel, 
 #pragma GCC unroll 4
     for (int v = 0; v < kSums; ++v) sums[t][v] = hn::Zero(d);
   for (int64_t c = 0; c < channels; ++c) {
+    bring_nearer(next + c * kWinogradPanel);
     V w[kSums];
 #pragma GCC unroll 4
     for (int v = 0; v < kSums; ++v)
@@ -159,30 +165,31 @@ HWY_INLINE void MultiplyTiles(const float* HWY_RESTRICT weights, int64_t panel, 
       hn::Store(sums[t][v], d, products + v / kVectors * products_panel + t * kWinogradPanel + v % kVectors * kLanes);
 }
 
-template <int kPanels, int kCount>
-HWY_INLINE void MultiplyRest(const float* weights, int64_t panel, const float* transformed, int64_t channels,
-                             int64_t count, float* products, int64_t products_panel) {
-  if constexpr (kCount > 0) {
-    if (count == kCount)
-      return MultiplyTiles<kPanels, kCount>(weights, panel, transformed, channels, products, products_panel);
-    MultiplyRest<kPanels, kCount - 1>(weights, panel, transformed, channels, count, products, products_panel);
-  }
-}
+using MultiplyFn = void (*)(const float*, int64_t, const float*, const float*, int64_t, float*, int64_t);
 
-template <int kPanels>
-HWY_INLINE void MultiplyPanels(const WinogradConv::Sizes& s, const float* weights, int64_t weights_stride,
+template <int kPanels, int... kCounts>
+HWY_INLINE void MultiplyPanels(const WinogradConv::Sizes& s, const float* weights, int64_t first_panel,
                                const float* transformed, int64_t point_stride, int64_t count, float* products,
-                               int64_t product_stride) {
-  const int64_t channels = s.in_padded;
+                               int64_t product_stride, std::integer_sequence<int, kCounts...>) {
+  static constexpr MultiplyFn kMultiply[] = {MultiplyTiles<kPanels, kCounts + 1>...};
+  const int64_t channels = s.in_padded, weights_stride = channels * kWinogradPanel;
   const int points = s.points();
   const int64_t panel = points * weights_stride, products_panel = points * product_stride;
+  const float* const all = weights;
+  weights += first_panel * panel;
+  // Parts of nearly the same size, so that none is too small to hide the latency of its sums: the first ones have a
+  // tile more.
+  const int64_t parts = (count + kTiles - 1) / kTiles, least = count / parts, larger = count % parts;
   for (int p = 0; p < points; ++p) {
-    int64_t t = 0;
-    for (; t + kTiles <= count; t += kTiles)
-      MultiplyTiles<kPanels, kTiles>(weights, panel, transformed + t * channels, channels,
-                                     products + t * kWinogradPanel, products_panel);
-    MultiplyRest<kPanels, kTiles - 1>(weights, panel, transformed + t * channels, channels, count - t,
-                                      products + t * kWinogradPanel, products_panel);
+    // Behind the last point of these panels lies the first one of the next; behind the last panel all begins again.
+    const float* next = weights + weights_stride;
+    if (p + 1 == points) next = first_panel + kPanels < s.panels ? next + (kPanels - 1) * panel : all;
+    for (int64_t part = 0, tile = 0; part < parts; ++part) {
+      const int64_t tiles = least + (part < larger);
+      kMultiply[tiles - 1](weights, panel, part < kPanels ? next + part * panel : weights,
+                           transformed + tile * channels, channels, products + tile * kWinogradPanel, products_panel);
+      tile += tiles;
+    }
     weights += weights_stride;
     transformed += point_stride;
     products += product_stride;
@@ -191,14 +198,16 @@ HWY_INLINE void MultiplyPanels(const WinogradConv::Sizes& s, const float* weight
 
 int64_t WinogradGroup() { return kGroup; }
 
-void WinogradMultiply(const WinogradConv::Sizes& s, const float* weights, int64_t weights_stride, int64_t panels,
+void WinogradMultiply(const WinogradConv::Sizes& s, const float* weights, int64_t first_panel, int64_t panels,
                       const float* transformed, int64_t point_stride, int64_t count, float* products,
                       int64_t product_stride) {
+  const std::make_integer_sequence<int, kTiles> counts;
   if constexpr (kGroup == 2) {
     if (panels == 2)
-      return MultiplyPanels<2>(s, weights, weights_stride, transformed, point_stride, count, products, product_stride);
+      return MultiplyPanels<2>(s, weights, first_panel, transformed, point_stride, count, products, product_stride,
+                               counts);
   }
-  MultiplyPanels<1>(s, weights, weights_stride, transformed, point_stride, count, products, product_stride);
+  MultiplyPanels<1>(s, weights, first_panel, transformed, point_stride, count, products, product_stride, counts);
 }
 
 template <int kTile, int kBlock>
@@ -280,11 +289,11 @@ void winograd_input(const WinogradConv::Sizes& sizes, const float* src, int64_t 
 
 int64_t winograd_group() { return HWY_DYNAMIC_DISPATCH(WinogradGroup)(); }
 
-void winograd_multiply(const WinogradConv::Sizes& sizes, const float* weights, int64_t weights_stride, int64_t panels,
+void winograd_multiply(const WinogradConv::Sizes& sizes, const float* weights, int64_t first_panel, int64_t panels,
                        const float* transformed, int64_t point_stride, int64_t count, float* products,
                        int64_t product_stride) {
   HWY_DYNAMIC_DISPATCH(WinogradMultiply)
-  (sizes, weights, weights_stride, panels, transformed, point_stride, count, products, product_stride);
+  (sizes, weights, first_panel, panels, transformed, point_stride, count, products, product_stride);
 }
 
 void winograd_output(const WinogradConv::Sizes& sizes, const float* products, int64_t product_stride, int64_t panel,

@@ -16,8 +16,8 @@ void winograd_input(const WinogradConv::Sizes& sizes, const float* src, int64_t 
 int64_t winograd_group();
 
 // products[panel][point][tile][16] = weights[panel][point][channel][16] * transformed[point][tile][channel], for at
-// most winograd_group() panels.
-void winograd_multiply(const WinogradConv::Sizes& sizes, const float* weights, int64_t weights_stride, int64_t panels,
+// most winograd_group() panels from `first_panel` on.
+void winograd_multiply(const WinogradConv::Sizes& sizes, const float* weights, int64_t first_panel, int64_t panels,
                        const float* transformed, int64_t point_stride, int64_t count, float* products,
                        int64_t product_stride);
 

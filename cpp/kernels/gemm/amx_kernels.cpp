@@ -149,8 +149,8 @@ struct Splitter {
       const VU x = hn::BitCast(du, hn::LoadU(d, from + j * kLanes));
       const VU y = hn::BitCast(du, hn::LoadU(d, from + kUnits * kPanel + j * kLanes));
       // The same of the next step: the tiles' loads keep the processor from fetching ahead by itself.
-      bring_nearer(reinterpret_cast<const char*>(from + kStepFloats + j * kLanes));
-      bring_nearer(reinterpret_cast<const char*>(from + kStepFloats + kUnits * kPanel + j * kLanes));
+      bring_nearer(from + kStepFloats + j * kLanes);
+      bring_nearer(from + kStepFloats + kUnits * kPanel + j * kLanes);
       write_parts(x, y, dst + j * kTile + unit * 64, 2 * kTile);
       hn::Store(larger(larger(hn::Load(du, size[j]), x), y), du, size[j]);
     }

@@ -14,6 +14,7 @@
 #include "hwy/highway.h"
 #include "kernels/gemm/activation-inl.h"
 #include "kernels/gemm/epilogue.h"
+#include "kernels/prefetch.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace fastort::kernels::HWY_NAMESPACE {
@@ -83,15 +84,6 @@ inline Tile tile_of(const Epilogue& epilogue, float alpha, int64_t c_stride) {
 // An activation that is neither none nor bounds.
 HWY_NOINLINE inline void apply_curve(const ActivationSpec& curve, float* data, int64_t count) {
   activate_array(D(), curve, data, count);
-}
-
-// Into the second cache: the first one is full of what is in use.
-HWY_INLINE void bring_nearer(const char* data) {
-#if defined(__GNUC__)
-  __builtin_prefetch(data, 0, 2);
-#else
-  (void)data;
-#endif
 }
 
 // The rest of an incomplete tile's columns from the sums of a whole tile.

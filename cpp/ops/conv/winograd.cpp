@@ -17,23 +17,27 @@ WinogradConv make(const OpContext& context, const Problem& problem, int tile) {
 
 // Estimated nanoseconds; `input` and `output` are those of the transforms of 8 channels of a tile.
 double cost(const OpContext& context, int tile, double input, double output) {
-  // Bytes a nanosecond of weights from memory; the share of the shorter of the two that the products do not hide, or
-  // that does not hide them.
-  constexpr double kWeightsBandwidth = 24, kNotHidden = 0.3;
+  // The share of the shorter of products and reading of weights that the other does not hide.
+  constexpr double kNotHidden = 0.3;
   const Problem problem = read_problem(context);
   const WinogradConv conv = make(context, problem, tile);
   const WinogradConv::Sizes sizes = conv.sizes();
   const double tiles = static_cast<double>(conv.tiles()), blocks = static_cast<double>(sizes.in_padded) / 8;
   const double panels = static_cast<double>(sizes.panels);
   const int threads = context.options.threads;
-  // GFLOP/s of the products. With AVX-512 threads wait for the third-level cache, through which transformed maps pass.
-  const bool wide = cpu_features().avx512, waiting = wide && threads > 1;
-  const double rate = waiting ? 110 : wide ? 135 : 75, slower = waiting ? 1.6 : 1;
+  const bool wide = cpu_features().avx512;
+  // GFLOP/s of the products. With AVX-512 threads wait for the third-level cache where maps pass through it.
+  const bool waiting = wide && conv.shares_maps();
+  const double rate = waiting ? 110 : wide ? (threads > 1 ? 150 : 165) : 75;
   const double products =
       tiles * sizes.points() * 2 * static_cast<double>(sizes.in_padded) * panels * 16 / (rate * threads);
-  const double transforms = slower * tiles * (blocks * input + panels * 2 * output) / threads;
-  const double weights = static_cast<double>(conv.weights_bytes()) / kWeightsBandwidth;
-  return std::max(products, weights) + kNotHidden * std::min(products, weights) + transforms + 3000;
+  const double slower = waiting ? 1.6 : 1, back = wide ? output / 2 : output;
+  const double transforms = slower * tiles * (blocks * input + panels * 2 * back) / threads;
+  // Bytes a nanosecond of weights from memory, and from the third-level cache beside the products.
+  const double bandwidth = wide ? 12 * std::min(threads, 2) : 24, again = 60.0 * threads;
+  const double weights = static_cast<double>(conv.weights_bytes()) / bandwidth;
+  return std::max(products, weights) + kNotHidden * std::min(products, weights) + transforms +
+         conv.reread_weights() / again + 3000;
 }
 
 std::unique_ptr<Kernel> prepare(const OpContext& context, int tile) {
