@@ -34,7 +34,7 @@ double cost(const OpContext& context, int tile, double input, double output) {
   const double slower = waiting ? 1.6 : 1, back = wide ? output / 2 : output;
   const double transforms = slower * tiles * (blocks * input + panels * 2 * back) / threads;
   // Bytes a nanosecond of weights from memory, and from the third-level cache beside the products.
-  const double bandwidth = wide ? 12 * std::min(threads, 2) : 24, again = 60.0 * threads;
+  const double bandwidth = wide ? 8 + 8 * std::min(threads, 2) : 24, again = 60.0 * threads;
   const double weights = static_cast<double>(conv.weights_bytes()) / bandwidth;
   return std::max(products, weights) + kNotHidden * std::min(products, weights) + transforms +
          conv.reread_weights() / again + 3000;
