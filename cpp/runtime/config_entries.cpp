@@ -8,8 +8,9 @@ namespace {
 constexpr std::string_view kPrefix = "fastort.";
 
 constexpr std::string_view kNames[] = {
-    "fastort.allow_amx",       "fastort.allow_blocked_layouts", "fastort.allow_winograd", "fastort.cache_dir",
-    "fastort.cache_max_bytes", "fastort.kernel_choice",         "fastort.prefer_kernel",  "fastort.trial_seconds",
+    "fastort.allow_amx",     "fastort.allow_blocked_layouts", "fastort.allow_winograd",
+    "fastort.cache_dir",     "fastort.cache_max_bytes",       "fastort.huge_pages",
+    "fastort.kernel_choice", "fastort.prefer_kernel",         "fastort.trial_seconds",
 };
 
 }  // namespace

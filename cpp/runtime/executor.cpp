@@ -287,7 +287,7 @@ std::shared_ptr<const Instance> Executor::plan_for(const Activation& activation,
   if (!planner) planner = std::make_unique<Planner>(*program_, begin);
   auto plan = planner->plan(inputs, services);
   plans_.insert(activation.key, plan);
-  if (auto* const cached = dynamic_cast<CachedPackStore*>(&packs_)) cached->settle();
+  if (auto* const own = dynamic_cast<SessionPackStore*>(&packs_)) own->settle();
   return plan;
 }
 

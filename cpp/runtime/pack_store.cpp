@@ -5,6 +5,7 @@
 #include "base/digest.h"
 #include "base/file_ranges.h"
 #include "base/fork.h"
+#include "runtime/weight_memory.h"
 #include "tensor/deferred.h"
 
 namespace fastort {
@@ -58,7 +59,7 @@ std::string SharedPackStore::digest(const Tensor& weight, PackCache* cache) {
 }
 
 std::shared_ptr<Buffer> SharedPackStore::get(const Tensor& weight, std::string_view format, size_t bytes,
-                                             FnRef<void(std::byte*)> fill, PackCache* cache) {
+                                             FnRef<void(std::byte*)> fill, PackCache* cache, bool huge_pages) {
   const ForkGuard guard;
   const ReadScope scope;
   struct GiveUp {
@@ -90,8 +91,9 @@ std::shared_ptr<Buffer> SharedPackStore::get(const Tensor& weight, std::string_v
   const bool on_disk = cache && bytes >= kMinCached;
   auto packed = on_disk ? cache->load(key, bytes) : nullptr;
   if (!packed) {
-    packed = Buffer::allocate(bytes);
+    packed = allocate_weights(bytes, huge_pages);
     fill(packed->data());
+    settle_weights(*packed);
     if (on_disk) cache->store(key, {packed->data(), bytes});
   }
   const std::lock_guard lock(mutex_);

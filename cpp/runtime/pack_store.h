@@ -18,9 +18,9 @@ class SharedPackStore final : public PackStore {
                               FnRef<void(std::byte*)> fill) override {
     return get(weight, format, bytes, fill, nullptr);
   }
-  // The same with a folder where what is packed is kept; nullptr: none.
+  // The same with a folder where what is packed is kept (nullptr: none), in large pages if they are wanted.
   std::shared_ptr<Buffer> get(const Tensor& weight, std::string_view format, size_t bytes, FnRef<void(std::byte*)> fill,
-                              PackCache* cache);
+                              PackCache* cache, bool huge_pages = false);
   size_t bytes() const;
 
  private:
@@ -41,19 +41,24 @@ class SharedPackStore final : public PackStore {
   std::unordered_map<std::string, std::shared_ptr<Entry>> entries_;
 };
 
-// The process's packed weights, for a session that keeps what it packs in a folder too.
-class CachedPackStore final : public PackStore {
+// The process's packed weights, for a session with wishes of its own: a folder where it keeps what it packs, too
+// (nullptr: none), and large pages.
+class SessionPackStore final : public PackStore {
  public:
-  explicit CachedPackStore(std::shared_ptr<PackCache> cache) : cache_(std::move(cache)) {}
+  SessionPackStore(std::shared_ptr<PackCache> cache, bool huge_pages)
+      : cache_(std::move(cache)), huge_pages_(huge_pages) {}
   std::shared_ptr<Buffer> get(const Tensor& weight, std::string_view format, size_t bytes,
                               FnRef<void(std::byte*)> fill) override {
-    return SharedPackStore::instance().get(weight, format, bytes, fill, cache_.get());
+    return SharedPackStore::instance().get(weight, format, bytes, fill, cache_.get(), huge_pages_);
   }
   // What was learnt of files is written to the folder.
-  void settle() { cache_->settle(); }
+  void settle() {
+    if (cache_) cache_->settle();
+  }
 
  private:
   std::shared_ptr<PackCache> cache_;
+  bool huge_pages_;
 };
 
 }  // namespace fastort

@@ -44,13 +44,15 @@ std::vector<ValueFacts> infer_facts(const Node& node, std::span<const ValueFacts
   return outputs;
 }
 
-// nullptr where the options name no folder.
+// nullptr where the options ask for nothing but the process's.
 std::unique_ptr<PackStore> pack_store(const SessionOptions& options) {
   const ConfigEntries entries(options.config_entries);
   const std::string_view folder = entries.text("fastort.cache_dir");
-  if (folder.empty()) return nullptr;
+  const bool huge_pages = entries.flag("fastort.huge_pages", false);
   const size_t max_bytes = entries.number("fastort.cache_max_bytes", "bytes", size_t{4} << 30);
-  return std::make_unique<CachedPackStore>(PackCache::of(std::string(folder), max_bytes));
+  if (folder.empty() && !huge_pages) return nullptr;
+  return std::make_unique<SessionPackStore>(folder.empty() ? nullptr : PackCache::of(std::string(folder), max_bytes),
+                                            huge_pages);
 }
 
 KernelChoice kernel_choice(const SessionOptions& options) {

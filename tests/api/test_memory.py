@@ -209,6 +209,43 @@ def test_sessions_of_one_process_share_packed_weights(tmp_path: Path) -> None:
     assert found["grown"] < WEIGHT_MB
 
 
+def huge_pages_mode() -> str:
+    """What the system does with pages of 2 MB: ``always``, ``madvise`` or ``never``."""
+    path = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+    return path.read_text().split("[")[1].split("]")[0] if path.exists() else "never"
+
+
+@pytest.mark.skipif(huge_pages_mode() == "never", reason="the system gives no pages of 2 MB")
+def test_weights_lie_in_huge_pages_where_they_are_asked_for(tmp_path: Path) -> None:
+    onnx.save(weights_model(2, 0), tmp_path / "model.onnx")
+    code = """
+        def huge():
+            lines = Path("/proc/self/smaps").read_text().splitlines()
+            return sum(int(line.split()[1]) for line in lines if line.startswith("AnonHugePages")) / 1024
+
+        def advised():
+            return sum(" hg" in line for line in Path("/proc/self/smaps").read_text().splitlines())
+
+        x = np.ones((1, 2048), np.float32)
+        found = {}
+        for wanted in "01":
+            options = fastort.SessionOptions()
+            options.add_session_config_entry("fastort.huge_pages", wanted)
+            before = huge(), advised()
+            session = fastort.InferenceSession(arguments[0], options)
+            y = session.run(None, {"x": x})[0]
+            found[wanted] = {"huge": huge() - before[0], "advised": advised() - before[1], "sum": float(y.sum())}
+            del session
+        answer(left=huge(), **found)
+    """
+    found = measure(code, tmp_path / "model.onnx")
+    # The system may be short of such pages; what it gives is taken by whole ones.
+    assert 0 < found["1"]["huge"] <= 2 * WEIGHT_MB
+    assert found["0"]["advised"] > 0
+    assert found["1"]["sum"] == found["0"]["sum"] != 0
+    assert found["left"] < found["1"]["huge"] / 2
+
+
 def test_trim_gives_memory_back(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     nodes = [helper.make_node("Transpose", ["x"], ["t"]), helper.make_node("MatMul", ["t", "x"], ["y"])]

@@ -127,7 +127,7 @@ def test_misspelt_entries_of_fastort_are_refused() -> None:
         fastort.RunOptions().add_run_config_entry("fastort.allow_amx", "0")
 
 
-@pytest.mark.parametrize("name", ["allow_amx", "allow_winograd", "allow_blocked_layouts"])
+@pytest.mark.parametrize("name", ["allow_amx", "allow_winograd", "allow_blocked_layouts", "huge_pages"])
 def test_flags_of_fastort_are_0_or_1(name: str) -> None:
     options = fastort.SessionOptions()
     options.add_session_config_entry(f"fastort.{name}", "off")
