@@ -96,8 +96,8 @@ void WinogradConv::choose_tiles() {
       return;
     }
   }
-  // Where few tiles meet many panels, transforming all of them on each thread costs less than exchanging them: a
-  // transform takes as long as the products with 12 panels' channels.
+  // Where few tiles meet many outputs, transforming all of them on each thread costs less than exchanging them: to
+  // transform a channel takes as long as to multiply it for 12 outputs.
   constexpr double kTransform = 12, kMostAgain = 0.06;
   const auto out_channels = static_cast<double>(s.out_channels);
   own_ = split_panels_ = threads_ > 1 && held && tiles() <= most_sub && groups >= threads_ &&
