@@ -235,7 +235,8 @@ class SessionOptions:
           ``/sys/kernel/mm/transparent_hugepage/enabled`` is not ``never``), so that a run that reads large weights for
           few rows, as in decoding, takes less time (a step of GPT-2 0.94). The first run may take longer (half a second
           for 500 MB) where the system has to make room for them. By default it replaces small pages by itself, over
-          minutes. Of sessions that share weights the first one's wish counts.
+          minutes. Of sessions that share weights the first one's wish counts; what is mapped from the folder of
+          ``"fastort.cache_dir"`` stays as it is.
         - ``"fastort.allow_blocked_layouts"``: ``"0"`` keeps tensors in the layouts that the model states.
 
         Args:
