@@ -13,6 +13,7 @@
 #include "onnx/save.h"
 #include "ops/core/infer.h"
 #include "ops/core/merge_types.h"
+#include "ops/op.h"
 #include "runtime/choice_store.h"
 #include "runtime/config_entries.h"
 #include "runtime/deadline.h"
@@ -55,11 +56,20 @@ std::unique_ptr<PackStore> pack_store(const SessionOptions& options) {
                                             huge_pages);
 }
 
+bool is_kernel(std::string_view name) {
+  return std::ranges::any_of(all_ops(), [&](const OpDef* op) {
+    return std::ranges::any_of(op->cpu, [&](const Candidate& candidate) { return name == candidate.name; });
+  });
+}
+
 KernelChoice kernel_choice(const SessionOptions& options) {
   constexpr double kTrialSeconds = 2;
   const ConfigEntries entries(options.config_entries);
   KernelChoice choice;
   choice.prefer = entries.text("fastort.prefer_kernel");
+  if (!choice.prefer.empty() && !is_kernel(choice.prefer))
+    invalid_argument("fastort.prefer_kernel: no operator has a kernel '" + choice.prefer +
+                     "'; InferenceSession.explain() shows the names of those that serve a model");
   const std::string_view mode = entries.text("fastort.kernel_choice");
   const double seconds = entries.number("fastort.trial_seconds", "seconds", kTrialSeconds);
   if (!mode.empty() && mode != "rule" && mode != "stored" && mode != "measure")

@@ -220,7 +220,7 @@ class SessionOptions:
         - ``"fastort.trial_seconds"``: How long a session may measure in all (default: 2); nodes for which the time
           does not last are left to the rule, and to the next session that measures.
         - ``"fastort.prefer_kernel"``: The name of a kernel, as ``InferenceSession.explain`` shows it, that is taken
-          wherever it serves.
+          wherever it serves; a name that no operator knows is refused.
         - ``"session.model_external_initializers_file_folder_path"``: Where the files of external data lie for a model
           that is given as bytes (ONNX Runtime's key); the working directory by default.
         - ``"session.optimized_model_external_initializers_file_name"``: The file beside ``optimized_model_filepath``

@@ -261,7 +261,13 @@ print(sum(len(answer(conv_model(32, size), options_of(Path(sys.argv[1]), kernel_
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("kernel_choice", "always"), ("trial_seconds", "long"), ("trial_seconds", "-1"), ("trial_seconds", "nan")],
+    [
+        ("kernel_choice", "always"),
+        ("prefer_kernel", "no such kernel"),
+        ("trial_seconds", "long"),
+        ("trial_seconds", "-1"),
+        ("trial_seconds", "nan"),
+    ],
 )
 def test_wrong_options_are_refused(name: str, value: str) -> None:
     with pytest.raises(InvalidArgument, match=rf"fastort\.{name}"):
@@ -356,4 +362,3 @@ def test_every_candidate_is_right(name: str, tmp_path: Path) -> None:
 def test_a_kernel_that_does_not_serve_is_not_preferred() -> None:
     want = answer(conv_model(), options_of())
     assert answer(conv_model(), options_of(prefer_kernel="depthwise")).kernel == want.kernel
-    assert answer(conv_model(), options_of(prefer_kernel="no such kernel")).kernel == want.kernel

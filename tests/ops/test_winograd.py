@@ -18,7 +18,7 @@ def options_of(kernel: str | None) -> fastort.SessionOptions:
     """Options that take one of Winograd's kernels, or none (``"direct"``), or leave the choice to the engine."""
     options = fastort.SessionOptions()
     options.add_session_config_entry("fastort.allow_winograd", "0" if kernel == "direct" else "1")
-    options.add_session_config_entry("fastort.prefer_kernel", kernel or "")
+    options.add_session_config_entry("fastort.prefer_kernel", kernel if kernel and kernel != "direct" else "")
     return options
 
 
