@@ -239,10 +239,11 @@ def test_weights_lie_in_huge_pages_where_they_are_asked_for(tmp_path: Path) -> N
         answer(left=huge(), **found)
     """
     found = measure(code, tmp_path / "model.onnx")
-    # The system may be short of such pages; what it gives is taken by whole ones.
-    assert 0 < found["1"]["huge"] <= 2 * WEIGHT_MB
     assert found["0"]["advised"] > 0
+    assert found["1"]["advised"] > 0
     assert found["1"]["sum"] == found["0"]["sum"] != 0
+    if found["1"]["huge"] == 0:
+        pytest.skip("the system had no page of 2 MB to give")
     assert found["left"] < found["1"]["huge"] / 2
 
 
