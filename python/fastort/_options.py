@@ -233,7 +233,7 @@ class SessionOptions:
           larger ones.
         - ``"fastort.huge_pages"``: ``"1"`` packs weights into pages of 2 MB (Linux, where
           ``/sys/kernel/mm/transparent_hugepage/enabled`` is not ``never``), so that a run that reads large weights for
-          few rows, as in decoding, takes less time (a step of GPT-2 0.94). The first run may take longer (half a second
+          few rows, as in decoding, takes less time (a step of GPT-2 0.95). The first run may take longer (half a second
           for 500 MB) where the system has to make room for them. By default it replaces small pages by itself, over
           minutes. Of sessions that share weights the first one's wish counts; what is mapped from the folder of
           ``"fastort.cache_dir"`` stays as it is.
