@@ -9,6 +9,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 import fastort
 
+from .convolutions import exact, model_of, normal
+
 # The largest error in outputs of unit variance, against double precision, is this times the square root of the number
 # of products; see docs/accuracy.md.
 BOUNDS = {"winograd": 4e-7, "winograd 2x2": 3.5e-7, "direct": 3e-7}
@@ -68,17 +70,9 @@ def test_error(channels: int, size: int, kernel: str) -> None:
 def test_ways_of_sharing_give_the_same_bits(
     batch: int, channels: int, outputs: int, height: int, width: int, kernel: str
 ) -> None:
-    rng = np.random.default_rng(channels)
-    x = rng.standard_normal((batch, channels, height, width)).astype(np.float32)
-    w = (rng.standard_normal((outputs, channels, 3, 3)) / np.sqrt(9 * channels)).astype(np.float32)
-    graph = helper.make_graph(
-        [helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])],
-        "g",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, x.shape)],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, (batch, outputs, height, width))],
-        [numpy_helper.from_array(w, "w")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)]).SerializeToString()
+    x = normal(batch, channels, height, width)
+    w = normal(outputs, channels, 3, 3) / np.float32(np.sqrt(9 * channels))
+    model = model_of(w, 2, pads=[1] * 4).SerializeToString()
     answers = []
     for threads, deterministic in [(1, False), (2, False), (2, True)]:
         options = options_of(kernel)
@@ -87,7 +81,7 @@ def test_ways_of_sharing_give_the_same_bits(
         session = fastort.InferenceSession(model, options)
         answers.append(session.run(None, {"x": x})[0])
         assert f"CPUExecutionProvider, {kernel} (" in session.explain()
-    expected = torch.nn.functional.conv2d(torch.tensor(x).double(), torch.tensor(w).double(), padding=1).numpy()
+    expected = exact(x, w, pads=[(1, 1)] * 2)
     assert np.abs(answers[0] - expected).max() < BOUNDS[kernel] * np.sqrt(9 * channels)
     for answer in answers[1:]:
         np.testing.assert_array_equal(answer, answers[0])
