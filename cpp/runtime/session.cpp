@@ -6,7 +6,6 @@
 
 #include <algorithm>
 
-#include "base/cpu_info.h"
 #include "base/fork.h"
 #include "base/log.h"
 #include "onnx/load.h"
@@ -14,7 +13,6 @@
 #include "ops/core/infer.h"
 #include "ops/core/merge_types.h"
 #include "ops/op.h"
-#include "runtime/choice_store.h"
 #include "runtime/config_entries.h"
 #include "runtime/deadline.h"
 #include "runtime/devices.h"
@@ -25,9 +23,6 @@ namespace fastort {
 namespace {
 
 constexpr size_t kPlanCacheBytes = size_t{64} << 20;
-
-// Threads that deterministic sessions plan for; more of them than these find little to do.
-constexpr int kDeterministicSplit = 8;
 
 // What the loader asks of the engine: which operators it has, and what they say of their results.
 std::vector<ValueFacts> infer_facts(const Node& node, std::span<const ValueFacts> inputs, SymbolTable& symbols) {
@@ -43,43 +38,6 @@ std::vector<ValueFacts> infer_facts(const Node& node, std::span<const ValueFacts
   std::vector<ValueFacts> outputs;
   for (size_t i = 0; i < inferred.types.size(); ++i) outputs.push_back({inferred.types[i], nullptr, inferred.dims[i]});
   return outputs;
-}
-
-// nullptr where the options ask for nothing but the process's.
-std::unique_ptr<PackStore> pack_store(const SessionOptions& options) {
-  const ConfigEntries entries(options.config_entries);
-  const std::string_view folder = entries.text("fastort.cache_dir");
-  const bool huge_pages = entries.flag("fastort.huge_pages", false);
-  const size_t max_bytes = entries.number("fastort.cache_max_bytes", "bytes", size_t{4} << 30);
-  if (folder.empty() && !huge_pages) return nullptr;
-  return std::make_unique<SessionPackStore>(folder.empty() ? nullptr : PackCache::of(std::string(folder), max_bytes),
-                                            huge_pages);
-}
-
-bool is_kernel(std::string_view name) {
-  return std::ranges::any_of(all_ops(), [&](const OpDef* op) {
-    return std::ranges::any_of(op->cpu, [&](const Candidate& candidate) { return name == candidate.name; });
-  });
-}
-
-KernelChoice kernel_choice(const SessionOptions& options) {
-  constexpr double kTrialSeconds = 2;
-  const ConfigEntries entries(options.config_entries);
-  KernelChoice choice;
-  choice.prefer = entries.text("fastort.prefer_kernel");
-  if (!choice.prefer.empty() && !is_kernel(choice.prefer))
-    invalid_argument("fastort.prefer_kernel: no operator has a kernel '" + choice.prefer +
-                     "'; InferenceSession.explain() shows the names of those that serve a model");
-  const std::string_view mode = entries.text("fastort.kernel_choice");
-  const double seconds = entries.number("fastort.trial_seconds", "seconds", kTrialSeconds);
-  if (!mode.empty() && mode != "rule" && mode != "stored" && mode != "measure")
-    invalid_argument("fastort.kernel_choice is 'rule', 'stored' or 'measure', not '" + std::string(mode) + "'");
-  const std::string folder(entries.text("fastort.cache_dir"));
-  const bool measure = mode == "measure";
-  // Times differ from one day to the next, and with them the kernels and the last bits of the results.
-  if (mode == "rule" || options.use_deterministic_compute || (!measure && folder.empty())) return choice;
-  choice.measured = std::make_shared<ChoiceStore>(folder, measure ? seconds : 0);
-  return choice;
 }
 
 LoadOptions load_options(const SessionOptions& options) {
@@ -136,10 +94,12 @@ std::unique_ptr<Session> Session::from_file(const std::string& path, const Sessi
   const CustomOpsScope custom_ops(CustomOps::make(options.custom_ops));
   const ForkGuard guard;
   check_load(options);
+  // First of all, because a large model takes its time.
+  SessionSettings settings = read_settings(options);
   auto profiler = options.enable_profiling ? std::make_unique<Profiler>() : nullptr;
   Model model = load_model_file(path, load_options(options));
   if (profiler) profiler->add("model_loading_uri", 0);
-  return std::unique_ptr<Session>(new Session(std::move(model), options, std::move(profiler)));
+  return std::unique_ptr<Session>(new Session(std::move(model), options, std::move(settings), std::move(profiler)));
 }
 
 std::unique_ptr<Session> Session::from_bytes(std::span<const std::byte> bytes, std::shared_ptr<Buffer> keep_alive,
@@ -148,32 +108,21 @@ std::unique_ptr<Session> Session::from_bytes(std::span<const std::byte> bytes, s
   const CustomOpsScope custom_ops(CustomOps::make(options.custom_ops));
   const ForkGuard guard;
   check_load(options);
+  // First of all, because a large model takes its time.
+  SessionSettings settings = read_settings(options);
   auto profiler = options.enable_profiling ? std::make_unique<Profiler>() : nullptr;
   const std::string_view folder =
       ConfigEntries(options.config_entries).text("session.model_external_initializers_file_folder_path");
   Model model = load_model_bytes(bytes, keep_alive, load_options(options), std::string(folder));
   if (profiler) profiler->add("model_loading_array", 0);
-  return std::unique_ptr<Session>(new Session(std::move(model), options, std::move(profiler)));
+  return std::unique_ptr<Session>(new Session(std::move(model), options, std::move(settings), std::move(profiler)));
 }
 
-Session::Session(Model model, const SessionOptions& options, std::unique_ptr<Profiler> profiler)
-    : options_(options), model_(std::move(model)), profiler_(profiler.get()) {
+Session::Session(Model model, const SessionOptions& options, SessionSettings settings,
+                 std::unique_ptr<Profiler> profiler)
+    : options_(options), settings_(std::move(settings)), model_(std::move(model)), profiler_(profiler.get()) {
   if (profiler) profilers_.push_back(std::move(profiler));
   for (const std::string& warning : model_.info.warnings) log(Severity::Warning, warning);
-  const int usable = ThreadPool::instance().size();
-  threads_ = options.intra_op_num_threads > 0 ? std::min(options.intra_op_num_threads, usable) : usable;
-  engine_.deterministic = options.use_deterministic_compute;
-  // Kernels are chosen and work is split for one number of threads, so that the results are those of any number.
-  engine_.threads = engine_.deterministic ? kDeterministicSplit : threads_;
-  const ConfigEntries entries(options.config_entries);
-  entries.check_names();
-  engine_.allow_winograd = entries.flag("fastort.allow_winograd", true);
-  engine_.allow_amx = entries.flag("fastort.allow_amx", true);
-  packs_ = pack_store(options);
-  choice_ = kernel_choice(options);
-  engine_.allow_blocked_layouts =
-      entries.flag("fastort.allow_blocked_layouts", true) && options.optimization_level >= 3;
-
   device_ = open_device(options.providers);
 
   try {
@@ -244,9 +193,9 @@ void Session::save_optimized(const SessionOptions& options) const {
 Session::~Session() = default;
 
 std::shared_ptr<Executor> Session::compile(std::shared_ptr<Graph> graph) {
-  return std::make_shared<Executor>(std::make_shared<Program>(std::move(graph)), engine_,
-                                    packs_ ? *packs_ : SharedPackStore::instance(), kPlanCacheBytes, choice_,
-                                    options_.enable_profiling, device_);
+  return std::make_shared<Executor>(std::make_shared<Program>(std::move(graph)), settings_.engine,
+                                    settings_.packs ? *settings_.packs : SharedPackStore::instance(), kPlanCacheBytes,
+                                    settings_.choice, options_.enable_profiling, device_);
 }
 
 std::shared_ptr<Graph> Session::rewritten(const Variant& variant) const {
@@ -279,9 +228,10 @@ std::shared_ptr<Executor> Session::executor_of(const Variant& variant) {
   if (variants_.size() >= kMaxVariants) variants_.clear();  // runs in flight keep theirs
   const bool whole = variant.overridden.empty() && variant.fetched.empty();
   // The same program, whose plans keep what a profile tells.
-  auto executor = whole ? std::make_shared<Executor>(executor_->shared_program(), engine_, SharedPackStore::instance(),
-                                                     kPlanCacheBytes, choice_, true, device_)
-                        : compile(rewritten(variant));
+  auto executor =
+      whole ? std::make_shared<Executor>(executor_->shared_program(), settings_.engine, SharedPackStore::instance(),
+                                         kPlanCacheBytes, settings_.choice, true, device_)
+            : compile(rewritten(variant));
   return variants_[variant] = std::move(executor);
 }
 
@@ -419,7 +369,7 @@ void Session::run_variant(std::span<const int> input_indices, std::span<const Va
 void Session::run_on(Executor& executor, std::span<const Value> inputs, std::span<Value> outputs,
                      const RunOptions* options) {
   const Deadline deadline(options ? options->timeout_seconds : 0, options ? &options->terminate : nullptr);
-  const Parallel parallel(ThreadPool::instance(), threads_, deadline.flag(), engine_.threads);
+  const Parallel parallel(ThreadPool::instance(), settings_.threads, deadline.flag(), settings_.engine.threads);
   Profiler* profiler = profiler_.load(std::memory_order_acquire);
   if (!profiler) {
     const ObserverScope scope(nullptr);

@@ -16,6 +16,7 @@
 #include "runtime/executor.h"
 #include "runtime/options.h"
 #include "runtime/profiler.h"
+#include "runtime/session_settings.h"
 
 namespace fastort {
 
@@ -77,7 +78,7 @@ class Session {
   size_t plan_bytes() const;
 
  private:
-  Session(Model model, const SessionOptions& options, std::unique_ptr<Profiler> profiler);
+  Session(Model model, const SessionOptions& options, SessionSettings settings, std::unique_ptr<Profiler> profiler);
 
   // Infers, rewrites and compiles the model.
   void prepare(const SessionOptions& options);
@@ -101,14 +102,11 @@ class Session {
   void check_feed(const NodeArgInfo& info, const Value& value) const;
 
   SessionOptions options_;
-  EngineOptions engine_;
-  int threads_ = 1;                               // that a run uses; engine_.threads is what plans are made for
+  SessionSettings settings_;
   std::shared_ptr<const DeviceProvider> device_;  // nullptr for the CPU alone
   Model model_;                                   // as loaded
   std::vector<NodeArgInfo> inputs_, outputs_, overridable_;
   std::vector<PassReport> passes_;
-  std::unique_ptr<PackStore> packs_;  // nullptr: the process's
-  KernelChoice choice_;
   std::shared_ptr<Executor> executor_;
   mutable std::mutex mutex_;
   std::map<Variant, std::shared_ptr<Executor>> variants_;

@@ -116,13 +116,17 @@ def test_config_entries() -> None:
         run_options.get_run_config_entry("other")
 
 
-def test_misspelt_entries_of_fastort_are_refused() -> None:
+@pytest.mark.parametrize("model", [models.negate(), b"no model"], ids=["negate", "before the model is read"])
+def test_misspelt_entries_of_fastort_are_refused(model: bytes) -> None:
     options = fastort.SessionOptions()
     options.add_session_config_entry("fastort.allow_amxx", "0")
     with pytest.raises(
         InvalidArgument, match=r"no session configuration entry 'fastort\.allow_amxx'; .*'fastort\.allow_amx'"
     ):
-        fastort.InferenceSession(models.negate(), options)
+        fastort.InferenceSession(model, options)
+
+
+def test_entries_of_fastort_belong_to_sessions() -> None:
     with pytest.raises(RuntimeError, match=r"no entry 'fastort\.allow_amx' of a run; .*add_session_config_entry"):
         fastort.RunOptions().add_run_config_entry("fastort.allow_amx", "0")
 
