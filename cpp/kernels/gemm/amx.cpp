@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "base/cpu_info.h"
+#include "base/pieces.h"
 #include "kernels/gemm/amx_kernels.h"
 #include "kernels/gemm/sgemm_kernels.h"
 
@@ -59,7 +60,7 @@ bool AmxGemm::run(const GemmOperands& o, std::byte* workspace, const Parallel& p
   std::byte* const parts = workspace;
   std::byte* const own = workspace + amx_left_bytes(m_, k_);
   std::atomic<bool> fits{true};
-  parallel.range(ceil_div(m_, kAmxRows), 1 + 8192 / (kAmxRows * k_), [&](int64_t begin, int64_t end) {
+  copy_in_pieces(parallel, ceil_div(m_, kAmxRows), 2 * kAmxRows * k_, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t row = i * kAmxRows;
       if (!amx_split_left(o.a + row * o.a_stride, o.a_stride, std::min(kAmxRows, m_ - row), k_,

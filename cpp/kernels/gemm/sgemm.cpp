@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 
+#include "base/pieces.h"
 #include "kernels/gemm/sgemm_kernels.h"
 
 namespace fastort::kernels {
@@ -187,7 +188,7 @@ void Sgemm::run_batch(FnRef<SgemmItem(int64_t)> item, const Epilogue& epilogue, 
   if (copy_a_) {
     constexpr int64_t kRows = 32;
     const int64_t parts = ceil_div(s.m, kRows);
-    parallel.range(s.batch * parts, 1 + 16384 / (kRows * s.k), [&](int64_t begin, int64_t end) {
+    copy_in_pieces(parallel, s.batch * parts, kRows * s.k, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         const int64_t row = i % parts * kRows;
         float* const dst = reinterpret_cast<float*>(a_copies + static_cast<size_t>(i / parts) * a_bytes);
@@ -196,7 +197,7 @@ void Sgemm::run_batch(FnRef<SgemmItem(int64_t)> item, const Epilogue& epilogue, 
     });
   }
   if (copy_b_) {
-    parallel.range(s.batch * panels_, 1 + 16384 / (panel_ * s.k), [&](int64_t begin, int64_t end) {
+    copy_in_pieces(parallel, s.batch * panels_, panel_ * s.k, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end;) {
         const int64_t first = i % panels_, count = std::min(panels_ - first, end - i);
         float* const dst = reinterpret_cast<float*>(b_copies + static_cast<size_t>(i / panels_) * b_bytes);

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <vector>
 
+#include "base/pieces.h"
 #include "kernels/gemm/sgemm_kernels.h"
 #include "kernels/gemm/strassen_kernels.h"
 
@@ -142,7 +143,7 @@ bool Strassen::run(const GemmOperands& operands, const float* measured, std::byt
   left.sums = reinterpret_cast<float*>(workspace);
   if (!suits(operands, measured, left.sums)) return false;
   std::atomic<bool> comparable{true};
-  parallel.range(left.upper, 1 + 16384 / left.half_depth, [&](int64_t begin, int64_t end) {
+  copy_in_pieces(parallel, left.upper, left.half_depth, [&](int64_t begin, int64_t end) {
     if (!strassen_add_left(left, begin, end)) comparable.store(false, std::memory_order_relaxed);
   });
   if (!comparable.load(std::memory_order_relaxed)) return false;
