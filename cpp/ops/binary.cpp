@@ -58,9 +58,10 @@ std::unique_ptr<Kernel> prepare_binary(const OpContext& context, BinaryOp op) {
   const size_t item = element_size(context.type(0));
   const size_t dst_item = element_size(context.out(0).type);
   const elementwise::Padding padding(context.out(0));
+  const int64_t count = loops.count();
+  const bool small = padding.empty() && count > 0 && count <= f.grain();
   if (padding.empty() && loops.is_whole(0) && loops.is_whole(1)) {
-    const int64_t count = loops.count();
-    if (count > 0 && count <= f.grain())
+    if (small)
       return make_kernel([=](const KernelArgs& args) {
         f(true, true, args.in<std::byte>(0), args.in<std::byte>(1), args.out<std::byte>(0), count);
       });
@@ -74,6 +75,10 @@ std::unique_ptr<Kernel> prepare_binary(const OpContext& context, BinaryOp op) {
       });
     });
   }
+  if (small && loops.is_one_row())
+    return make_kernel([=, a = loops.is_vector(0), b = loops.is_vector(1)](const KernelArgs& args) {
+      f(a, b, args.in<std::byte>(0), args.in<std::byte>(1), args.out<std::byte>(0), count);
+    });
   const bool clear = !padding.empty() && !(keeps_zero(op) && both_padded(context));
   return make_kernel([=](const KernelArgs& args) {
     const Broadcast::Operand operands[] = {{args.in<std::byte>(0), item}, {args.in<std::byte>(1), item}};

@@ -15,6 +15,13 @@ std::unique_ptr<Kernel> prepare_chain(const OpContext& context) {
   const elementwise::Padding padding(context.out(0));
   InlineVector<uint8_t, 8> vector;
   for (int i = 0; i < inputs; ++i) vector.push_back(loops.is_vector(i));
+  if (padding.empty() && loops.is_one_row() && loops.count() > 0 && loops.count() <= chain.grain()) {
+    return make_kernel([=, count = loops.count()](const KernelArgs& args) {
+      const auto* const src = reinterpret_cast<const std::byte* const*>(args.pointers);
+      if (count == 1) return chain.run_one(src, args.out<float>(0));
+      chain.run(vector, src, args.out<float>(0), count, false);
+    });
+  }
   constexpr int64_t kCached = 1 << 20;  // bytes that a second-level cache holds
   const bool streams = loops.count() * static_cast<int64_t>(sizeof(float)) > kCached;
   return make_kernel([=](const KernelArgs& args) {

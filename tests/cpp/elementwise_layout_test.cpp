@@ -237,6 +237,19 @@ TEST_CASE("a chain computes what its operators compute") {
   }
 }
 
+TEST_CASE("a chain of one element reads any register") {
+  using kernels::chain_input;
+  const int64_t add = kernels::chain_binary(BinaryOp::Add), mul = kernels::chain_binary(BinaryOp::Mul);
+  // r3 = a + b; r5 = r3 * a; out = r5 + r3
+  const std::vector<int64_t> program{add, 3, chain_input(0), chain_input(1), mul, 5, 3, chain_input(0), add, 0, 5, 3};
+  const kernels::Chain chain = kernels::Chain::parse(program, std::vector<float>(6, 0.0f), 2);
+  const float a = 3, b = 0.5f;
+  const std::byte* const src[] = {reinterpret_cast<const std::byte*>(&a), reinterpret_cast<const std::byte*>(&b)};
+  float result = 0;
+  chain.run_one(src, &result);
+  CHECK(result == (a + b) * a + (a + b));
+}
+
 TEST_CASE("a wrong chain is refused") {
   const std::vector<float> params{0, 0};
   auto parse = [&](std::vector<int64_t> program) { return kernels::Chain::parse(program, params, 1); };

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.passes.graphs import check, model, operators, random
+from tests.passes.graphs import check, model, operators, random, session
 
 CHAIN = "fastort::ElementwiseChain"
 WEIGHTS = {"two": np.float32(2), "row": random(6), "column": random(5, 1), "six": np.float32(6), "zero": np.float32(0)}
@@ -61,3 +61,33 @@ def test_other_types_stay() -> None:
     proto = model("(double[n] x) => (double[n] y) { a = Exp(x)\n y = Neg(a) }")
     assert operators(proto) == {"Exp": 1, "Neg": 1}
     check(proto, {"x": random(4).astype(np.float64)}, "fuse_elementwise_chains")
+
+
+ONE_ROW = [
+    "a = Add(x, z)\n b = Sub(two, a)\n c = Mul(b, x)\n y = Div(z, c)",
+    "a = Div(x, two)\n b = Exp(a)\n c = Add(b, z)\n y = Clip(c, zero, six)",
+    "a = Max(x, z)\n b = Min(six, a)\n c = LeakyRelu<alpha = 0.3>(b)\n y = Sub(c, x)",
+    "b = Sigmoid(x)\n c = Mul(b, z)\n y = Pow(c, two)",
+]
+EXTREME = np.array([1.5, -0.0, 0.0, np.inf, -np.inf, np.nan, 1e4, -1e4, 1e-40, 3e38], np.float32)
+
+
+@pytest.mark.parametrize("body", ONE_ROW)
+def test_one_element_has_the_bits_of_many(body: str) -> None:
+    proto = model(f"(float[n] x, float[n] z) => (float[n] y) {{ {body} }}", WEIGHTS)
+    assert operators(proto) == {CHAIN: 1}
+    x, z = (grid.ravel() for grid in np.meshgrid(EXTREME, EXTREME))
+    with np.errstate(all="ignore"):
+        check(proto, {"x": x, "z": z}, "fuse_elementwise_chains")
+    whole = session(proto)
+    (many,) = whole.run(None, {"x": x, "z": z})
+    for i in range(len(x)):
+        (one,) = whole.run(None, {"x": x[i : i + 1], "z": z[i : i + 1]})
+        assert one.tobytes() == many[i : i + 1].tobytes() or (np.isnan(one[0]) and np.isnan(many[i]))
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 15, 16, 17, 511, 513, 1021, 20011])
+def test_rows_beside_single_elements(count: int) -> None:
+    proto = model("(float[n] x, float[1] z) => (float[n] y) { a = Mul(x, two)\n b = Sub(z, a)\n y = Tanh(b) }", WEIGHTS)
+    assert operators(proto) == {CHAIN: 1}
+    check(proto, {"x": random(count), "z": random(1, seed=1)}, "fuse_elementwise_chains")

@@ -33,6 +33,8 @@ class Broadcast {
   int64_t count() const { return count_; }
   // Whether the pieces' operand i is a vector (else one element).
   bool is_vector(int i) const { return vector_[static_cast<size_t>(i)]; }
+  // A run is one piece, in which every operand starts with its first element.
+  bool is_one_row() const { return dims_.size() == 1 && tile_rows_ == 0; }
   // Output and operand have the same elements in the same order.
   bool is_whole(int i) const;
   void run(const Parallel& parallel, int64_t grain, std::byte* dst, size_t dst_item, std::span<const Operand> operands,

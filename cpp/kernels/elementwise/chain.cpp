@@ -1,6 +1,7 @@
 #include "kernels/elementwise/chain.h"
 
 #include <algorithm>
+#include <array>
 
 #include "base/error.h"
 #include "hwy/cache_control.h"
@@ -46,6 +47,11 @@ Chain Chain::parse(std::span<const int64_t> program, std::span<const float> para
     if (step.binary) {
       step.b = operand(program[4 * i + 3]);
       const int64_t op = function - 256;
+      step.one = static_cast<BinaryOp>(op) == BinaryOp::Add   ? One::Add
+                 : static_cast<BinaryOp>(op) == BinaryOp::Sub ? One::Sub
+                 : static_cast<BinaryOp>(op) == BinaryOp::Mul ? One::Mul
+                 : static_cast<BinaryOp>(op) == BinaryOp::Div ? One::Div
+                                                              : One::Call;
       if (op > static_cast<int64_t>(BinaryOp::Pow)) bad_step(i, "no such function: " + std::to_string(function));
       step.functions = vector_binary_f32(static_cast<BinaryOp>(op));
       if (!step.functions.vv) {
@@ -59,6 +65,8 @@ Chain Chain::parse(std::span<const int64_t> program, std::span<const float> para
       step.unary = unary_f32(static_cast<UnaryOp>(function));
       if (function >= static_cast<int64_t>(UnaryOp::Exp)) cost += 3;
     }
+    const auto earlier = [&](int read) { return read < kChainRegisters && read != chain.steps_.back().to; };
+    if (i > 0 && (earlier(step.a) || (step.binary && earlier(step.b)))) chain.straight_ = false;
     written |= 1u << to;
     chain.steps_.push_back(step);
   }
@@ -107,6 +115,47 @@ void Chain::run(std::span<const uint8_t> vector, const std::byte* const* src, fl
       }
     }
   }
+}
+
+void Chain::run_one(const std::byte* const* src, float* dst) const {
+  if (!straight_) {
+    const std::array<uint8_t, kMaxChainSteps + 1> no_vector{};
+    return run(no_vector, src, dst, 1, false);
+  }
+  // What a step makes stays in a register of the processor for the next one.
+  float x = 0;
+  for (const Step& step : steps_) {
+    const auto value = [&](int operand) {
+      return operand < kChainRegisters ? x : *reinterpret_cast<const float*>(src[operand - kChainRegisters]);
+    };
+    const float a = value(step.a);
+    switch (step.one) {
+      case One::Add:
+        x = a + value(step.b);
+        break;
+      case One::Sub:
+        x = a - value(step.b);
+        break;
+      case One::Mul:
+        x = a * value(step.b);
+        break;
+      case One::Div:
+        x = a / value(step.b);
+        break;
+      case One::Call: {
+        float result;
+        if (step.binary) {
+          const float b = value(step.b);
+          step.functions.vs(&a, &b, &result, 1);
+        } else {
+          step.unary(&a, &result, 1, step.params);
+        }
+        x = result;
+        break;
+      }
+    }
+  }
+  *dst = x;
 }
 
 }  // namespace fastort::kernels

@@ -34,12 +34,17 @@ class Chain {
   // One piece of a Broadcast: `vector[i]` says whether input i is a vector or one element. `dst` may be an input that
   // is a vector. `streams`: the tensors are larger than the caches, and what follows the piece in memory comes next.
   void run(std::span<const uint8_t> vector, const std::byte* const* src, float* dst, int64_t n, bool streams) const;
+  // The same for inputs and an output of one element.
+  void run_one(const std::byte* const* src, float* dst) const;
   // Elements that make a piece of work worth a thread.
   int64_t grain() const { return grain_; }
 
  private:
+  // How a step takes one element: by itself, or by a call of the loops for many.
+  enum class One : uint8_t { Add, Sub, Mul, Div, Call };
   struct Step {
     bool binary = false;
+    One one = One::Call;
     UnaryFn unary = nullptr;
     UnaryParams params;
     BinaryFns functions;
@@ -47,6 +52,7 @@ class Chain {
     int a = 0, b = 0;  // a register, or kChainRegisters + the input
   };
   std::vector<Step> steps_;
+  bool straight_ = true;  // registers are read by the step behind the one that wrote them alone
   int64_t grain_ = 16384;
 };
 
