@@ -202,8 +202,14 @@ def lleaves(options: argparse.Namespace) -> Callable[[], Ready]:
     return create
 
 
+# Engines that fuse operators whatever they are asked.
+FUSING = ("openvino", "torchscript", "torchcompile", "ncnn", "ncnn-vulkan")
+
+
 def prepare(options: argparse.Namespace, requests: list[Feeds]) -> Callable[[], Ready]:
     """Imports an engine and returns what creates a model on it."""
+    if options.engine in FUSING and not options.settings.get("fusion", True):
+        raise SystemExit("this engine has no option that leaves the operators unfused")
     match options.engine:
         case "fastort" | "onnxruntime":
             return session_of(options.engine, options)

@@ -320,9 +320,17 @@ def trained_bytes(folder: Path) -> tuple[list[Feeds], np.ndarray]:
 
 
 GPT2_LAYERS, GPT2_HEADS, GPT2_SIZE = 12, 12, 64
-# A step reads each weight but the embeddings of other tokens and places once: 124,439,808 numbers, of which the
-# 786,432 of the places are left out; those of the tokens are the last product's weights.
-GPT2_BYTES = (124_439_808 - 786_432) * 4
+
+
+def gpt2_bytes(past: int) -> int:
+    """What a step reads and writes at least.
+
+    Each weight is read once, but for the embeddings of other tokens and places: 124,439,808 numbers, of which the
+    786,432 of the places are left out; those of the tokens are the last product's weights. Keys and values of the past
+    are read, and handed out with those of the new token.
+    """
+    keys_and_values = 2 * GPT2_LAYERS * GPT2_HEADS * GPT2_SIZE
+    return (124_439_808 - 786_432 + keys_and_values * (past + past + 1)) * 4
 
 
 def gpt2() -> torch.nn.Module:
@@ -468,6 +476,7 @@ FEEDBACK = {f"present_{index}": f"past_{index}" for index in range(2 * GPT2_LAYE
 
 WORKLOADS = (
     Workload("add_chain", add_chain, add_chain_torch, {"fusion": False}),
+    Workload("add_chain_fused", add_chain, add_chain_torch),
     *operator_workloads(),
     Workload("bert_384", bert_of(12, [384]), lambda: zoo.bert(12), counted=True),
     Workload("bert_lengths", bert_of(12, random_lengths()), lambda: zoo.bert(12), {"fresh": True}, counted=True),
@@ -476,13 +485,13 @@ WORKLOADS = (
     Workload("bert_3_int8", dynamic_bytes("bert_3")),
     *([Workload("mobilenet_v2_int8", trained_bytes)] if TRAINED.exists() else []),
     Workload("gpt2_prefill", gpt2_of(lambda: [gpt2_request(128, 0)]), gpt2_logits, counted=True),
-    Workload("gpt2_step", gpt2_of(lambda: [gpt2_request(1, 128)]), gpt2_logits, traffic=GPT2_BYTES),
+    Workload("gpt2_step", gpt2_of(lambda: [gpt2_request(1, 128)]), gpt2_logits, traffic=gpt2_bytes(128)),
     Workload(
         "gpt2_decode",
         gpt2_of(decode_requests),
         None,
         {"fresh": True, "feedback": FEEDBACK},
-        traffic=DECODE_STEPS * GPT2_BYTES,
+        traffic=sum(gpt2_bytes(64 + step) for step in range(DECODE_STEPS)),
     ),
     Workload("forest_1", forest(1)),
     Workload("forest_10000", forest(10000)),
