@@ -4,6 +4,8 @@
 
 #include <cstring>
 
+#include "kernels/move/interleave.h"
+
 namespace fastort::kernels {
 namespace {
 
@@ -99,6 +101,7 @@ void copy_group(const T* src, const Strides& from, T* dst, const Strides& to, in
   }
   // Pictures.
   if (count == 3 && to.pixel == 3 && from.pixel == 1) {
+    if constexpr (sizeof(T) == 1) return interleave_colours(src + s, from.channel, dst + 3 * s, end - s);
     for (; s < end; ++s)
       for (int64_t c = 0; c < 3; ++c) dst[3 * s + c] = src[c * from.channel + s];
     return;

@@ -11,6 +11,7 @@
 //
 #include "kernels/gemm/amx_tiles-inl.h"
 #include "kernels/gemm/igemm-inl.h"
+#include "kernels/gemm/vnni-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace fastort::kernels::HWY_NAMESPACE {
@@ -20,22 +21,14 @@ using namespace igemm;
 using D8 = hn::Repartition<int8_t, D32>;
 using DU8 = hn::Repartition<uint8_t, D32>;
 
-// VNNI adds four products to 32 bits at once, so that pairs have no 16 bits to leave. AVX-512's first processors have
-// no such instructions; their target serves both, as that of AMX does.
-#undef FASTORT_VNNI
-#define FASTORT_VNNI FASTORT_AMX
-
-bool has_vnni() { return FASTORT_VNNI && cpu_features().avx512_vnni; }
+// VNNI adds four products to 32 bits at once, so that pairs have no 16 bits to leave.
 [[maybe_unused]] bool has_unit() { return FASTORT_VNNI && cpu_features().avx512_vnni && cpu_features().amx_int8; }
 
 template <bool kVnni>
 HWY_INLINE V32 multiply_add(V32 sum, hn::Vec<DU8> a, hn::Vec<D8> b) {
   const D32 d;
 #if FASTORT_VNNI
-  if constexpr (kVnni) {
-    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum.raw) : "v"(a.raw), "v"(b.raw));
-    return sum;
-  }
+  if constexpr (kVnni) return add_four_products(sum, a, b);
 #endif
   const hn::Repartition<int16_t, D32> d16;
   return hn::Add(sum, hn::WidenMulPairwiseAdd(d, hn::SatWidenMulPairwiseAdd(d16, a, b), hn::Set(d16, 1)));

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "base/parallel.h"
@@ -57,6 +58,8 @@ class QuantizedConv {
   int64_t row_block_ = 0, row_blocks_ = 0, col_block_ = 0, col_blocks_ = 0, padded_cols_ = 0;
 };
 
+class DepthwiseQuads;
+
 // The same for as many groups as channels.
 class QuantizedDepthwise {
  public:
@@ -88,6 +91,7 @@ class QuantizedDepthwise {
   int32_t src_zero_;
   Sizes sizes_{};
   Plan plan_;
+  std::shared_ptr<const DepthwiseQuads> quads_;  // nullptr where these do not serve
 };
 
 }  // namespace fastort::kernels

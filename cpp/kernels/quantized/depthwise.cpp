@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "kernels/quantized/conv.h"
+#include "kernels/quantized/depthwise_quads.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/quantized/depthwise.cpp"
@@ -178,13 +179,17 @@ HWY_EXPORT(PackDepthwise);
 QuantizedDepthwise::QuantizedDepthwise(const ConvShape& shape, bool src_signed, int32_t src_zero,
                                        const QuantizedConvWeights& weights, const QuantizedConvOutput& output)
     : batch_(shape.batch), src_zero_(src_zero) {
+  plan_.channels = shape.in_channels;
+  if (DepthwiseQuads quads(shape, src_signed, src_zero, weights, output); quads) {
+    quads_ = std::make_shared<const DepthwiseQuads>(std::move(quads));
+    return;
+  }
   const bool flat = shape.rank == 1;
   const size_t x = flat ? 0 : 1;
   const auto along_y = [&](const ConvShape::Spatial& values, int64_t one) { return flat ? one : values[0]; };
   sizes_ = {along_y(shape.in, 1),       shape.in[x],       along_y(shape.out, 1),       shape.out[x],
             along_y(shape.kernel, 1),   shape.kernel[x],   along_y(shape.stride, 1),    shape.stride[x],
             along_y(shape.dilation, 1), shape.dilation[x], along_y(shape.pad_begin, 0), shape.pad_begin[x]};
-  plan_.channels = shape.in_channels;
   plan_.taps = shape.taps();
   plan_.low = output.low, plan_.high = output.high, plan_.zero = output.zero;
   plan_.src_signed = src_signed, plan_.dst_signed = output.is_signed;
@@ -197,6 +202,7 @@ void QuantizedDepthwise::run(const std::byte* src, std::byte* dst, std::byte* wo
                              const Parallel& parallel) const {
   // A pixel of zero points stands for the padding.
   std::memset(workspace, src_zero_ & 255, static_cast<size_t>(plan_.channels));
+  if (quads_) return quads_->run(src, workspace, dst, parallel);
   const int64_t row_work = std::max<int64_t>(1, sizes_.out_width * plan_.channels * plan_.pairs);
   parallel.range(batch_ * sizes_.out_height, 1 + 40'000 / row_work, [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(Rows)(plan_, sizes_, begin, end, src, workspace, dst);

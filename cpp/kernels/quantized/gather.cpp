@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <vector>
 
 #include "kernels/conv/grid.h"
 
@@ -55,6 +56,10 @@ struct Copy {
     for (; i + lanes <= count; i += lanes) one(i);
     if (i == count) return;
     if (i > 0) return one(count - lanes);
+    const hn::CappedTag<uint8_t, 16> d16;
+    const auto few = static_cast<int64_t>(hn::Lanes(d16));
+    if (count <= few && src_end - src >= few)
+      return hn::StoreU(hn::Xor(hn::LoadU(d16, from), hn::Set(d16, kFlip)), d16, dst);
     if (src_end - src >= lanes) return one(0);
     for (; i < count; ++i) dst[i] = from[i] ^ kFlip;
   }
@@ -94,24 +99,39 @@ void gather(const Take& take, const ConvShape& shape, int64_t group, int64_t fir
   const T* src_end = src + shape.batch * shape.in_pixels() * pixel_size;
   const bool dense = shape.pointwise() && channels == pixel_size && depth == channels;
   if (dense) return take.run(src + first * channels, src_end, count * channels, dst);
-  for (int64_t p = first; p < first + count; ++p, dst += depth) {
-    const int64_t n = p / pixels, x = p % grid.out[2], y = p / grid.out[2] % grid.out[1];
-    const int64_t z = p % pixels / (grid.out[1] * grid.out[2]);
+  std::vector<const T*> lines(static_cast<size_t>(grid.kernel[0] * grid.kernel[1]));  // nullptr: padding
+  for (int64_t p = first; p < first + count;) {
+    // A row of results, or what is wanted of it.
+    const int64_t n = p / pixels, y = p / grid.out[2] % grid.out[1], z = p % pixels / (grid.out[1] * grid.out[2]);
+    int64_t x = p % grid.out[2];
+    const int64_t end = std::min(grid.out[2], x + first + count - p);
+    p += end - x;
     const T* image = src + n * shape.in_pixels() * pixel_size + group * channels;
-    Item* to = dst;
+    const T** line = lines.data();
     for (int64_t kz = 0; kz < grid.kernel[0]; ++kz) {
       const int64_t sz = z * grid.stride[0] + kz * grid.dilation[0] - grid.pad[0];
-      for (int64_t ky = 0; ky < grid.kernel[1]; ++ky, to += line_items) {
+      for (int64_t ky = 0; ky < grid.kernel[1]; ++ky) {
         const int64_t sy = y * grid.stride[1] + ky * grid.dilation[1] - grid.pad[1];
-        if (sz < 0 || sz >= grid.in[0] || sy < 0 || sy >= grid.in[1]) {
-          take.pad(line_items, to);
-          continue;
-        }
-        const T* line = image + (sz * grid.in[1] + sy) * grid.in[2] * pixel_size;
-        gather_line(take, grid, line, src_end, x * grid.stride[2] - grid.pad[2], channels, pixel_size, to);
+        const bool there = sz >= 0 && sz < grid.in[0] && sy >= 0 && sy < grid.in[1];
+        *line++ = there ? image + (sz * grid.in[1] + sy) * grid.in[2] * pixel_size : nullptr;
       }
     }
-    std::memset(to, 0, static_cast<size_t>(depth - used) * sizeof(Item));
+    const bool neighbours = grid.dilation[2] == 1 && channels == pixel_size;
+    for (; x < end; ++x, dst += depth) {
+      const int64_t x0 = x * grid.stride[2] - grid.pad[2];
+      const bool inside = neighbours && x0 >= 0 && x0 + grid.kernel[2] <= grid.in[2];
+      Item* to = dst;
+      for (const T* const from : lines) {
+        if (from == nullptr)
+          take.pad(line_items, to);
+        else if (inside)
+          take.run(from + x0 * channels, src_end, line_items, to);
+        else
+          gather_line(take, grid, from, src_end, x0, channels, pixel_size, to);
+        to += line_items;
+      }
+      for (int64_t i = used; i < depth; ++i) dst[i] = 0;
+    }
   }
 }
 
