@@ -147,6 +147,48 @@ void LargestUnsigned(const uint8_t* const* taps, int64_t count, int64_t n, uint8
   largest(taps, count, n, dst);
 }
 
+// The sums of `count` taps, `less` taken off, times `factor`.
+template <class T>
+void average(const T* const* taps, int64_t count, int64_t n, int32_t less, float factor, const ByteRange& range,
+             std::byte* dst) {
+  const D32 d;
+  const Requantize<D32> requantize(range.low, range.high, range.zero);
+  const auto off = hn::Set(d, -less);
+  const auto scale = hn::Set(DF(), factor);
+  const hn::RebindToUnsigned<D32> du32;
+  const hn::Rebind<uint8_t, D32> d8;
+  const auto vector = [&](int64_t i) HWY_ATTR {
+    const hn::Rebind<T, D32> from;
+    auto even = off, odd = hn::Zero(d);
+    int64_t t = 0;
+    for (; t + 2 <= count; t += 2) {
+      even = hn::Add(even, hn::PromoteTo(d, hn::LoadU(from, taps[t] + i)));
+      odd = hn::Add(odd, hn::PromoteTo(d, hn::LoadU(from, taps[t + 1] + i)));
+    }
+    if (t < count) even = hn::Add(even, hn::PromoteTo(d, hn::LoadU(from, taps[t] + i)));
+    const auto bytes = hn::TruncateTo(d8, hn::BitCast(du32, requantize(hn::Add(even, odd), scale)));
+    hn::StoreU(bytes, d8, reinterpret_cast<uint8_t*>(dst) + i);
+  };
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) vector(i);
+  if (i == n) return;
+  if (n >= kLanes) return vector(n - kLanes);
+  for (; i < n; ++i) {
+    int32_t sum = -less;
+    for (int64_t t = 0; t < count; ++t) sum += taps[t][i];
+    dst[i] = range(static_cast<float>(sum) * factor);
+  }
+}
+
+void AverageSigned(const int8_t* const* taps, int64_t count, int64_t n, int32_t less, float factor,
+                   const ByteRange& range, std::byte* dst) {
+  average(taps, count, n, less, factor, range, dst);
+}
+void AverageUnsigned(const uint8_t* const* taps, int64_t count, int64_t n, int32_t less, float factor,
+                     const ByteRange& range, std::byte* dst) {
+  average(taps, count, n, less, factor, range, dst);
+}
+
 }  // namespace
 }  // namespace fastort::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -160,6 +202,8 @@ HWY_EXPORT(Dequantize);
 HWY_EXPORT(Bounds);
 HWY_EXPORT(LargestSigned);
 HWY_EXPORT(LargestUnsigned);
+HWY_EXPORT(AverageSigned);
+HWY_EXPORT(AverageUnsigned);
 
 std::byte ByteRange::operator()(float value) const {
   const float bounded = value > low ? std::min(value, high) : low;
@@ -217,6 +261,15 @@ void largest(const uint8_t* const* taps, int64_t count, int64_t n, std::byte* ds
   HWY_DYNAMIC_DISPATCH(LargestUnsigned)(taps, count, n, reinterpret_cast<uint8_t*>(dst));
 }
 
+void average(const int8_t* const* taps, int64_t count, int64_t n, int32_t less, float factor, const ByteRange& range,
+             std::byte* dst) {
+  HWY_DYNAMIC_DISPATCH(AverageSigned)(taps, count, n, less, factor, range, dst);
+}
+void average(const uint8_t* const* taps, int64_t count, int64_t n, int32_t less, float factor, const ByteRange& range,
+             std::byte* dst) {
+  HWY_DYNAMIC_DISPATCH(AverageUnsigned)(taps, count, n, less, factor, range, dst);
+}
+
 struct Window {
   PoolShape::Reach z, y, x;
   Window(const PoolShape& s, int64_t pixel)
@@ -236,10 +289,11 @@ class Pooling {
   // Channels [c, c + count) of one output pixel.
   void run(const T* image, int64_t out_pixel, int64_t c, int64_t count, std::byte* dst) const {
     const Window w(s_, out_pixel);
-    if (max_ && channel_ == 1 && s_.taps() <= kTaps) {
+    if (channel_ == 1 && s_.taps() <= kTaps) {
       const T* taps[kTaps];
       int64_t inside = 0;
       for_each_tap(w, [&](int64_t pixel) { taps[inside++] = image + pixel * pixel_ + c; });
+      if (!max_) return average(taps, inside, count, less(inside), factor(w, inside), pool_.range, dst);
       if (inside > 0) return largest(taps, inside, count, dst);
     }
     int32_t values[kChannels];
@@ -253,15 +307,20 @@ class Pooling {
       for (int64_t i = 0; i < count; ++i) dst[i] = static_cast<std::byte>(values[i]);
       return;
     }
-    const int64_t padded = w.z.padded * w.y.padded * w.x.padded;
-    const int64_t divisor = s_.kind == PoolKind::AveragePadded ? padded : inside;
-    const float factor = divisor > 0 ? pool_.ratio / static_cast<float>(divisor) : 0;
-    const auto less = static_cast<int32_t>(inside * pool_.src_zero);
-    for (int64_t i = 0; i < count; ++i) dst[i] = pool_.range(static_cast<float>(values[i] - less) * factor);
+    const int32_t off = less(inside);
+    const float by = factor(w, inside);
+    for (int64_t i = 0; i < count; ++i) dst[i] = pool_.range(static_cast<float>(values[i] - off) * by);
   }
 
  private:
   static constexpr int64_t kTaps = 64;
+
+  // Of an average: what the zero points of the taps sum up to, and what a sum is multiplied by.
+  int32_t less(int64_t inside) const { return static_cast<int32_t>(inside * pool_.src_zero); }
+  float factor(const Window& w, int64_t inside) const {
+    const int64_t divisor = s_.kind == PoolKind::AveragePadded ? w.z.padded * w.y.padded * w.x.padded : inside;
+    return divisor > 0 ? pool_.ratio / static_cast<float>(divisor) : 0;
+  }
 
   // Calls f with each pixel of a window that lies inside of the image.
   template <class F>
@@ -313,7 +372,7 @@ void run_pool(const BytePool& pool, const T* src, std::byte* dst, const Parallel
 double byte_pool_cost(const BytePool& pool) {
   const PoolShape& s = pool.shape;
   const double results = static_cast<double>(s.batch) * static_cast<double>(s.channels * s.out_pixels());
-  const double rate = !pool.channels_last ? 0.7 : s.kind == PoolKind::Max ? 14 : 4;
+  const double rate = !pool.channels_last ? 0.7 : s.kind == PoolKind::Max ? 14 : 12;
   return results * static_cast<double>(s.taps()) / rate;
 }
 
