@@ -4,6 +4,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/conv/blocked_kernels.cpp"
+#include "hwy/cache_control.h"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 #include "hwy/highway.h"
 #include "kernels/gemm/activation-inl.h"
@@ -141,6 +142,18 @@ HWY_NOINLINE void ActivateFloats(const ActivationSpec& activation, float* data, 
                  [=](int64_t i) { return data + i * kLanes<kBlock>; });
 }
 
+// Clears all but the first `channels` of each pixel.
+template <int kBlock>
+HWY_INLINE void ClearBlock(float* dst, int64_t pixels, int64_t channels) {
+  const Tag<kBlock> d;
+  for (int64_t lane = 0; lane < kBlock; lane += kLanes<kBlock>) {
+    if (channels >= lane + kLanes<kBlock>) continue;
+    const auto kept = hn::FirstN(d, static_cast<size_t>(channels > lane ? channels - lane : 0));
+    for (int64_t i = lane; i < pixels * kBlock; i += kBlock)
+      hn::StoreU(hn::IfThenElseZero(kept, hn::LoadU(d, dst + i)), d, dst + i);
+  }
+}
+
 // Whether WithActivation does it.
 bool InRegisters(const ActivationSpec& spec) {
   return spec.kind == Activation::None || spec.kind == Activation::Relu || spec.kind == Activation::Clip ||
@@ -185,7 +198,11 @@ void PointwiseTiles(const PointwiseRun& run, int64_t begin, int64_t tiles, const
     };
     int64_t c = run.channels;
     for (; c >= kBlock; c -= kBlock) {
-      // GCC keeps more sums in registers over four channels than over eight.
+      // The pixels that come next: of the next block, or the next tile's. Few outputs wait for them otherwise.
+      const float* const follows = c > kBlock ? src + run.src_block : first + kPixels * kBlock;
+#pragma GCC unroll 12
+      for (int t = 0; t < kPixels; ++t) hwy::Prefetch(follows + t * kBlock);
+        // GCC keeps more sums in registers over four channels than over eight.
 #pragma GCC unroll 1
       for (int some = 0; some < kBlock; some += 4)
 #pragma GCC unroll 4
@@ -406,12 +423,10 @@ HWY_INLINE void DepthwisePixels(const DepthwiseRows& run, std::integer_sequence<
   }
   if (!InRegisters(run.activation)) FinishDepthwise<kBlock, kWidth>(run);
   // Channels behind the last one stay zero whatever the activation makes of zero.
-  for (int64_t c = run.channels; c < kWidth; ++c) {
-    float* dst = run.dst + c / kBlock * run.dst_block + c % kBlock;
+  for (int64_t c = 0; c < kWidth && run.channels < kWidth; c += kBlock)
     for (int64_t r = 0; r < run.out_rows; ++r)
-      for (int64_t x = 0; x < run.pixels; ++x) dst[r * run.dst_row + x * kBlock] = 0;
-    if (run.sums) run.sums[c] = 0;
-  }
+      ClearBlock<kBlock>(run.dst + c / kBlock * run.dst_block + r * run.dst_row, run.pixels, run.channels - c);
+  for (int64_t c = run.channels; c < kWidth && run.sums; ++c) run.sums[c] = 0;
 }
 
 template <int kBlock, int kWidth>
@@ -458,6 +473,13 @@ void Scale(const float* src, const float* scale, int64_t pixels, int block, floa
     ScaleBlock<16>(src, scale, pixels, dst);
 }
 
+void Clear(float* dst, int64_t pixels, int block, int64_t channels) {
+  if (block == 8)
+    ClearBlock<8>(dst, pixels, channels);
+  else
+    ClearBlock<16>(dst, pixels, channels);
+}
+
 template <int kBlock>
 HWY_INLINE void SpreadBlock(const float* HWY_RESTRICT src, int64_t pixels, float* HWY_RESTRICT dst, int64_t step) {
   const Tag<kBlock> d;
@@ -483,6 +505,7 @@ HWY_EXPORT(Pointwise);
 HWY_EXPORT(Depthwise);
 HWY_EXPORT(Scale);
 HWY_EXPORT(Spread);
+HWY_EXPORT(Clear);
 
 int blocked_panel_group(int block) { return HWY_DYNAMIC_DISPATCH(Group)(block); }
 
@@ -496,6 +519,10 @@ void scale_pixels(const float* src, const float* scale, int64_t pixels, int bloc
 
 void spread_pixels(const float* src, int64_t pixels, int block, float* dst, int64_t dst_pixel) {
   HWY_DYNAMIC_DISPATCH(Spread)(src, pixels, block, dst, dst_pixel);
+}
+
+void clear_channels(float* dst, int64_t pixels, int block, int64_t channels) {
+  HWY_DYNAMIC_DISPATCH(Clear)(dst, pixels, block, channels);
 }
 
 }  // namespace fastort::kernels

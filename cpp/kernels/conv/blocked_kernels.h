@@ -70,4 +70,7 @@ void scale_pixels(const float* src, const float* scale, int64_t pixels, int bloc
 // Copies pixels of `block` floats to places `dst_pixel` floats apart.
 void spread_pixels(const float* src, int64_t pixels, int block, float* dst, int64_t dst_pixel);
 
+// Sets all but the first `channels` of each pixel of `block` floats to zero.
+void clear_channels(float* dst, int64_t pixels, int block, int64_t channels);
+
 }  // namespace fastort::kernels

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstring>
 
+#include "base/cpu_info.h"
 #include "kernels/conv/blocked_kernels.h"
 
 namespace fastort::kernels {
@@ -11,10 +12,9 @@ namespace {
 
 // Channels whose weights for one panel stay in the first-level cache: 16 KB of them.
 constexpr int64_t kDepth = 288;
-// Inputs of one part, which stay in half of a 512 KB second-level cache.
-constexpr int64_t kPartBytes = 200 << 10;
-// Weights beyond this are better read by one thread alone.
-constexpr int64_t kSharedWeights = 200 << 10;
+// The share of the second-level cache that one part's inputs may fill, and as much the weights that each thread reads
+// for itself; each of more weights is better read by one thread alone.
+constexpr double kCacheShare = 0.4;
 
 constexpr float kZeros[2 * kBlockedPanel] = {};
 
@@ -36,18 +36,19 @@ PointwiseConv::PointwiseConv(const ConvShape& shape, const ConvEpilogue& epilogu
       out_padded_(round_up(shape.out_channels, block)),
       panels_(blocked_panels(shape.out_channels)) {
   depth_ = round_up(ceil_div(channels_, ceil_div(channels_, kDepth)), block);
-  const int64_t items = threads == 1 ? 1 : 4LL * threads;
-  const int64_t most = std::max<int64_t>(kPartBytes / (in_padded_ * 4), 24);
-  parts_ = ceil_div(pixels_, most);
-  const bool few_weights = channels_ * out_padded_ * 4 <= kSharedWeights;
-  // Twelve pixels are the least that keeps the sums of two tiles busy.
-  if (few_weights) parts_ = std::max(parts_, std::min(ceil_div(items, batch_), pixels_ / 12));
+  const auto cached = static_cast<int64_t>(kCacheShare * static_cast<double>(cache_sizes().l2));
+  parts_ = ceil_div(pixels_, std::max<int64_t>(cached / (in_padded_ * 4), 24));
+  // A part for each thread, as large as can be: weights that the first cache holds serve all of its pixels, and each
+  // part is multiplied by its gate once. Twelve pixels are the least that keeps the sums of two tiles busy.
+  const bool few_weights = channels_ * out_padded_ * 4 <= cached;
+  if (few_weights) parts_ = std::max(parts_, std::min<int64_t>(ceil_div(threads, batch_), pixels_ / 12));
   // As much work for each thread.
   if (parts_ > 1 && parts_ * batch_ % threads != 0) parts_ = round_up(parts_, threads);
   parts_ = std::clamp<int64_t>(parts_, 1, pixels_);
   part_pixels_ = ceil_div(pixels_, parts_);
   parts_ = ceil_div(pixels_, part_pixels_);
-  panel_parts_ = std::clamp<int64_t>(ceil_div(items, parts_ * batch_), 1, panels_);
+  const bool enough = threads == 1 || (few_weights && parts_ * batch_ >= threads);
+  panel_parts_ = enough ? 1 : std::clamp<int64_t>(ceil_div(4 * threads, parts_ * batch_), 1, panels_);
   for (int64_t i = 0; i < part_pixels_; ++i) offsets_.push_back(static_cast<int32_t>(i * block));
 }
 
@@ -127,8 +128,9 @@ void PointwiseConv::run(const float* src, const float* weights, const float* bia
           pointwise_run(run, block_);
         }
         // Channels behind the last one stay zero whatever the activation makes of zero.
-        for (int64_t c = out_channels_; c < std::min(out_padded_, channel + run.panels * run.width); ++c)
-          for (int64_t i = 0; i < count; ++i) run.dst[(c - channel) / block_ * plane + i * block_ + c % block_] = 0;
+        const int64_t end = std::min(out_padded_, channel + run.panels * run.width);
+        for (int64_t c = channel; c < end && end > out_channels_; c += block_)
+          clear_channels(run.dst + (c - channel) / block_ * plane, count, block_, out_channels_ - c);
       }
     }
   });

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <optional>
+
 #include "kernels/conv/conv_shape.h"
 #include "ops/core/window.h"
 #include "ops/gpu.h"
@@ -47,6 +49,16 @@ double vector_rate();
 
 // Estimated nanoseconds of an algorithm that does `flops` at `gflops` a thread, and moves inputs and outputs once.
 double estimate(const OpContext& context, const kernels::ConvShape& shape, double flops, double gflops);
+
+// What a 1x1 convolution in blocks of 16 channels costs by AVX-512, nanoseconds of one thread for each: operation, byte
+// of the input where other threads may have written it, byte of the output and of the weights, which every thread
+// reads, and the start.
+struct PointwiseCosts {
+  double operation, input, output, weights, start;
+};
+// Empty where these do not tell: for other instructions and layouts, and for maps of few pixels.
+std::optional<double> estimate_pointwise(const OpContext& context, const kernels::ConvShape& shape,
+                                         const PointwiseCosts& costs);
 
 // Matrix times vector, for maps of one pixel.
 Refusal accepts_vector(const OpContext& context);

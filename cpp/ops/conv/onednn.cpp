@@ -134,10 +134,13 @@ double cost_onednn(const OpContext& context) {
   const kernels::ConvShape& shape = problem.shape;
   const Layout out = context.out(0).layout;
   // What an exponential, and a bound, cost more than in our own kernels, nanoseconds for each output and thread.
-  constexpr double kExponential = 0.2;
+  constexpr double kExponential = 0.2, kBound = 0.1;
   const double outputs = static_cast<double>(physical_count(context.out(0).shape, out));
   const double exponentials = is_exponential(problem.epilogue.activation.kind) ? kExponential * outputs : 0;
-  constexpr double kBound = 0.1;
+  // Fitted as the costs of our own, with the activations that these layers had.
+  constexpr PointwiseCosts kPointwise{1.0 / 185, 1.0 / 50, 1.0 / 46, 1.0 / 28, 4400};
+  if (const auto cost = estimate_pointwise(context, shape, kPointwise))
+    return *cost + exponentials / context.options.threads;
   const double bounds = DnnlConv::keeps_nan(problem.epilogue.activation) ? 0 : kBound * outputs;
   return estimate(context, shape, 2 * shape.macs(), rate(shape, context.in(kX).layout, out)) +
          (exponentials + bounds) / context.options.threads;

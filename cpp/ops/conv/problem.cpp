@@ -116,4 +116,18 @@ double estimate(const OpContext& context, const kernels::ConvShape& shape, doubl
   return flops / (gflops * vector_rate() * context.options.threads) + bytes / (kBandwidth * vector_rate()) + 500;
 }
 
+std::optional<double> estimate_pointwise(const OpContext& context, const kernels::ConvShape& shape,
+                                         const PointwiseCosts& costs) {
+  constexpr int64_t kFewPixels = 30, kBlock = 16;
+  const int64_t pixels = shape.batch * shape.out_pixels();
+  if (!cpu_features().avx512 || !shape.pointwise() || shape.groups != 1 || pixels < kFewPixels) return std::nullopt;
+  if (context.in(kX).layout != Layout::C16 || context.out(0).layout != Layout::C16) return std::nullopt;
+  const auto whole = [](int64_t channels) { return static_cast<double>((channels + kBlock - 1) / kBlock * kBlock); };
+  const double in = static_cast<double>(shape.in_channels), out = whole(shape.out_channels);
+  const double read = context.options.threads > 1 ? whole(shape.in_channels) * costs.input : 0;
+  const double maps = 4 * static_cast<double>(pixels) * (read + out * costs.output);
+  const double operations = 2 * static_cast<double>(pixels) * in * out * costs.operation;
+  return (operations + maps) / context.options.threads + 4 * in * out * costs.weights + costs.start;
+}
+
 }  // namespace fastort::conv
