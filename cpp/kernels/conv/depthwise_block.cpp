@@ -14,6 +14,9 @@ namespace {
 // Rows that are held, which leave room in a first-level cache of 32 KB; and of a group of panels at most.
 constexpr int64_t kRingBytes = 20 << 10, kGroupBytes = 36 << 10;
 
+// Rows of outputs beside which those that a band repeats do not count.
+constexpr int64_t kLeastBand = 14;
+
 constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 constexpr int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 
@@ -64,8 +67,11 @@ DepthwiseBlock::DepthwiseBlock(const ConvShape& shape, const ConvEpilogue& epilo
     }
   const int64_t items = shape.batch * ceil_div(panels_, group_);
   const bool even = items % threads == 0 || items >= 8LL * threads;
-  // A band repeats rows of the one before it.
-  bands_ = threads == 1 || even
+  // A band repeats rows of the one before it. Of large maps each thread takes a band, so that it reads its part of the
+  // source from its own cache for all panels but the first ones.
+  const bool large = threads > 1 && shape.batch < threads && shape.out[0] >= kLeastBand * threads;
+  bands_ = large ? threads
+           : threads == 1 || even
                ? 1
                : std::clamp<int64_t>(ceil_div(4LL * threads, items), 1, std::max<int64_t>(shape.out[0] / 8, 1));
 }
