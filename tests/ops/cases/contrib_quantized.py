@@ -178,12 +178,17 @@ for dtype in BYTES:
         largest = pool(q.astype(np.float64), kernel, stride, pads, "max").astype(dtype)
         inputs = [q.transpose(0, 2, 3, 1).copy()]
         case("NhwcMaxPool", inputs, [largest.transpose(0, 2, 3, 1)], f"{dtype.__name__}-{kernel}", **window)
-    for shape in ((2, 19, 7, 6), (1, 5, 3, 3), (1, 16, 9, 9), (1, 300, 2, 3), (3, 33, 1, 1)):
-        q = some_bytes(dtype, *shape)
-        y = narrow(wide(q, 0.5, zx).mean((2, 3), keepdims=True), 0.25, zy, dtype)
-        label = f"{dtype.__name__}-{shape}"
-        case("QLinearGlobalAveragePool", [q, *affine], [y], label, 1)
-        inputs = [q.transpose(0, 2, 3, 1).copy(), *affine]
+    # Numbers of their own, so that the rows behind these keep theirs.
+    own = np.random.default_rng(7)
+    others = [
+        own.integers(np.iinfo(dtype).min, np.iinfo(dtype).max + 1, shape).astype(dtype)
+        for shape in ((1, 5, 3, 3), (1, 16, 9, 9), (1, 300, 2, 3), (3, 33, 1, 1))
+    ]
+    for pooled in (q, *others):
+        y = narrow(wide(pooled, 0.5, zx).mean((2, 3), keepdims=True), 0.25, zy, dtype)
+        label = f"{dtype.__name__}-{pooled.shape}"
+        case("QLinearGlobalAveragePool", [pooled, *affine], [y], label, 1)
+        inputs = [pooled.transpose(0, 2, 3, 1).copy(), *affine]
         case("QLinearGlobalAveragePool", inputs, [y.transpose(0, 2, 3, 1)], f"{label}-nhwc", 1, channels_last=1)
 
 # ---- QGemm, MatMulIntegerToFloat, DynamicQuantizeMatMul
