@@ -15,6 +15,10 @@ constexpr int64_t kDepth = 288;
 // The share of the second-level cache that one part's inputs may fill, and as much the weights that each thread reads
 // for itself; each of more weights is better read by one thread alone.
 constexpr double kCacheShare = 0.4;
+// Pixels of a thread for which it may read all weights; of fewer, threads share the panels unless there are few
+// weights.
+constexpr int64_t kLeastOwn = 24;
+constexpr int64_t kSharedWeights = 200 << 10;
 
 constexpr float kZeros[2 * kBlockedPanel] = {};
 
@@ -40,15 +44,20 @@ PointwiseConv::PointwiseConv(const ConvShape& shape, const ConvEpilogue& epilogu
   parts_ = ceil_div(pixels_, std::max<int64_t>(cached / (in_padded_ * 4), 24));
   // A part for each thread, as large as can be: weights that the first cache holds serve all of its pixels, and each
   // part is multiplied by its gate once. Twelve pixels are the least that keeps the sums of two tiles busy.
-  const bool few_weights = channels_ * out_padded_ * 4 <= cached;
-  if (few_weights) parts_ = std::max(parts_, std::min<int64_t>(ceil_div(threads, batch_), pixels_ / 12));
+  const int64_t weights = channels_ * out_padded_ * 4;
+  int64_t large = std::max<int64_t>(parts_, ceil_div(threads, batch_));
+  if (large * batch_ % threads != 0) large = round_up(large, threads);
+  const bool own = weights <= cached && batch_ * pixels_ >= kLeastOwn * threads && pixels_ >= 12 * large;
+  if (own)
+    parts_ = large;
+  else if (weights <= kSharedWeights)
+    parts_ = std::max(parts_, std::min(ceil_div(4LL * threads, batch_), pixels_ / 12));
   // As much work for each thread.
   if (parts_ > 1 && parts_ * batch_ % threads != 0) parts_ = round_up(parts_, threads);
   parts_ = std::clamp<int64_t>(parts_, 1, pixels_);
   part_pixels_ = ceil_div(pixels_, parts_);
   parts_ = ceil_div(pixels_, part_pixels_);
-  const bool enough = threads == 1 || (few_weights && parts_ * batch_ >= threads);
-  panel_parts_ = enough ? 1 : std::clamp<int64_t>(ceil_div(4 * threads, parts_ * batch_), 1, panels_);
+  panel_parts_ = own || threads == 1 ? 1 : std::clamp<int64_t>(ceil_div(4LL * threads, parts_ * batch_), 1, panels_);
   for (int64_t i = 0; i < part_pixels_; ++i) offsets_.push_back(static_cast<int32_t>(i * block));
 }
 
